@@ -1,0 +1,60 @@
+"""The statuses that we emit and the words that upstreams use for them (protocol §4, §5)."""
+
+import enum
+import re
+
+
+class PanelStatus(enum.StrEnum):
+    """Exactly the words that clients read; anything else is pending for ever to them."""
+
+    PENDING = "Pending"
+    PROCESSING = "Processing"
+    IN_PROGRESS = "In progress"
+    COMPLETED = "Completed"
+    PARTIAL = "Partial"
+    CANCELED = "Canceled"
+
+
+class UpstreamStatus(enum.StrEnum):
+    """What an upstream's word means to us, folded."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+    PARTIAL = "partial"
+    CANCELED = "canceled"
+    FAILED = "failed"
+    REFUNDED = "refunded"
+
+
+_WORDS: dict[str, UpstreamStatus] = {
+    "pending": UpstreamStatus.PENDING,
+    "queued": UpstreamStatus.PENDING,
+    "processing": UpstreamStatus.PROCESSING,
+    "inprogress": UpstreamStatus.IN_PROGRESS,
+    "completed": UpstreamStatus.COMPLETED,
+    "complete": UpstreamStatus.COMPLETED,
+    "partial": UpstreamStatus.PARTIAL,
+    "canceled": UpstreamStatus.CANCELED,
+    "cancelled": UpstreamStatus.CANCELED,
+    "rejected": UpstreamStatus.CANCELED,
+    "fail": UpstreamStatus.FAILED,
+    "failed": UpstreamStatus.FAILED,
+    "error": UpstreamStatus.FAILED,
+    "refund": UpstreamStatus.REFUNDED,
+    "refunded": UpstreamStatus.REFUNDED,
+    "0": UpstreamStatus.PENDING,
+    "1": UpstreamStatus.PROCESSING,
+    "2": UpstreamStatus.IN_PROGRESS,
+    "3": UpstreamStatus.COMPLETED,
+    "4": UpstreamStatus.PARTIAL,
+    "5": UpstreamStatus.CANCELED,
+}
+
+
+def parse_status(word: object) -> UpstreamStatus | None:
+    """The meaning of an upstream's word or digit; None for one we do not know."""
+    if isinstance(word, bool) or not isinstance(word, str | int):
+        return None
+    return _WORDS.get(re.sub(r"[\s_-]+", "", str(word).casefold()))

@@ -1,0 +1,105 @@
+"""One Struct for each request and reply of the panel protocol (protocol §1).
+
+What our server answers and what our client understood are the same Structs; the codec
+writes them strictly and reads them tolerantly.
+"""
+
+from decimal import Decimal
+
+import msgspec
+
+from compat.errors import Fault
+from compat.status import PanelStatus, UpstreamStatus
+
+
+class Service(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of `services`. `rate` is the price of 1000, or of one package for Package kinds."""
+
+    service: int | str
+    name: str
+    type: str
+    category: str
+    rate: Decimal
+    min: int
+    max: int
+    refill: bool = False
+    cancel: bool = False
+    dripfeed: bool = False
+    desc: str = ""
+
+
+class AddRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """`add` as it came in, junk removed: every field that is absent, empty or a junk word is left out.
+
+    `service` is the text that the client sent; `fields` are the other known fields of protocol §2,
+    lists still as text with `\\n` between the lines.
+    """
+
+    service: str
+    fields: dict[str, str]
+
+
+class OrderStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What our server says of one order; all of it goes out as strings."""
+
+    charge: Decimal
+    start_count: int | None
+    status: PanelStatus
+    remains: int
+    currency: str
+
+
+class Balance(msgspec.Struct, frozen=True, kw_only=True):
+    """What can be spent. `idempotency` is the extension of protocol §6."""
+
+    balance: Decimal
+    currency: str
+    idempotency: bool = False
+
+
+# What an upstream answered -------------------------------------------------------------------
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """An order id came back: 1–64 characters `[0-9A-Za-z_-]`, not `0`."""
+
+    order: str
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """The upstream said no, in words we know."""
+
+    fault: Fault
+    text: str
+
+
+class NotSent(msgspec.Struct, frozen=True):
+    """Nothing can have left this machine, or the upstream's extension says that nothing was written."""
+
+    reason: str
+
+
+class Unknown(msgspec.Struct, frozen=True):
+    """Anything else once the request could have left; never to be sent again by itself."""
+
+    reason: str
+    evidence: str = ""
+
+
+AddOutcome = Accepted | Refused | NotSent | Unknown
+
+
+class UpstreamReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What an upstream says of one order.
+
+    `status` is None where `word` is not one that we know; `remains` is None where it is absent or
+    not a number (it may be negative). `error` is set in place of the rest for a per-order error.
+    """
+
+    word: str = ""
+    status: UpstreamStatus | None = None
+    charge: Decimal | None = None
+    start_count: int | None = None
+    remains: int | None = None
+    currency: str | None = None
+    error: str | None = None

@@ -1,0 +1,92 @@
+"""Natural batching: what arrives while one flush is under way goes together in the next."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+from gateway.errors import GatewayError, Unavailable
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+
+class Batcher(Generic[In, Out]):
+    """Shares one `flush` between the callers that wait at the same moment.
+
+    There is no timer: an idle batcher flushes a lone item at once. One flush is under way at a
+    time. `flush` answers one result an item, in order; a result that is a `GatewayError` is
+    raised to its own caller alone. When a flush fails as a whole, a `GatewayError` goes to all
+    its callers, and anything else is taken for the fault of one item: the batch is halved until
+    that item stands alone. So `flush` must have left no effect behind when it raises something
+    other than a `GatewayError`.
+    """
+
+    def __init__(
+        self,
+        flush: Callable[[list[In]], Awaitable[list[Out | GatewayError]]],
+        *,
+        max_batch: int,
+        max_waiting: int,
+        name: str,
+    ) -> None:
+        self._flush = flush
+        self._max_batch = max_batch
+        self._max_waiting = max_waiting
+        self._name = name
+        self._waiting: deque[tuple[In, asyncio.Future[Out]]] = deque()
+        self._flight: asyncio.Task[None] | None = None
+
+    async def submit(self, item: In) -> Out:
+        """The item's own result.
+
+        A caller that is cancelled leaves its item in the batch: it may already be written.
+
+        Raises:
+            Unavailable: too many callers wait already; nothing was done for this one.
+        """
+        if len(self._waiting) >= self._max_waiting:
+            raise Unavailable(f"{self._name}: too many waiting", placed=False)
+        future: asyncio.Future[Out] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, future))
+        if self._flight is None:
+            self._flight = asyncio.create_task(self._run(), name=f"batch {self._name}")
+        return await future
+
+    async def close(self) -> None:
+        """Wait until all that was submitted is answered."""
+        if self._flight is not None:
+            await self._flight
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                size = min(len(self._waiting), self._max_batch)
+                await self._answer([self._waiting.popleft() for _ in range(size)])
+        finally:
+            self._flight = None
+
+    async def _answer(self, batch: list[tuple[In, asyncio.Future[Out]]]) -> None:
+        try:
+            results = await self._flush([item for item, _ in batch])
+        except GatewayError as error:
+            results = [error] * len(batch)
+        except asyncio.CancelledError:
+            for _, future in batch:
+                future.cancel()
+            raise
+        except Exception as error:
+            if len(batch) > 1:
+                middle = len(batch) // 2
+                await self._answer(batch[:middle])
+                await self._answer(batch[middle:])
+            elif not batch[0][1].done():
+                batch[0][1].set_exception(error)
+            return
+        for (_, future), result in zip(batch, results, strict=True):
+            if future.done():
+                continue
+            if isinstance(result, GatewayError):
+                future.set_exception(result)
+            else:
+                future.set_result(result)

@@ -1,0 +1,108 @@
+"""Every business refusal: what was refused and with which data. None of them knows HTTP.
+
+    GatewayError
+    ├── InvalidKey · TooManyRequests · Unavailable
+    ├── UnknownService · ServiceDisabled · InsufficientFunds
+    ├── IncorrectLink · IncorrectQuantity · QuantityTooLow · QuantityTooHigh · IncorrectRequest
+    ├── UnknownOrder
+    └── ConfigurationError · NotFound · Conflict        (operators only)
+"""
+
+
+class GatewayError(Exception):
+    """A refusal with a reason; its docstring is its message where it has no data of its own."""
+
+    def __init__(self) -> None:
+        super().__init__((self.__doc__ or "").strip())
+
+
+class InvalidKey(GatewayError):
+    """The key is unknown, malformed, expired, revoked or its user may not use it."""
+
+
+class TooManyRequests(GatewayError):
+    """The limit of this key or address is reached."""
+
+    def __init__(self, headers: dict[str, str]) -> None:
+        super().__init__()
+        self.headers = headers
+
+
+class Unavailable(GatewayError):
+    """We cannot answer for ourselves right now.
+
+    `placed` is False where it is certain that nothing was written, None where it is not known.
+    """
+
+    def __init__(self, what: str, *, placed: bool | None = None) -> None:
+        Exception.__init__(self, what)
+        self.what = what
+        self.placed = placed
+
+
+class UnknownService(GatewayError):
+    """No such service is sold to this account."""
+
+
+class ServiceDisabled(GatewayError):
+    """The service is switched off."""
+
+
+class InsufficientFunds(GatewayError):
+    """What can be spent does not cover the price."""
+
+
+class IncorrectRequest(GatewayError):
+    """A field that the service needs is missing or malformed."""
+
+
+class IncorrectLink(GatewayError):
+    """The link is missing, too long or not one line of text."""
+
+
+class IncorrectQuantity(GatewayError):
+    """The quantity is missing or not a whole number of at most nine ASCII digits."""
+
+
+class QuantityTooLow(GatewayError):
+    """The quantity is below the service's minimum."""
+
+    def __init__(self, minimum: int) -> None:
+        super().__init__()
+        self.minimum = minimum
+
+
+class QuantityTooHigh(GatewayError):
+    """The quantity is above the service's maximum."""
+
+    def __init__(self, maximum: int) -> None:
+        super().__init__()
+        self.maximum = maximum
+
+
+class UnknownOrder(GatewayError):
+    """The account has no such order."""
+
+
+class ConfigurationError(GatewayError):
+    """The settings do not hold together; `problems` has one line for each fault."""
+
+    def __init__(self, problems: list[str]) -> None:
+        Exception.__init__(self, "\n".join(problems))
+        self.problems = problems
+
+
+class NotFound(GatewayError):
+    """There is no such thing."""
+
+    def __init__(self, what: str) -> None:
+        Exception.__init__(self, f"{what} not found")
+        self.what = what
+
+
+class Conflict(GatewayError):
+    """It contradicts what is already recorded."""
+
+    def __init__(self, what: str) -> None:
+        Exception.__init__(self, what)
+        self.what = what
