@@ -1,0 +1,1 @@
+"""The Alembic migrations; `gateway migrate` runs them."""

@@ -1,0 +1,123 @@
+"""The one pool of connections and the transaction that everything else is handed."""
+
+import contextlib
+import contextvars
+from collections.abc import AsyncIterator
+from typing import Any, TypeAlias
+
+import asyncpg
+import msgspec
+
+from gateway.errors import Unavailable
+
+HEAD = "0002"
+"""The newest migration."""
+
+Transaction: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+"""A connection with a transaction open on it."""
+
+_open: contextvars.ContextVar[bool] = contextvars.ContextVar("transaction_open", default=False)
+
+CONNECTION_ERRORS: tuple[type[BaseException], ...] = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.QueryCanceledError,
+)
+"""What tells that the database did not answer, so that the fate of a commit is not known."""
+
+
+def forbid_transaction() -> None:
+    """Called where a network call begins: none is ever made with a transaction open."""
+    if _open.get():
+        raise RuntimeError("a network call inside a database transaction")
+
+
+def _encode(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+async def _prepare(connection: asyncpg.Connection) -> None:
+    for name in ("json", "jsonb"):
+        await connection.set_type_codec(name, encoder=_encode, decoder=msgspec.json.decode, schema="pg_catalog")
+
+
+class Database:
+    """A pool that acts as one role."""
+
+    def __init__(self, pool: asyncpg.Pool, acquire_timeout_s: float) -> None:
+        self._pool = pool
+        self._acquire_timeout_s = acquire_timeout_s
+
+    @classmethod
+    async def open(
+        cls,
+        url: str,
+        *,
+        size: int = 10,
+        role: str = "gateway_service",
+        application: str = "gateway",
+        acquire_timeout_s: float = 5.0,
+    ) -> "Database":
+        """Connect lazily: the pool is made even while the database is down, and recovers by itself."""
+        pool = asyncpg.create_pool(
+            url,
+            min_size=0,
+            max_size=size,
+            init=_prepare,
+            timeout=acquire_timeout_s,
+            command_timeout=30,
+            server_settings={"role": role, "application_name": application, "lock_timeout": "10s"},
+        )
+        await pool
+        return cls(pool, acquire_timeout_s)
+
+    @contextlib.asynccontextmanager
+    async def connection(self) -> AsyncIterator[Transaction]:
+        """A connection without a transaction, for reads of one statement.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        try:
+            connection = await self._pool.acquire(timeout=self._acquire_timeout_s)
+        except CONNECTION_ERRORS as error:
+            raise Unavailable("the database does not answer", placed=False) from error
+        try:
+            yield connection
+        except CONNECTION_ERRORS as error:
+            raise Unavailable("the database went away") from error
+        finally:
+            await self._release(connection)
+
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """A transaction that commits at the end of the block.
+
+        Raises:
+            Unavailable: the database did not answer; `placed` False where nothing was begun.
+        """
+        async with self.connection() as connection:
+            token = _open.set(True)
+            try:
+                async with connection.transaction():
+                    yield connection
+            finally:
+                _open.reset(token)
+
+    async def _release(self, connection: Transaction) -> None:
+        try:
+            await self._pool.release(connection, timeout=self._acquire_timeout_s)
+        except CONNECTION_ERRORS:
+            connection.terminate()
+
+    async def close(self) -> None:
+        try:
+            await self._pool.close()
+        except CONNECTION_ERRORS:
+            self._pool.terminate()

@@ -1,0 +1,80 @@
+"""LISTEN on a connection of its own, with a heartbeat that tells when news may be missing."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+
+import asyncpg
+import structlog
+
+from gateway.db.engine import CONNECTION_ERRORS
+
+log = structlog.get_logger(__name__)
+
+HEARTBEAT_S = 0.4
+SILENCE_S_MAX = 1.0
+RETRY_S = 0.5
+
+
+class Listener:
+    """Calls back for each NOTIFY; `healthy` is False while one may have been missed.
+
+    Callbacks run on the event loop and must not block. After each (re)connect the reconnect
+    callbacks run before `healthy` turns True again, so that caches start from nothing.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._callbacks: dict[str, list[Callable[[str], None]]] = {}
+        self._on_reconnect: list[Callable[[], None]] = []
+        self._heard_at: float | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def healthy(self) -> bool:
+        return self._heard_at is not None and time.monotonic() - self._heard_at < SILENCE_S_MAX
+
+    def on(self, channel: str, callback: Callable[[str], None]) -> None:
+        """Register before `start`."""
+        self._callbacks.setdefault(channel, []).append(callback)
+
+    def on_reconnect(self, callback: Callable[[], None]) -> None:
+        self._on_reconnect.append(callback)
+
+    async def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="listener")
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self._listen()
+            except (*CONNECTION_ERRORS, asyncpg.PostgresError) as error:
+                if self._heard_at is not None:
+                    log.warning("listener lost", error=str(error))
+                self._heard_at = None
+            await asyncio.sleep(RETRY_S)
+
+    async def _listen(self) -> None:
+        connection = await asyncpg.connect(self._url, timeout=5, server_settings={"application_name": "listener"})
+        try:
+            for channel in self._callbacks:
+                await connection.add_listener(channel, self._dispatch)
+            for reconnected in self._on_reconnect:
+                reconnected()
+            while True:
+                await connection.fetchval("SELECT 1", timeout=SILENCE_S_MAX)
+                self._heard_at = time.monotonic()
+                await asyncio.sleep(HEARTBEAT_S)
+        finally:
+            connection.terminate()
+
+    def _dispatch(self, connection: object, pid: int, channel: str, payload: object) -> None:
+        for callback in self._callbacks[channel]:
+            callback(str(payload))

@@ -1,0 +1,80 @@
+"""Months of `orders` and `ledger`: making them ahead, and which months can hold an order's number."""
+
+from collections.abc import Iterable
+from datetime import date
+from uuid import UUID
+
+from gateway.db.engine import Transaction
+
+MONTHS_AHEAD = 3
+FIRST_ID = UUID(int=0)
+LAST_ID = UUID(int=2**128 - 1)
+
+
+def month_floor(month: date) -> UUID:
+    """The lowest UUIDv7 of a month (UTC)."""
+    days = month.toordinal() - date(1970, 1, 1).toordinal()
+    return UUID(int=(days * 86_400_000) << 80)
+
+
+def next_month(month: date) -> date:
+    return date(month.year + month.month // 12, month.month % 12 + 1, 1)
+
+
+class NumberMap:
+    """Which ids an order's number can have, so that a look-up visits only those months.
+
+    Months that are closed have their first and last number on record; all the rest, which has no
+    record yet, is one range from the end of the newest closed month on.
+    """
+
+    def __init__(self, closed: Iterable[tuple[date, int, int]] = ()) -> None:
+        self._closed = sorted(closed)
+        self._open_from = month_floor(next_month(self._closed[-1][0])) if self._closed else FIRST_ID
+
+    def ranges(self, number: int) -> list[tuple[UUID, UUID]]:
+        """`(lowest, highest)` id of every range that may hold the number; the open one comes first."""
+        found = [(self._open_from, LAST_ID)]
+        found += [
+            (month_floor(month), month_floor(next_month(month)))
+            for month, first, last in self._closed
+            if first <= number <= last
+        ]
+        return found
+
+
+async def load_number_map(tx: Transaction) -> NumberMap:
+    rows = await tx.fetch("SELECT month, first_number, last_number FROM order_months ORDER BY month")
+    return NumberMap((row["month"], row["first_number"], row["last_number"]) for row in rows)
+
+
+async def ensure(tx: Transaction) -> int:
+    """Make the months ahead; the number of partitions made."""
+    made: int = await tx.fetchval("SELECT ensure_partitions($1)", MONTHS_AHEAD)
+    return made
+
+
+async def close_months(tx: Transaction) -> None:
+    """Record the numbers of the months that ended more than a day ago."""
+    await tx.execute(
+        """
+        INSERT INTO order_months (month, first_number, last_number)
+        SELECT m.month, n.first_number, n.last_number
+          FROM (SELECT to_date(right(inhrelid::regclass::text, 7), 'YYYY_MM') AS month FROM pg_inherits
+                 WHERE inhparent = 'orders'::regclass AND inhrelid::regclass::text ~ '_[0-9]{4}_[0-9]{2}$') m
+         CROSS JOIN LATERAL (SELECT min(number) AS first_number, max(number) AS last_number FROM orders
+                 WHERE id >= month_floor(m.month) AND id < month_floor((m.month + interval '1 month')::date)) n
+         WHERE m.month + interval '1 month 1 day' < now() AND n.first_number IS NOT NULL
+        ON CONFLICT DO NOTHING
+        """
+    )
+
+
+async def rows_in_default(tx: Transaction) -> dict[str, bool]:
+    """Whether a default partition was used, which means that a month was missing."""
+    row = await tx.fetchrow(
+        """
+        SELECT EXISTS (SELECT FROM orders_default) AS orders, EXISTS (SELECT FROM ledger_default) AS ledger
+        """
+    )
+    return dict(row) if row else {}
