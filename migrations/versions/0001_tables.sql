@@ -96,7 +96,7 @@ CREATE INDEX idx_services_is_active ON services (is_active);
 
 CREATE INDEX idx_services_platform ON services (platform);
 
-CREATE INDEX idx_services_search ON services USING gin (to_tsvector('simple'::regconfig, (name)::text || ' '::text || (category)::text));
+CREATE INDEX idx_services_search ON services USING gin (to_tsvector('simple'::regconfig, (((name)::text || ' '::text) || (category)::text)));
 
 CREATE INDEX idx_services_type ON services (type);
 

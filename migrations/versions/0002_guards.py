@@ -131,7 +131,7 @@ GRANTS = (
     f"GRANT SELECT, INSERT, UPDATE, DELETE ON {', '.join(READ_WRITE)} TO gateway_service",
     "GRANT SELECT, INSERT, UPDATE ON orders TO gateway_service",
     "GRANT SELECT, INSERT ON ledger, ledger_references, order_events, events TO gateway_service",
-    "GRANT SELECT ON alembic_version TO gateway_service",
+    "GRANT SELECT ON orders_default, ledger_default, alembic_version TO gateway_service",
     "GRANT USAGE ON SEQUENCE orders_number_seq, services_number_seq TO gateway_service",
     "REVOKE ALL ON FUNCTION ensure_partitions(integer) FROM PUBLIC",
     "GRANT EXECUTE ON FUNCTION ensure_partitions(integer) TO gateway_service",

@@ -50,7 +50,7 @@ services = Table(
     Index("idx_services_is_active", "is_active"),
     Index(
         "idx_services_search",
-        text("to_tsvector('simple'::regconfig, (name)::text || ' '::text || (category)::text)"),
+        text("to_tsvector('simple'::regconfig, (((name)::text || ' '::text) || (category)::text))"),
         postgresql_using="gin",
     ),
 )

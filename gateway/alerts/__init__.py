@@ -1,0 +1,1 @@
+"""What an operator should look at; rows only."""

@@ -1,0 +1,1 @@
+"""Facts that others are told of, written in the transaction that causes them."""

@@ -1,0 +1,124 @@
+"""SQL of wallets and the ledger."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from uuid_utils.compat import uuid7
+
+from gateway.db.engine import Transaction
+from gateway.errors import Conflict
+from gateway.ledger.model import Entry, Wallet
+
+_WALLET = "id, user_id, currency, balance, hold_amount, last_seq"
+
+
+async def lock(tx: Transaction, wallet_ids: Iterable[UUID]) -> dict[UUID, Wallet]:
+    """The wallets, locked in id order until the transaction ends."""
+    rows = await tx.fetch(
+        f"SELECT {_WALLET} FROM wallets WHERE id = ANY($1) ORDER BY id FOR UPDATE", list(set(wallet_ids))
+    )
+    return {row["id"]: Wallet(*row) for row in rows}
+
+
+async def lock_of_owners(tx: Transaction, owners: Iterable[tuple[UUID, str]]) -> dict[tuple[UUID, str], Wallet]:
+    """The wallets of `(user, currency)` pairs, locked in id order until the transaction ends."""
+    pairs = set(owners)
+    rows = await tx.fetch(
+        f"""
+        SELECT {_WALLET} FROM wallets
+         WHERE (user_id, currency) IN (SELECT * FROM unnest($1::uuid[], $2::text[]))
+         ORDER BY id FOR UPDATE
+        """,
+        [user_id for user_id, _ in pairs],
+        [currency for _, currency in pairs],
+    )
+    return {(row["user_id"], row["currency"]): Wallet(*row) for row in rows}
+
+
+async def find(tx: Transaction, wallet_id: UUID) -> Wallet | None:
+    row = await tx.fetchrow(f"SELECT {_WALLET} FROM wallets WHERE id = $1", wallet_id)
+    return Wallet(*row) if row else None
+
+
+async def open_wallet(tx: Transaction, user_id: UUID, currency: str) -> UUID:
+    """The id of the user's wallet in the currency, made where there was none."""
+    await tx.execute(
+        "INSERT INTO wallets (id, user_id, currency) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+        uuid7(),
+        user_id,
+        currency,
+    )
+    wallet_id: UUID = await tx.fetchval(
+        "SELECT id FROM wallets WHERE user_id = $1 AND currency = $2", user_id, currency
+    )
+    return wallet_id
+
+
+async def write(tx: Transaction, wallets: Iterable[Wallet], entries: Sequence[Entry]) -> None:
+    """Put down what `model.post` decided: rows, their references, and the wallets as they are now.
+
+    The wallets must be locked by this transaction.
+
+    Raises:
+        Conflict: one of the entries was booked before.
+    """
+    if not entries:
+        return
+    try:
+        await tx.execute(_WRITE, *_entry_columns(entries), *_wallet_columns(list(wallets)))
+    except asyncpg.UniqueViolationError as error:
+        if error.constraint_name == "uq_ledger_references_once":
+            raise Conflict("this was booked before") from error
+        raise
+
+
+def _entry_columns(entries: Sequence[Entry]) -> list[list[Any]]:
+    return [
+        [entry.id for entry in entries],
+        [entry.user_id for entry in entries],
+        [entry.wallet_id for entry in entries],
+        [entry.wallet_seq for entry in entries],
+        [entry.type.value for entry in entries],
+        [entry.amount for entry in entries],
+        [entry.balance_before for entry in entries],
+        [entry.balance_after for entry in entries],
+        [entry.hold_before for entry in entries],
+        [entry.hold_after for entry in entries],
+        [entry.reference.type for entry in entries],
+        [entry.reference.id for entry in entries],
+        [entry.reference.part for entry in entries],
+        [entry.description for entry in entries],
+        [entry.metadata for entry in entries],
+    ]
+
+
+def _wallet_columns(wallets: Sequence[Wallet]) -> list[list[Any]]:
+    return [
+        [wallet.id for wallet in wallets],
+        [wallet.balance for wallet in wallets],
+        [wallet.hold_amount for wallet in wallets],
+        [wallet.last_seq for wallet in wallets],
+    ]
+
+
+_WRITE = """
+WITH entry AS (
+  SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::text[], $6::numeric[], $7::numeric[],
+    $8::numeric[], $9::numeric[], $10::numeric[], $11::text[], $12::uuid[], $13::text[], $14::text[], $15::jsonb[])
+    AS e(id, user_id, wallet_id, wallet_seq, type, amount, balance_before, balance_after, hold_before, hold_after,
+      reference_type, reference_id, part, description, metadata)
+), reference AS (
+  INSERT INTO ledger_references (wallet_id, wallet_seq, reference_type, reference_id, part, type)
+  SELECT wallet_id, wallet_seq, reference_type, reference_id, part, type FROM entry
+), wallet AS (
+  UPDATE wallets w SET balance = n.balance, hold_amount = n.hold_amount, last_seq = n.last_seq
+    FROM unnest($16::uuid[], $17::numeric[], $18::numeric[], $19::bigint[]) AS n(id, balance, hold_amount, last_seq)
+   WHERE w.id = n.id
+)
+INSERT INTO ledger (id, user_id, wallet_id, wallet_seq, type, amount, balance_before, balance_after,
+  hold_before, hold_after, reference_type, reference_id, description, metadata)
+SELECT id, user_id, wallet_id, wallet_seq, type, amount, balance_before, balance_after,
+  hold_before, hold_after, reference_type, reference_id, description, metadata FROM entry
+"""
