@@ -1,0 +1,73 @@
+"""API keys and accounts as values: the key's format and who an authenticated caller is."""
+
+import re
+import secrets
+import string
+import zlib
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+
+Role = Literal["user", "reseller", "admin"]
+UserStatus = Literal["active", "suspended", "banned"]
+Tier = Literal["basic", "pro", "enterprise"]
+
+_PREFIX = "yb_"
+_ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
+_SECRET_LENGTH = 30
+_CHECKSUM_LENGTH = 6
+_SHAPE = re.compile(rf"{_PREFIX}[0-9A-Za-z]{{{_SECRET_LENGTH + _CHECKSUM_LENGTH}}}")
+
+
+class Account(msgspec.Struct, frozen=True):
+    """Who a request acts for and which wallet it spends from. `permissions` None means all."""
+
+    key_id: UUID
+    user_id: UUID
+    wallet_id: UUID
+    currency: str
+    tier: str
+    permissions: tuple[str, ...] | None
+    expires_at: datetime | None
+    key_name: str
+
+    def expired(self, now: datetime) -> bool:
+        return self.expires_at is not None and self.expires_at <= now
+
+
+class KeySummary(msgspec.Struct, frozen=True):
+    """What may be shown of a key: never the key, nor its hash."""
+
+    key_id: UUID
+    email: str
+    name: str
+    tier: str
+    currency: str
+    is_active: bool
+    created_at: datetime
+    last_used_at: datetime | None
+    expires_at: datetime | None
+
+
+def new_key() -> str:
+    """`yb_`, 30 random base62 characters (178 bits), and 6 of checksum."""
+    body = _PREFIX + "".join(secrets.choice(_ALPHABET) for _ in range(_SECRET_LENGTH))
+    return body + _checksum(body)
+
+
+def is_well_formed(key: str) -> bool:
+    """Whether the checksum holds, so that a mistyped or invented key costs no database read."""
+    if _SHAPE.fullmatch(key) is None:
+        return False
+    return key[-_CHECKSUM_LENGTH:] == _checksum(key[:-_CHECKSUM_LENGTH])
+
+
+def _checksum(body: str) -> str:
+    number = zlib.crc32(body.encode())
+    digits = []
+    for _ in range(_CHECKSUM_LENGTH):
+        number, digit = divmod(number, len(_ALPHABET))
+        digits.append(_ALPHABET[digit])
+    return "".join(reversed(digits))
