@@ -1,0 +1,291 @@
+"""The settings: read once from the environment, `_FILE` names and `DATA_DIR/settings.env`, then passed."""
+
+import difflib
+import ipaddress
+import os
+import re
+import secrets
+import shlex
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from gateway.errors import ConfigurationError
+
+PREFIX = "GATEWAY_"
+SETTINGS_ENV = "settings.env"
+SECRET_KEY = "secret_key"
+SECRET_MIN_CHARACTERS = 32
+
+Count = Annotated[int, Meta(ge=1, le=1_000_000)]
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+LongSeconds = Annotated[int, Meta(ge=1, le=10_000_000)]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Names are the environment's in lower case; the unit stands last in a name.
+
+    Its text form hides every secret, so that it may be logged.
+    """
+
+    database_url: str | None = None
+    database_direct_url: str | None = None
+    redis_url: str | None = None
+    secret_key: tuple[str, ...] = ()
+    """Newest first; the others only read what they once wrote."""
+    bind: str = "127.0.0.1:8000"
+    workers: Annotated[int, Meta(ge=1, le=256)] = 1
+    data_dir: Path = Path(".gateway")
+    currency: str = "USD"
+    allow_private_addresses: bool = False
+    rate_basic: Count = 60
+    """Requests a minute, as the two that follow."""
+    rate_pro: Count = 600
+    rate_enterprise: Count = 6000
+    rate_wrong_keys: Count = 30
+    """Wrong keys a minute and address."""
+    redis_timeout_ms: Annotated[int, Meta(ge=1, le=60_000)] = 250
+    pool_size: Annotated[int, Meta(ge=1, le=1000)] = 10
+    send_timeout_s: Seconds = 20.0
+    send_lease_s: Seconds = 60.0
+    poll_timeout_s: Seconds = 20.0
+    check_interval_min_s: Seconds = 5.0
+    check_interval_max_s: Seconds = 900.0
+    unknown_max_age_s: LongSeconds = 86_400
+    queued_max_age_s: LongSeconds = 86_400
+    provider_max_in_flight: Annotated[int, Meta(ge=1, le=10_000)] = 16
+    shutdown_grace_s: Seconds = 25.0
+    trusted_proxies: str = ""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "console"] = "console"
+
+    def __repr__(self) -> str:
+        shown = {name: _shown(name, getattr(self, name)) for name in self.__struct_fields__}
+        return f"Settings({', '.join(f'{name}={value}' for name, value in shown.items())})"
+
+
+TYPES: dict[str, Any] = get_type_hints(Settings, include_extras=True)
+
+
+def load_settings(environ: Mapping[str, str]) -> Settings:
+    """The settings of this process.
+
+    A name in the environment, or its `_FILE`, goes before the same name in `DATA_DIR/settings.env`.
+    An empty value counts as none given. Without `SECRET_KEY`, `DATA_DIR/secret_key` is read.
+
+    Raises:
+        ConfigurationError: with a line for every unknown name and every bad value.
+    """
+    problems: list[str] = []
+    above = _layer(environ, "", problems)
+    data_dir = Path(above.get("data_dir") or ".gateway").expanduser()
+    below = _layer(_read_settings_env(data_dir / SETTINGS_ENV, problems), f" in {SETTINGS_ENV}", problems)
+    if below.pop("data_dir", None):
+        problems.append(f"{PREFIX}DATA_DIR cannot be set in {SETTINGS_ENV}, which lies in it")
+    texts = below | above
+    if "secret_key" not in texts and (data_dir / SECRET_KEY).exists():
+        texts["secret_key"] = _read(data_dir / SECRET_KEY, str(data_dir / SECRET_KEY), problems)
+    values = _convert(texts, problems)
+    if not problems:
+        settings = Settings(**values)
+        problems.extend(_contradictions(settings))
+    if problems:
+        raise ConfigurationError(problems)
+    return settings
+
+
+def require_secret_key(settings: Settings) -> tuple[str, ...]:
+    """The secrets, newest first.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    if not settings.secret_key:
+        raise ConfigurationError(
+            [
+                f"{PREFIX}SECRET_KEY is not set: give {SECRET_MIN_CHARACTERS} random characters or more,"
+                f" in it, in the file {PREFIX}SECRET_KEY_FILE names or in {settings.data_dir / SECRET_KEY}"
+            ]
+        )
+    return settings.secret_key
+
+
+def create_secret_key(data_dir: Path) -> str:
+    """A new secret in `DATA_DIR/secret_key`, or the one already there; for the demo only."""
+    path = data_dir / SECRET_KEY
+    make_data_dir(data_dir)
+    if not path.exists():
+        _write_private(path, secrets.token_urlsafe(32) + "\n")
+    return path.read_text("utf-8").strip()
+
+
+def write_settings_env(path: Path, values: Mapping[str, str]) -> None:
+    """Replace the file in one step, readable by its owner only; `values` by full `GATEWAY_` names."""
+    for name, value in values.items():
+        if "\n" in value or "\r" in value:
+            raise ValueError(f"{name} holds a line break")
+    make_data_dir(path.parent)
+    _write_private(path, "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items()))
+
+
+def make_data_dir(data_dir: Path) -> None:
+    """Make the folder if it is missing; one that is there keeps its mode.
+
+    Made by root it can be passed through, but not listed, by the user the servers run as.
+    """
+    if not data_dir.is_dir():
+        data_dir.mkdir(parents=True)
+        data_dir.chmod(0o711 if os.geteuid() == 0 else 0o700)
+
+
+def _layer(source: Mapping[str, str], where: str, problems: list[str]) -> dict[str, str]:
+    texts: dict[str, str] = {}
+    for name in sorted(key for key in source if key.startswith(PREFIX)):
+        value, field = source[name], name.removeprefix(PREFIX).lower()
+        if field in TYPES and value and name.isupper():
+            texts[field] = value
+        elif field.removesuffix("_file") in TYPES and name.isupper():
+            field = field.removesuffix("_file")
+            if value and source.get(PREFIX + field.upper()):
+                problems.append(f"{PREFIX}{field.upper()} and {name} are both set{where}")
+            elif value:
+                texts[field] = _read(Path(value), name, problems)
+        else:
+            problems.append(f"{name}{where} is not a setting{_likely(name)}")
+    return texts
+
+
+def _likely(name: str) -> str:
+    found = difflib.get_close_matches(name.upper(), [PREFIX + field.upper() for field in TYPES], n=1)
+    return f"; did you mean {found[0]}?" if found else ""
+
+
+def _read(path: Path, name: str, problems: list[str]) -> str:
+    try:
+        return path.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        problems.append(f"{name}: cannot read {path}: {reason}")
+        return ""
+
+
+def _read_settings_env(path: Path, problems: list[str]) -> dict[str, str]:
+    if not path.exists():
+        return {}
+    values: dict[str, str] = {}
+    for number, line in enumerate(_read(path, SETTINGS_ENV, problems).splitlines(), 1):
+        name, equals, value = line.strip().partition("=")
+        if not name or name.startswith("#"):
+            continue
+        try:
+            words = shlex.split(value)
+        except ValueError:
+            words = ["", ""]
+        if not equals or len(words) > 1 or not name.startswith(PREFIX):
+            problems.append(f"{path}, line {number}: not {PREFIX}NAME=value")
+            continue
+        values[name] = words[0] if words else ""
+    return values
+
+
+def _convert(texts: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for field, text in texts.items():
+        try:
+            values[field] = _value(field, text.strip())
+        except ValueError as error:
+            problems.append(f"{PREFIX}{field.upper()}: {error}")
+    return values
+
+
+def _value(field: str, text: str) -> Any:
+    """Raises ValueError with words that never repeat the value, which may be a secret."""
+    match field:
+        case "database_url" | "database_direct_url":
+            return _url(text, ("postgresql", "postgres"))
+        case "redis_url":
+            return _url(text, ("redis", "rediss", "redis+cluster", "rediss+cluster"))
+        case "secret_key":
+            return _secret_keys(text)
+        case "bind":
+            return _bind(text)
+        case "currency":
+            return _matching(text, r"[A-Z]{3,10}", "a currency of three to ten capital letters")
+        case "trusted_proxies":
+            return _networks(text)
+        case "data_dir":
+            return Path(text).expanduser()
+        case "log_level" | "log_format":
+            text = text.lower()
+    try:
+        return msgspec.convert(text, TYPES[field], strict=False)
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error).split(", got")[0].replace("Expected", "expected")) from None
+
+
+def _matching(text: str, pattern: str, words: str) -> str:
+    if not re.fullmatch(pattern, text):
+        raise ValueError(f"expected {words}")
+    return text
+
+
+def _url(text: str, schemes: Iterable[str]) -> str:
+    pattern = rf"(?:{'|'.join(map(re.escape, schemes))})://\S+"
+    words = " or ".join(f"{scheme}://" for scheme in schemes)
+    return _matching(text, pattern, f"an address that starts with {words}")
+
+
+def _secret_keys(text: str) -> tuple[str, ...]:
+    keys = tuple(part for part in re.split(r"[,\s]+", text) if part)
+    if not keys or any(len(key) < SECRET_MIN_CHARACTERS for key in keys):
+        raise ValueError(f"expected {SECRET_MIN_CHARACTERS} characters or more in each secret")
+    if len(set(keys)) < len(keys):
+        raise ValueError("the same secret stands in it twice")
+    return keys
+
+
+def _bind(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ValueError("expected ADDRESS:PORT")
+    return text
+
+
+def _networks(text: str) -> str:
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        if part != "*":
+            try:
+                ipaddress.ip_network(part, strict=False)
+            except ValueError:
+                raise ValueError("expected addresses or networks with commas between them, or *") from None
+    return text
+
+
+def _contradictions(settings: Settings) -> list[str]:
+    problems = []
+    if settings.check_interval_min_s > settings.check_interval_max_s:
+        problems.append(f"{PREFIX}CHECK_INTERVAL_MIN_S is above {PREFIX}CHECK_INTERVAL_MAX_S")
+    if settings.send_timeout_s >= settings.send_lease_s:
+        problems.append(f"{PREFIX}SEND_TIMEOUT_S must be below {PREFIX}SEND_LEASE_S")
+    return problems
+
+
+def _shown(name: str, value: object) -> str:
+    if name == "secret_key" and value:
+        return "***"
+    if name.endswith("_url") and isinstance(value, str):
+        return re.sub(r"(://[^:/@\s]*:)\S+@", r"\1***@", value)
+    return repr(value)
+
+
+def _write_private(path: Path, text: str) -> None:
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
