@@ -1,0 +1,58 @@
+"""Accounts by the hash of their key: bounded, short-lived, never older than a change that was heard of."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+from gateway.accounts.model import Account
+
+
+class AccountCache:
+    """Least recently used goes first; an entry also goes when its time is up or its row changes.
+
+    Whoever reads rows notes `generation` before and hands it to `put`: a change heard of in
+    between raised it, and then the row may be of before the change and is not kept.
+    """
+
+    def __init__(self, *, max_size: int, ttl_s: float, clock: Callable[[], float]) -> None:
+        self._max_size = max_size
+        self._ttl_s = ttl_s
+        self._clock = clock
+        self._entries: OrderedDict[str, tuple[Account, float]] = OrderedDict()
+        self.generation = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def find(self, key_hash: str) -> Account | None:
+        entry = self._entries.get(key_hash)
+        if entry is None:
+            return None
+        account, stale_at = entry
+        if stale_at <= self._clock():
+            del self._entries[key_hash]
+            return None
+        self._entries.move_to_end(key_hash)
+        return account
+
+    def put(self, key_hash: str, account: Account, generation: int) -> None:
+        if generation != self.generation:
+            return
+        self._entries[key_hash] = (account, self._clock() + self._ttl_s)
+        self._entries.move_to_end(key_hash)
+        if len(self._entries) > self._max_size:
+            self._entries.popitem(last=False)
+
+    def drop(self, changed: str) -> None:
+        """Forget the accounts of one key's or one user's id."""
+        self.generation += 1
+        gone = [
+            key_hash
+            for key_hash, (account, _) in self._entries.items()
+            if changed in (str(account.key_id), str(account.user_id))
+        ]
+        for key_hash in gone:
+            del self._entries[key_hash]
+
+    def clear(self) -> None:
+        self.generation += 1
+        self._entries.clear()

@@ -1,0 +1,84 @@
+"""From a key to its account, on every request's path."""
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+
+from gateway.accounts import store
+from gateway.accounts.cache import AccountCache
+from gateway.accounts.model import Account, is_well_formed
+from gateway.batching import Batcher
+from gateway.clock import utc_now
+from gateway.db.engine import Database
+from gateway.db.listener import Listener
+from gateway.errors import GatewayError, InvalidKey
+from gateway.keyring import Keyring
+
+CHANNEL = "accounts_changed"
+_CACHE_SIZE_MAX = 10_000
+_CACHE_TTL_S = 60.0
+_KEYS_PER_READ_MAX = 500
+_READS_WAITING_MAX = 5_000
+
+
+class Directory:
+    """Knows the accounts in use by heart, as long as the listener would hear of their changes.
+
+    To be made before the listener starts. While the listener is not healthy every look-up reads
+    the database; look-ups that wait at the same moment share one read.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        keyring: Keyring,
+        listener: Listener,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._db = db
+        self._keyring = keyring
+        self._listener = listener
+        self._clock = clock
+        self._cache = AccountCache(max_size=_CACHE_SIZE_MAX, ttl_s=_CACHE_TTL_S, clock=time.monotonic)
+        self._reads: Batcher[list[str], Account] = Batcher(
+            self._read, max_batch=_KEYS_PER_READ_MAX, max_waiting=_READS_WAITING_MAX, name="accounts"
+        )
+        listener.on(CHANNEL, self._cache.drop)
+        listener.on_reconnect(self._cache.clear)
+
+    async def get_account(self, key: str) -> Account:
+        """The account that the key acts for right now.
+
+        Raises:
+            InvalidKey: malformed, unknown, revoked, expired, or its user is suspended or banned.
+            Unavailable: the database does not answer, or too many wait for it.
+        """
+        if not is_well_formed(key):
+            raise InvalidKey
+        account = self._find_cached(key) or await self._reads.submit(self._keyring.api_key_hashes(key))
+        if account.expired(self._clock()):
+            raise InvalidKey
+        return account
+
+    async def close(self) -> None:
+        """Wait until the look-ups under way are answered."""
+        await self._reads.close()
+
+    def _find_cached(self, key: str) -> Account | None:
+        if not self._listener.healthy:
+            return None
+        _, newest = self._keyring.hash_api_key(key)
+        return self._cache.find(newest)
+
+    async def _read(self, keys: list[list[str]]) -> list[Account | GatewayError]:
+        generation = self._cache.generation
+        heard = self._listener.healthy
+        async with self._db.connection() as connection:
+            found = await store.find_by_key_hashes(connection, sorted({h for hashes in keys for h in hashes}))
+        answers: list[Account | GatewayError] = []
+        for hashes in keys:
+            account = next((found[h] for h in hashes if h in found), None)
+            answers.append(account or InvalidKey())
+            if account is not None and heard:
+                self._cache.put(hashes[0], account, generation)
+        return answers

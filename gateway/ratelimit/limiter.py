@@ -1,0 +1,95 @@
+"""Spends a request from a key's or an address's limit: in Redis, or in this process while Redis is gone."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+
+import structlog
+from limits import RateLimitItem, RateLimitItemPerMinute
+from limits.aio.storage import MemoryStorage
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
+from limits.errors import StorageError
+
+from gateway.errors import Unavailable
+from gateway.ratelimit.model import Breaker, Verdict, site_of, verdict
+from gateway.ratelimit.pipeline import pipelined_storage
+
+_FAILURES_TO_OPEN = 3
+_PROBE_INTERVAL_S = 1.0
+_LOCAL_WINDOWS_MAX = 20_000
+
+_log = structlog.get_logger(__name__)
+
+
+class RateLimiter:
+    """The same limits for every process on one Redis; never an error, and never longer than the time-out.
+
+    While Redis fails, each process counts for itself with the same limits. After three failures
+    in a row that answer comes at once: one request a second probes, all others leave Redis alone.
+    """
+
+    def __init__(
+        self,
+        redis_url: str,
+        limits_per_minute: Mapping[str, int],
+        wrong_keys_per_minute: int,
+        timeout_ms: int,
+    ) -> None:
+        self._timeout_s = timeout_ms / 1000
+        storage, self._pipeline = pipelined_storage(redis_url, self._timeout_s)
+        self._shared = SlidingWindowCounterRateLimiter(storage)
+        self._memory = MemoryStorage()
+        self._local = SlidingWindowCounterRateLimiter(self._memory)
+        self._breaker = Breaker(_FAILURES_TO_OPEN, _PROBE_INTERVAL_S, time.monotonic)
+        self._tiers = {
+            tier: RateLimitItemPerMinute(limit, namespace="key") for tier, limit in limits_per_minute.items()
+        }
+        self._wrong_keys = RateLimitItemPerMinute(wrong_keys_per_minute, namespace="wrong-key")
+
+    @property
+    def healthy(self) -> bool:
+        """Whether limits are shared with the other processes right now."""
+        return self._breaker.closed
+
+    async def spend(self, identity: str, tier: str) -> Verdict:
+        return await self._spend(self._tiers[tier], identity)
+
+    async def spend_wrong_key(self, address: str) -> Verdict:
+        return await self._spend(self._wrong_keys, site_of(address))
+
+    async def close(self) -> None:
+        await self._pipeline.close()
+
+    async def _spend(self, item: RateLimitItem, identity: str) -> Verdict:
+        if self._breaker.admits():
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    answer = await _hit(self._shared, item, identity)
+            except (Unavailable, StorageError, TimeoutError) as error:
+                self._failed(error)
+            else:
+                self._succeeded()
+                return answer
+        return await self._spend_locally(item, identity)
+
+    async def _spend_locally(self, item: RateLimitItem, identity: str) -> Verdict:
+        # Forgetting all is the bound: callers with ever new addresses may not fill the memory.
+        if len(self._memory.expirations) >= _LOCAL_WINDOWS_MAX:
+            await self._memory.reset()
+        return await _hit(self._local, item, identity)
+
+    def _failed(self, error: Exception) -> None:
+        if self._breaker.failed():
+            _log.warning("rate limits are local: redis does not answer", reason=str(error) or "timeout")
+
+    def _succeeded(self) -> None:
+        if self._breaker.succeeded():
+            _log.info("rate limits are shared again: redis answers")
+
+
+async def _hit(strategy: SlidingWindowCounterRateLimiter, item: RateLimitItem, identity: str) -> Verdict:
+    """Both calls wait at the same moment, hit first, and so share a pipeline."""
+    allowed, window = await asyncio.gather(
+        strategy.hit(item, identity), strategy.get_window_stats(item, identity)
+    )
+    return verdict(allowed, item.amount, window.remaining, window.reset_time - time.time())
