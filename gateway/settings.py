@@ -86,8 +86,9 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     if below.pop("data_dir", None):
         problems.append(f"{PREFIX}DATA_DIR cannot be set in {SETTINGS_ENV}, which lies in it")
     texts = below | above
-    if "secret_key" not in texts and (data_dir / SECRET_KEY).exists():
-        texts["secret_key"] = _read(data_dir / SECRET_KEY, str(data_dir / SECRET_KEY), problems)
+    kept = data_dir / SECRET_KEY
+    if "secret_key" not in texts and kept.exists() and (text := _read(kept, str(kept), problems)):
+        texts["secret_key"] = text
     values = _convert(texts, problems)
     if not problems:
         settings = Settings(**values)
@@ -151,8 +152,8 @@ def _layer(source: Mapping[str, str], where: str, problems: list[str]) -> dict[s
             field = field.removesuffix("_file")
             if value and source.get(PREFIX + field.upper()):
                 problems.append(f"{PREFIX}{field.upper()} and {name} are both set{where}")
-            elif value:
-                texts[field] = _read(Path(value), name, problems)
+            elif value and (text := _read(Path(value), name, problems)):
+                texts[field] = text
         else:
             problems.append(f"{name}{where} is not a setting{_likely(name)}")
     return texts

@@ -88,7 +88,7 @@ def _neither(folder: Path, program: Path) -> ConfigurationError:
     return ConfigurationError(
         [
             f"root cannot run the embedded servers here: 'nobody' cannot enter {folder} or run {program},"
-            " and user namespaces are not allowed; move both to folders that everyone can enter (such as /srv), "
-            "or run as an ordinary user"
+            " and user namespaces are not allowed; move both to folders that everyone can enter"
+            " (such as /srv), or run as an ordinary user"
         ]
     )
