@@ -1,0 +1,187 @@
+"""A panel as a plain ASGI app, to be mounted at any path of any framework (protocol §1, §4)."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Generic
+
+import msgspec
+
+from compat import codec
+from compat.backend import Caller, PanelBackend
+from compat.errors import INCORRECT_ORDER, INCORRECT_REQUEST, UNAVAILABLE, PanelError
+from compat.forms import BODY_BYTES_MAX
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+logger = logging.getLogger("compat.server")
+
+
+def panel_app(
+    backend: PanelBackend[Caller], *, body_timeout_s: float = 10.0, max_in_flight: int = 1000
+) -> ASGIApp:
+    """Serve `backend` to clients of the protocol, at whatever path the app is mounted.
+
+    A body that takes longer than `body_timeout_s` is given up. Of the requests that were read,
+    those beyond `max_in_flight` are answered 503 before the backend hears of them.
+    """
+    panel = _Panel(backend, max_in_flight)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            reply = await _answer(panel, scope, receive, body_timeout_s)
+            if reply is not None:
+                with contextlib.suppress(OSError):
+                    await _send_reply(scope, send, reply)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1002})
+        else:
+            await _answer_lifespan(receive, send)
+
+    return app
+
+
+class _Reply(msgspec.Struct):
+    body: bytes
+    status: int = 200
+    headers: dict[str, str] = {}
+    is_request_read: bool = True
+
+
+async def _answer(
+    panel: "_Panel[Caller]", scope: Scope, receive: Receive, body_timeout_s: float
+) -> _Reply | None:
+    """The reply to one request; None where the client went away before it had sent all of it."""
+    is_request_read = False
+    try:
+        head = codec.read_head(scope["method"], scope["headers"])
+        body = await _read_body(receive, body_timeout_s)
+        if body is None:
+            return None
+        is_request_read = True
+        request = codec.decode_body(head, scope.get("query_string", b""), body)
+        client = scope.get("client")
+        return _Reply(await panel.answer(request, str(client[0]) if client else ""))
+    except PanelError as error:
+        refusal = error
+    except Exception:
+        logger.exception("The panel could not answer")
+        refusal = PanelError(UNAVAILABLE, status=503)
+    body = codec.encode_error(refusal.text, placed=False if refusal.placed is False else None)
+    return _Reply(body, refusal.status, refusal.headers, is_request_read)
+
+
+class _Panel(Generic[Caller]):
+    """The actions by name, and how many requests are in the backend's hands."""
+
+    def __init__(self, backend: PanelBackend[Caller], max_in_flight: int) -> None:
+        self._backend = backend
+        self._in_flight = 0
+        self._max_in_flight = max_in_flight
+        self._actions: dict[str, Callable[[Caller, dict[str, str]], Awaitable[bytes]]] = {
+            "services": self._services,
+            "add": self._add,
+            "status": self._status,
+            "statuses": self._statuses,
+            "balance": self._balance,
+        }
+
+    async def answer(self, request: codec.PanelRequest, address: str) -> bytes:
+        """The reply's body.
+
+        Raises:
+            PanelError: any refusal, and 503 where too many requests are under way.
+        """
+        if self._in_flight >= self._max_in_flight:
+            raise _too_busy(request.action)
+        self._in_flight += 1
+        try:
+            caller = await self._backend.identify(request.key, address)
+            act = self._actions.get(request.action)
+            if act is None:
+                raise PanelError(INCORRECT_REQUEST)
+            return await act(caller, request.fields)
+        finally:
+            self._in_flight -= 1
+
+    async def _services(self, caller: Caller, _fields: dict[str, str]) -> bytes:
+        return await self._backend.services(caller)
+
+    async def _add(self, caller: Caller, fields: dict[str, str]) -> bytes:
+        return codec.encode_added(await self._backend.add(caller, codec.decode_add(fields)))
+
+    async def _status(self, caller: Caller, fields: dict[str, str]) -> bytes:
+        """Of many where `orders` is given or `order` holds a comma, else of one."""
+        order = fields.get("order", "")
+        if "orders" in fields or "," in order:
+            return await self._statuses(caller, fields)
+        number = codec.parse_id(order)
+        found = await self._backend.statuses(caller, [number]) if number is not None else {}
+        if number is None or number not in found:
+            raise PanelError(INCORRECT_ORDER)
+        return codec.encode_status(found[number])
+
+    async def _statuses(self, caller: Caller, fields: dict[str, str]) -> bytes:
+        ids = codec.decode_ids(fields.get("orders") or fields.get("order", ""))
+        if not ids:
+            raise PanelError(INCORRECT_ORDER)
+        numbers = list(dict.fromkeys(number for _, number in ids if number is not None))
+        return codec.encode_statuses(ids, await self._backend.statuses(caller, numbers) if numbers else {})
+
+    async def _balance(self, caller: Caller, _fields: dict[str, str]) -> bytes:
+        return codec.encode_balance(await self._backend.balance(caller))
+
+
+def _too_busy(action: str) -> PanelError:
+    error = PanelError(UNAVAILABLE, status=503)
+    if action == "add":
+        error.placed = False
+    return error
+
+
+async def _read_body(receive: Receive, timeout_s: float) -> bytes | None:
+    """The whole body; None where the client went away.
+
+    Raises:
+        PanelError: 413 as soon as it is too large, 408 where it is too slow.
+    """
+    body = bytearray()
+    try:
+        async with asyncio.timeout(timeout_s):
+            while True:
+                message = await receive()
+                if message["type"] != "http.request":
+                    return None
+                body += message.get("body", b"")
+                if len(body) > BODY_BYTES_MAX:
+                    raise codec.too_large()
+                if not message.get("more_body", False):
+                    return bytes(body)
+    except TimeoutError as error:
+        raise PanelError(INCORRECT_REQUEST, status=408) from error
+
+
+async def _send_reply(scope: Scope, send: Send, reply: _Reply) -> None:
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(reply.body)).encode()),
+        *((name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers.items()),
+    ]
+    if not reply.is_request_read and str(scope.get("http_version", "1.1")).startswith("1"):
+        headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else reply.body})
+
+
+async def _answer_lifespan(receive: Receive, send: Send) -> None:
+    """Say yes to a server that runs this app by itself."""
+    while True:
+        event = (await receive())["type"]
+        await send({"type": f"{event}.complete"})
+        if event == "lifespan.shutdown":
+            return
