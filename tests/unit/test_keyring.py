@@ -56,7 +56,15 @@ def test_a_blob_under_a_secret_that_was_dropped_names_its_id() -> None:
 
 @pytest.mark.parametrize(
     "blob",
-    ["", "plain", "v2.a.b", f"v1.{Keyring((NEW,)).kid}.", f"v1.{Keyring((NEW,)).kid}.AAAA", "v1.a.é", "v1.a.!"],
+    [
+        "",
+        "plain",
+        "v2.a.b",
+        f"v1.{Keyring((NEW,)).kid}.",
+        f"v1.{Keyring((NEW,)).kid}.AAAA",
+        "v1.a.é",
+        "v1.a.!",
+    ],
 )
 def test_a_blob_that_is_no_blob_is_a_clear_error(blob: str) -> None:
     with pytest.raises(KeyringError):
