@@ -1,0 +1,74 @@
+"""Real servers once a session, and a database cloned from a migrated template for each test that asks."""
+
+import uuid
+from collections.abc import AsyncIterator, Iterator
+
+import asyncpg
+import pytest
+
+from gateway.db import migrate
+from gateway.db.engine import Database
+from tests.support.servers import ServerUrls, start_test_servers
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[ServerUrls]:
+    with start_test_servers() as urls:
+        yield urls
+
+
+@pytest.fixture(scope="session")
+def redis_url(servers: ServerUrls) -> str:
+    return servers.redis_url
+
+
+def on_database(url: str, name: str) -> str:
+    """The same server's URL for another database."""
+    base, _, _ = url.rpartition("/")
+    return f"{base}/{name}"
+
+
+@pytest.fixture(scope="session")
+async def template_url(servers: ServerUrls) -> str:
+    """A migrated database that tests are cloned from; nothing else connects to it."""
+    admin = await asyncpg.connect(servers.database_url)
+    await admin.execute("CREATE DATABASE template_gateway")
+    await admin.close()
+    url = on_database(servers.database_url, "template_gateway")
+    await migrate.upgrade(url)
+    return url
+
+
+@pytest.fixture
+async def database_url(servers: ServerUrls, template_url: str) -> AsyncIterator[str]:
+    """A fresh migrated database, as the superuser."""
+    name = f"test_{uuid.uuid4().hex}"
+    admin = await asyncpg.connect(servers.database_url)
+    await admin.execute(f"CREATE DATABASE {name} TEMPLATE template_gateway STRATEGY file_copy")
+    yield on_database(servers.database_url, name)
+    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await admin.close()
+
+
+@pytest.fixture
+async def empty_database_url(servers: ServerUrls) -> AsyncIterator[str]:
+    """A fresh database with nothing in it, as the superuser."""
+    name = f"test_{uuid.uuid4().hex}"
+    admin = await asyncpg.connect(servers.database_url)
+    await admin.execute(f"CREATE DATABASE {name}")
+    yield on_database(servers.database_url, name)
+    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await admin.close()
+
+
+@pytest.fixture
+async def db(database_url: str) -> AsyncIterator[Database]:
+    """The service's own pool on a fresh migrated database."""
+    database = await Database.open(database_url)
+    yield database
+    await database.close()
