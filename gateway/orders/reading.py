@@ -1,0 +1,55 @@
+"""Reading orders for those who poll them: one look-up shared by the requests that wait together."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from gateway.batching import Batcher
+from gateway.db.engine import Database
+from gateway.db.partitions import NumberMap, load_number_map
+from gateway.errors import GatewayError
+from gateway.orders import store
+from gateway.orders.model import Order
+
+BATCH_MAX = 256
+WAITING_MAX = 4000
+
+Wanted = tuple[UUID, Sequence[int]]
+
+
+class OrderReader:
+    """Finds a user's own orders by number."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._numbers = NumberMap()
+        self._batcher: Batcher[Wanted, dict[int, Order]] = Batcher(
+            self._flush, max_batch=BATCH_MAX, max_waiting=WAITING_MAX, name="order reads"
+        )
+
+    async def refresh(self) -> None:
+        """Learn of months closed since; without it a look-up visits more months, never fewer."""
+        async with self._db.connection() as connection:
+            self._numbers = await load_number_map(connection)
+
+    async def find(self, user_id: UUID, numbers: Sequence[int]) -> dict[int, Order]:
+        """The user's orders among these numbers; others' and unknown ones are left out.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        return await self._batcher.submit((user_id, numbers))
+
+    async def _flush(self, batch: list[Wanted]) -> list[dict[int, Order] | GatewayError]:
+        ranges = self._numbers.ranges
+        wanted = {
+            (user_id, number, low, high)
+            for user_id, numbers in batch
+            for number in numbers
+            for low, high in ranges(number)
+        }
+        async with self._db.connection() as connection:
+            found = await store.find_by_numbers(connection, list(wanted))
+        return [
+            {number: found[user_id, number] for number in numbers if (user_id, number) in found}
+            for user_id, numbers in batch
+        ]

@@ -1,0 +1,186 @@
+"""SQL of orders and their history."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from gateway.db.engine import Transaction
+from gateway.orders.model import Dispatch, Order, Status
+
+_COLUMNS = (
+    "id, number, user_id, service_id, provider_id, external_order_id, link, quantity, price, currency, charge, "
+    "status, dispatch, upstream_status, start_count, remains, details, check_failures"
+)
+_OF_O = ", ".join(f"o.{column.strip()}" for column in _COLUMNS.split(","))
+
+
+class NewOrder(msgspec.Struct, frozen=True):
+    """An order about to be inserted, with what the row has besides `Order`."""
+
+    order: Order
+    api_key_id: UUID
+
+
+class HistoryLine(msgspec.Struct, frozen=True):
+    """What happened to an order, for operators."""
+
+    order_id: UUID
+    kind: str
+    details: dict[str, Any]
+
+
+def to_order(row: asyncpg.Record) -> Order:
+    return Order(
+        id=row["id"],
+        number=row["number"],
+        user_id=row["user_id"],
+        service_id=row["service_id"],
+        provider_id=row["provider_id"],
+        external_order_id=row["external_order_id"],
+        link=row["link"],
+        quantity=row["quantity"],
+        price=row["price"],
+        currency=row["currency"],
+        charge=row["charge"],
+        status=Status(row["status"]),
+        dispatch=Dispatch(row["dispatch"]),
+        upstream_status=row["upstream_status"],
+        start_count=row["start_count"],
+        remains=row["remains"],
+        details=row["details"],
+        check_failures=row["check_failures"],
+    )
+
+
+async def insert(tx: Transaction, orders: Sequence[NewOrder]) -> dict[UUID, int]:
+    """Insert queued orders, wake the dispatchers at commit, and say which number each id got."""
+    rows = await tx.fetch(
+        _INSERT,
+        [new.order.id for new in orders],
+        [new.order.user_id for new in orders],
+        [new.api_key_id for new in orders],
+        [new.order.service_id for new in orders],
+        [new.order.provider_id for new in orders],
+        [new.order.link for new in orders],
+        [new.order.quantity for new in orders],
+        [new.order.details for new in orders],
+        [new.order.price for new in orders],
+        [new.order.currency for new in orders],
+    )
+    return {row["id"]: row["number"] for row in rows}
+
+
+_INSERT = """
+WITH placed AS (
+  INSERT INTO orders (id, user_id, api_key_id, service_id, provider_id, link, quantity, details, price, currency)
+  SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::text[], $7::int[],
+    $8::jsonb[], $9::numeric[], $10::text[])
+  RETURNING id, number
+), woken AS (SELECT pg_notify('orders_queued', ''))
+SELECT id, number FROM placed, woken
+"""
+
+
+async def numbers_of(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, int]:
+    """Which of these orders exist, and their numbers."""
+    rows = await tx.fetch("SELECT id, number FROM orders WHERE id = ANY($1)", ids)
+    return {row["id"]: row["number"] for row in rows}
+
+
+async def find_by_numbers(
+    tx: Transaction, wanted: Sequence[tuple[UUID, int, UUID, UUID]]
+) -> dict[tuple[UUID, int], Order]:
+    """Orders by `(user, number, lowest id, highest id)`; only months that the ids span are visited."""
+    rows = await tx.fetch(
+        f"""
+        SELECT {_OF_O} FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::uuid[]) AS w(user_id, number, low, high)
+         CROSS JOIN LATERAL (SELECT * FROM orders WHERE number = w.number AND user_id = w.user_id
+                                AND id >= w.low AND id <= w.high) o
+        """,
+        [user_id for user_id, _, _, _ in wanted],
+        [number for _, number, _, _ in wanted],
+        [low for _, _, low, _ in wanted],
+        [high for _, _, _, high in wanted],
+    )
+    return {(row["user_id"], row["number"]): to_order(row) for row in rows}
+
+
+async def find_by_number(tx: Transaction, number: int, ranges: Iterable[tuple[UUID, UUID]]) -> Order | None:
+    """Any user's order, for operators."""
+    for low, high in ranges:
+        row = await tx.fetchrow(
+            f"SELECT {_COLUMNS} FROM orders WHERE number = $1 AND id >= $2 AND id <= $3", number, low, high
+        )
+        if row:
+            return to_order(row)
+    return None
+
+
+async def owners_of(tx: Transaction, ids: Sequence[UUID]) -> list[tuple[UUID, str]]:
+    """`(user, currency)` of each order, which never change, so no lock is needed."""
+    rows = await tx.fetch("SELECT DISTINCT user_id, currency FROM orders WHERE id = ANY($1)", ids)
+    return [(row["user_id"], row["currency"]) for row in rows]
+
+
+async def lock(tx: Transaction, ids: Iterable[UUID]) -> dict[UUID, Order]:
+    """The orders, locked in id order until the transaction ends. Wallets are locked before orders."""
+    rows = await tx.fetch(
+        f"SELECT {_COLUMNS} FROM orders WHERE id = ANY($1) ORDER BY id FOR UPDATE", sorted(set(ids))
+    )
+    return {row["id"]: to_order(row) for row in rows}
+
+
+async def update(tx: Transaction, orders: Sequence[Order]) -> None:
+    """Write what a transition may change; `completed_at` is set at the first final status."""
+    await tx.execute(
+        """
+        UPDATE orders o
+           SET status = n.status, dispatch = n.dispatch, external_order_id = n.external_order_id,
+               upstream_status = n.upstream_status, start_count = n.start_count, remains = n.remains,
+               charge = n.charge, check_failures = n.check_failures,
+               completed_at = CASE WHEN n.status IN ('completed', 'partial', 'cancelled', 'failed', 'refunded')
+                                   THEN coalesce(o.completed_at, now()) END
+          FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::int[],
+                      $8::numeric[], $9::int[])
+               AS n(id, status, dispatch, external_order_id, upstream_status, start_count, remains, charge,
+                    check_failures)
+         WHERE o.id = n.id
+        """,
+        [order.id for order in orders],
+        [order.status.value for order in orders],
+        [order.dispatch.value for order in orders],
+        [order.external_order_id for order in orders],
+        [order.upstream_status for order in orders],
+        [order.start_count for order in orders],
+        [order.remains for order in orders],
+        [order.charge for order in orders],
+        [order.check_failures for order in orders],
+    )
+
+
+async def write_history(tx: Transaction, lines: Sequence[HistoryLine]) -> None:
+    if not lines:
+        return
+    await tx.execute(
+        """
+        INSERT INTO order_events (order_id, kind, details)
+        SELECT * FROM unnest($1::uuid[], $2::text[], $3::jsonb[])
+        """,
+        [line.order_id for line in lines],
+        [line.kind for line in lines],
+        [line.details for line in lines],
+    )
+
+
+async def history_of(tx: Transaction, order_id: UUID) -> dict[str, list[dict[str, Any]]]:
+    """All rows that tell what happened to an order, oldest first."""
+    queries = {
+        "attempts": "SELECT * FROM dispatch_attempts WHERE order_id = $1 ORDER BY id",
+        "events": "SELECT kind, details, created_at FROM order_events WHERE order_id = $1 ORDER BY id",
+        "ledger": "SELECT wallet_seq, type, amount, balance_after, hold_after, created_at FROM ledger "
+        "WHERE reference_type = 'order' AND reference_id = $1 ORDER BY wallet_seq",
+    }
+    return {name: [dict(row) for row in await tx.fetch(query, order_id)] for name, query in queries.items()}
