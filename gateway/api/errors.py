@@ -1,0 +1,57 @@
+"""The one table from the gateway's refusals to the words and HTTP statuses that callers see."""
+
+import contextlib
+from collections.abc import Iterator
+
+import msgspec
+
+from compat import errors as words
+from compat.errors import PanelError
+from gateway import errors
+
+
+class Wire(msgspec.Struct, frozen=True):
+    """How one refusal looks on the panel's wire; `data` names what of it fills the gaps in `text`."""
+
+    text: str
+    status: int = 200
+    data: tuple[str, ...] = ()
+
+
+PANEL: dict[type[errors.GatewayError], Wire] = {
+    errors.InvalidKey: Wire(words.INVALID_KEY),
+    errors.TooManyRequests: Wire(words.TOO_MANY_REQUESTS, 429),
+    errors.Unavailable: Wire(words.UNAVAILABLE, 503),
+    errors.UnknownService: Wire(words.INCORRECT_SERVICE),
+    errors.ServiceDisabled: Wire(words.DISABLED_SERVICE),
+    errors.InsufficientFunds: Wire(words.NOT_ENOUGH_FUNDS),
+    errors.IncorrectRequest: Wire(words.INCORRECT_REQUEST),
+    errors.IncorrectLink: Wire(words.INCORRECT_LINK),
+    errors.IncorrectQuantity: Wire(words.INCORRECT_QUANTITY),
+    errors.QuantityTooLow: Wire(words.QUANTITY_LESS, data=("minimum",)),
+    errors.QuantityTooHigh: Wire(words.QUANTITY_MORE, data=("maximum",)),
+    errors.UnknownOrder: Wire(words.INCORRECT_ORDER),
+    errors.ConfigurationError: Wire(words.INCORRECT_REQUEST),
+    errors.NotFound: Wire(words.INCORRECT_REQUEST),
+    errors.Conflict: Wire(words.INCORRECT_REQUEST),
+}
+
+
+def to_panel_error(error: errors.GatewayError) -> PanelError:
+    """The refusal in the protocol's words; nothing else of `error` goes out."""
+    wire = PANEL[type(error)]
+    text = wire.text.format(*(getattr(error, name) for name in wire.data))
+    headers = error.headers if isinstance(error, errors.TooManyRequests) else None
+    refusal = PanelError(text, status=wire.status, headers=headers)
+    if isinstance(error, errors.Unavailable):
+        refusal.placed = error.placed
+    return refusal
+
+
+@contextlib.contextmanager
+def panel_words() -> Iterator[None]:
+    """Raise the gateway's refusals in the block as those of the panel protocol."""
+    try:
+        yield
+    except errors.GatewayError as error:
+        raise to_panel_error(error) from error

@@ -1,0 +1,59 @@
+"""Every refusal of the gateway has its words on the panel's wire."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from compat.errors import PanelError
+from gateway.api.errors import PANEL, panel_words, to_panel_error
+from gateway.errors import (
+    Conflict,
+    GatewayError,
+    InsufficientFunds,
+    InvalidKey,
+    QuantityTooHigh,
+    QuantityTooLow,
+    TooManyRequests,
+    Unavailable,
+)
+
+
+def kinds_of(parent: type[GatewayError]) -> Iterator[type[GatewayError]]:
+    for child in parent.__subclasses__():
+        yield child
+        yield from kinds_of(child)
+
+
+def test_no_refusal_is_missing_from_the_table() -> None:
+    assert {kind for kind in kinds_of(GatewayError) if kind.__module__.startswith("gateway")} == set(PANEL)
+
+
+@pytest.mark.parametrize(
+    ("error", "text", "status"),
+    [
+        (InvalidKey(), "Invalid API key", 200),
+        (InsufficientFunds(), "Not enough funds on balance", 200),
+        (QuantityTooLow(50), "Quantity less than minimal 50", 200),
+        (QuantityTooHigh(10_000), "Quantity more than maximum 10000", 200),
+        (TooManyRequests({}), "Too many requests", 429),
+        (Unavailable("the database"), "Service temporarily unavailable", 503),
+        (Conflict("a secret of the operator"), "Incorrect request", 200),
+    ],
+)
+def test_a_refusal_is_told_in_the_words_that_clients_match(error: GatewayError, text: str, status: int) -> None:
+    refusal = to_panel_error(error)
+    assert (refusal.text, refusal.status) == (text, status)
+
+
+def test_a_reached_limit_says_when_to_come_back() -> None:
+    assert to_panel_error(TooManyRequests({"Retry-After": "7"})).headers == {"Retry-After": "7"}
+
+
+@pytest.mark.parametrize("placed", [None, False])
+def test_an_outage_says_whether_anything_was_written(placed: bool | None) -> None:
+    assert to_panel_error(Unavailable("the database", placed=placed)).placed is placed
+
+
+def test_a_block_raises_the_gateways_refusals_as_the_panels() -> None:
+    with pytest.raises(PanelError, match="Invalid API key"), panel_words():
+        raise InvalidKey
