@@ -125,9 +125,7 @@ async def test_keys_tiers_and_addresses_have_limits_of_their_own(limiter: RateLi
 
 async def test_two_limiters_on_one_server_allow_exactly_the_limit_together(valkey: Valkey) -> None:
     one, other = (RateLimiter(valkey.url, LIMITS, WRONG_KEYS, 5000) for _ in range(2))
-    verdicts = await asyncio.gather(
-        *(each.spend("shared", "pro") for _ in range(500) for each in (one, other))
-    )
+    verdicts = await asyncio.gather(*(each.spend("shared", "pro") for _ in range(500) for each in (one, other)))
     assert one.healthy
     assert other.healthy
     await one.close()
@@ -183,9 +181,7 @@ async def test_a_frozen_server_holds_up_no_more_than_three_requests_and_probes(
     assert remaining == [19, 18, 17, 16, 15], "answers belong to the requests that asked"
 
 
-async def test_a_crowd_that_meets_a_frozen_server_is_answered_together(
-    valkey: Valkey, limiter: RateLimiter
-) -> None:
+async def test_a_crowd_that_meets_a_frozen_server_is_answered_together(valkey: Valkey, limiter: RateLimiter) -> None:
     await limiter.spend("warm", "pro")
     valkey.freeze()
     async with asyncio.timeout(ANSWER_WITHIN_S):
@@ -207,17 +203,20 @@ async def test_each_change_of_state_is_logged_once(valkey: Valkey, limiter: Rate
     assert [entry["log_level"] for entry in logs] == ["warning", "info"]
 
 
-async def test_a_cluster_is_spoken_to_by_its_own_scheme(tmp_path: Path) -> None:
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Valkey]:
     server = Valkey(tmp_path, "--cluster-enabled", "yes")
-    server.run("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
-    server.wait_until(lambda: "'ok'" in str(server.run("CLUSTER", "INFO")))
-    limiter = RateLimiter(f"redis+cluster://127.0.0.1:{server.port}", LIMITS, WRONG_KEYS, 5000)
-    try:
-        verdicts = [await limiter.spend("key-1", "basic") for _ in range(21)]
-        assert limiter.healthy
-        assert [verdict.remaining for verdict in verdicts] == [*range(19, -1, -1), 0]
-        others = await asyncio.gather(*(limiter.spend(f"key-{n}", "basic") for n in range(2, 60)))
-        assert all(verdict.remaining == 19 for verdict in others)
-    finally:
-        await limiter.close()
-        server.kill()
+    yield server
+    server.kill()
+
+
+async def test_a_cluster_is_spoken_to_by_its_own_scheme(cluster: Valkey) -> None:
+    cluster.run("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+    cluster.wait_until(lambda: "cluster_state:ok" in str(cluster.run("CLUSTER", "INFO")))
+    limiter = RateLimiter(f"redis+cluster://127.0.0.1:{cluster.port}", LIMITS, WRONG_KEYS, 5000)
+    verdicts = [await limiter.spend("key-1", "basic") for _ in range(21)]
+    assert limiter.healthy
+    assert [verdict.remaining for verdict in verdicts] == [*range(19, -1, -1), 0]
+    others = await asyncio.gather(*(limiter.spend(f"key-{n}", "basic") for n in range(2, 60)))
+    assert all(verdict.remaining == 19 for verdict in others)
+    await limiter.close()
