@@ -1,0 +1,1 @@
+"""The upstream panels that orders are bought from."""

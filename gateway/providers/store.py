@@ -1,0 +1,149 @@
+"""SQL of providers."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from gateway.db.engine import Transaction
+from gateway.errors import Conflict
+
+_COLUMNS = (
+    "id, name, api_endpoint, api_key_encrypted, currency, markup_percent, priority, is_active, max_in_flight, "
+    "paused_until, greatest(extract(epoch FROM paused_until - now()), 0)::float8 AS pause_left_s"
+)
+_REFUSALS = {
+    "uq_providers_name": "a provider with this name exists already",
+    "ck_providers_currency": "a currency is three capital letters",
+    "ck_providers_markup": "a markup is at least -100 percent",
+    "ck_providers_max_in_flight": "at least one request may be in flight",
+}
+
+
+class SealedProvider(msgspec.Struct, frozen=True):
+    """The row, with its key still sealed. `pause_left_s` is by the database's clock."""
+
+    id: UUID
+    name: str
+    api_endpoint: str
+    api_key_encrypted: str
+    currency: str
+    markup_percent: Decimal
+    priority: int
+    is_active: bool
+    max_in_flight: int | None
+    paused_until: datetime | None
+    pause_left_s: float | None
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """What a constraint refuses is a Conflict that says it in words."""
+    try:
+        yield
+    except asyncpg.IntegrityConstraintViolationError as error:
+        refusal = _REFUSALS.get(error.constraint_name or "")
+        if refusal is None:
+            raise
+        raise Conflict(refusal) from error
+
+
+async def insert(
+    tx: Transaction,
+    provider_id: UUID,
+    name: str,
+    api_endpoint: str,
+    api_key_encrypted: str,
+    *,
+    currency: str,
+    markup_percent: Decimal,
+    priority: int,
+    max_in_flight: int | None,
+) -> None:
+    """Raises Conflict where the name is taken."""
+    with _refusals():
+        await tx.execute(
+            """
+            INSERT INTO providers (id, name, api_endpoint, api_key_encrypted, currency, markup_percent, priority,
+                                   max_in_flight)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+            """,
+            provider_id,
+            name,
+            api_endpoint,
+            api_key_encrypted,
+            currency,
+            markup_percent,
+            priority,
+            max_in_flight,
+        )
+
+
+async def list_all(tx: Transaction) -> list[SealedProvider]:
+    """Every provider, the one with the highest priority first."""
+    rows = await tx.fetch(f"SELECT {_COLUMNS} FROM providers ORDER BY priority DESC, name")
+    return [SealedProvider(*row) for row in rows]
+
+
+async def find(tx: Transaction, provider_id: UUID) -> SealedProvider | None:
+    row = await tx.fetchrow(f"SELECT {_COLUMNS} FROM providers WHERE id = $1", provider_id)
+    return SealedProvider(*row) if row else None
+
+
+async def find_by_name(tx: Transaction, name: str) -> SealedProvider | None:
+    row = await tx.fetchrow(f"SELECT {_COLUMNS} FROM providers WHERE name = $1", name)
+    return SealedProvider(*row) if row else None
+
+
+async def lock(tx: Transaction, provider_id: UUID) -> SealedProvider | None:
+    """The provider, locked against other changes of it but not against new orders that refer to it."""
+    row = await tx.fetchrow(f"SELECT {_COLUMNS} FROM providers WHERE id = $1 FOR NO KEY UPDATE", provider_id)
+    return SealedProvider(*row) if row else None
+
+
+async def update_pause(tx: Transaction, provider_id: UUID, reason: str, seconds: float) -> bool:
+    """Whether there is such a provider. A longer pause that is under way stays."""
+    done = await tx.fetchval(
+        """
+        UPDATE providers SET paused_until = greatest(paused_until, now() + make_interval(secs => $2)),
+                             paused_reason = $3
+         WHERE id = $1 RETURNING true
+        """,
+        provider_id,
+        float(seconds),
+        reason,
+    )
+    return bool(done)
+
+
+async def clear_pause(tx: Transaction, provider_id: UUID) -> bool:
+    """Whether there is such a provider."""
+    done = await tx.fetchval(
+        "UPDATE providers SET paused_until = NULL, paused_reason = NULL WHERE id = $1 RETURNING true", provider_id
+    )
+    return bool(done)
+
+
+async def update_active(tx: Transaction, provider_id: UUID, is_active: bool) -> bool:
+    """Whether there is such a provider. Catalogue snapshots are told, since its routes come or go."""
+    done = await tx.fetchval("UPDATE providers SET is_active = $2 WHERE id = $1 RETURNING true", provider_id, is_active)
+    await tx.execute("SELECT pg_notify('catalog_changed', '')")
+    return bool(done)
+
+
+async def update_key(tx: Transaction, provider_id: UUID, api_key_encrypted: str) -> bool:
+    """Whether there is such a provider."""
+    done = await tx.fetchval(
+        "UPDATE providers SET api_key_encrypted = $2 WHERE id = $1 RETURNING true", provider_id, api_key_encrypted
+    )
+    return bool(done)
+
+
+async def update_balance(tx: Transaction, provider_id: UUID, balance: Decimal) -> bool:
+    """Whether there is such a provider. `balance` is what the upstream says that we have there."""
+    done = await tx.fetchval("UPDATE providers SET balance = $2 WHERE id = $1 RETURNING true", provider_id, balance)
+    return bool(done)

@@ -1,0 +1,252 @@
+"""Calls to upstream panels: a client, a breaker and a bounded number of requests for each provider."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+import aiohttp
+import structlog
+
+from compat.client import PanelClient
+from compat.replies import ServiceList
+from compat.wire import Accepted, AddOutcome, Balance, NotSent, Refused, Unknown, UpstreamReport
+from gateway.db.engine import Database, forbid_transaction
+from gateway.errors import NotFound
+from gateway.keyring import Keyring, KeyringError
+from gateway.providers import store
+from gateway.providers.actions import unseal
+from gateway.providers.breaker import Breaker
+from gateway.providers.model import Provider
+from gateway.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+READS_MAX = 2
+"""Polls and lists at once to one provider, beside its sends: one may be slow without stopping the other."""
+
+
+class Slots:
+    """A number of places that may change while some are taken; who waits is served in order."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._taken = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def free(self) -> int:
+        return max(0, self.limit - self._taken - len(self._waiting))
+
+    async def acquire(self) -> None:
+        if self._taken >= self.limit or self._waiting:
+            await self._wait()
+        else:
+            self._taken += 1
+
+    def release(self) -> None:
+        self._taken -= 1
+        self.wake()
+
+    def wake(self) -> None:
+        """Hand out what is free; to be called after `limit` was raised."""
+        while self._waiting and self._taken < self.limit:
+            future = self._waiting.popleft()
+            if not future.done():
+                self._taken += 1
+                future.set_result(None)
+
+    async def _wait(self) -> None:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        try:
+            await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled():
+                self._taken -= 1
+            elif future in self._waiting:
+                self._waiting.remove(future)
+            self.wake()
+            raise
+
+
+class _Line:
+    """What this process keeps of one provider between calls."""
+
+    def __init__(self, provider: Provider, send: PanelClient, read: PanelClient, sends: Slots) -> None:
+        self.provider = provider
+        self.send = send
+        self.read = read
+        self.sends = sends
+        self.reads = Slots(READS_MAX)
+        self.breaker = Breaker()
+        self.honours_extension = False
+        self.paused_until = 0.0
+        """By the monotonic clock."""
+
+
+class Upstreams:
+    """Every provider's panel. `refresh` first, and again each few seconds.
+
+    Sends and polls have slots of their own, so that neither starves the other. A call of any kind
+    works for a provider that is off or paused: only `ready` leaves it out. Bounds are this
+    process's own.
+    """
+
+    def __init__(self, db: Database, keyring: Keyring, session: aiohttp.ClientSession, settings: Settings) -> None:
+        self.settings = settings
+        self._db = db
+        self._keyring = keyring
+        self._session = session
+        self._lines: dict[UUID, _Line] = {}
+        self._unreadable: set[UUID] = set()
+
+    async def refresh(self) -> None:
+        """Read the providers again. One with another key or URL gets a new client and a closed breaker.
+
+        A provider whose key cannot be opened is left out and logged once; the others go on.
+
+        Raises:
+            Unavailable: the database does not answer; what was known stays.
+        """
+        async with self._db.connection() as connection:
+            rows = await store.list_all(connection)
+        lines: dict[UUID, _Line] = {}
+        for row in rows:
+            try:
+                provider = unseal(self._keyring, row)
+            except KeyringError as error:
+                if row.id not in self._unreadable:
+                    log.error("provider key cannot be opened", provider=row.name, reason=error.reason)
+                    self._unreadable.add(row.id)
+                continue
+            self._unreadable.discard(row.id)
+            lines[row.id] = self._line(provider)
+            lines[row.id].paused_until = time.monotonic() + (row.pause_left_s or 0.0)
+        self._lines = lines
+
+    def ready(self) -> dict[UUID, int]:
+        """How many sends each provider takes now; 0 is left out, as are those off, paused or broken."""
+        now = time.monotonic()
+        free = {
+            provider_id: line.breaker.admits(line.sends.free)
+            for provider_id, line in self._lines.items()
+            if line.provider.is_active and line.paused_until <= now
+        }
+        return {provider_id: slots for provider_id, slots in free.items() if slots > 0}
+
+    def provider(self, provider_id: UUID) -> Provider:
+        """Raises NotFound where `refresh` has not seen it, or its key cannot be opened."""
+        return self._get(provider_id).provider
+
+    async def add(self, provider_id: UUID, service: str, fields: Mapping[str, str]) -> AddOutcome:
+        """Place one order there; nothing is ever retried. Not sent where no slot comes free in time.
+
+        The wait for a slot and the call together end well within the send's lease.
+        """
+        forbid_transaction()
+        line = self._lines.get(provider_id)
+        if line is None:
+            return NotSent("no such provider, or its key cannot be opened")
+        wait_s = (self.settings.send_lease_s - self.settings.send_timeout_s) / 2
+        try:
+            async with asyncio.timeout(wait_s):
+                await line.sends.acquire()
+        except TimeoutError:
+            return NotSent(f"no free slot within {wait_s:g} s")
+        try:
+            return await _guarded(line, service, fields)
+        finally:
+            line.sends.release()
+
+    async def statuses(self, provider_id: UUID, ids: Sequence[str]) -> dict[str, UpstreamReport]:
+        """What the upstream says of at most 100 of its orders; those it leaves out are left out.
+
+        Raises:
+            NotFound: no such provider.
+            compat.client.UpstreamError: no answer; nothing then is known of any of them.
+        """
+        async with self._reading(provider_id) as client:
+            return await client.statuses(ids)
+
+    async def services(self, provider_id: UUID) -> ServiceList:
+        """Raises as `statuses`."""
+        async with self._reading(provider_id) as client:
+            return await client.services()
+
+    async def balance(self, provider_id: UUID) -> Balance:
+        """What we can spend there; it also tells whether the upstream honours the extension.
+
+        Raises as `statuses`.
+        """
+        async with self._reading(provider_id) as client:
+            balance = await client.balance()
+        line = self._get(provider_id)
+        if balance.idempotency != line.honours_extension:
+            line.honours_extension = balance.idempotency
+            line.send = self._client(line.provider, self.settings.send_timeout_s, balance.idempotency)
+        return balance
+
+    @asynccontextmanager
+    async def _reading(self, provider_id: UUID) -> AsyncIterator[PanelClient]:
+        forbid_transaction()
+        line = self._get(provider_id)
+        await line.reads.acquire()
+        try:
+            yield line.read
+        finally:
+            line.reads.release()
+
+    def _get(self, provider_id: UUID) -> _Line:
+        line = self._lines.get(provider_id)
+        if line is None:
+            raise NotFound(f"provider {provider_id}")
+        return line
+
+    def _line(self, provider: Provider) -> _Line:
+        limit = provider.max_in_flight or self.settings.provider_max_in_flight
+        old = self._lines.get(provider.id)
+        if old is not None and _address(old.provider) == _address(provider):
+            old.provider = provider
+            old.sends.limit = limit
+            old.sends.wake()
+            return old
+        return _Line(
+            provider,
+            self._client(provider, self.settings.send_timeout_s),
+            self._client(provider, self.settings.poll_timeout_s),
+            Slots(limit),
+        )
+
+    def _client(self, provider: Provider, timeout_s: float, honours_extension: bool = False) -> PanelClient:
+        return PanelClient(
+            provider.api_endpoint,
+            provider.api_key,
+            session=self._session,
+            timeout_s=timeout_s,
+            honours_extension=honours_extension,
+        )
+
+
+def _address(provider: Provider) -> tuple[str, str]:
+    return provider.api_endpoint, provider.api_key
+
+
+async def _guarded(line: _Line, service: str, fields: Mapping[str, str]) -> AddOutcome:
+    """The call, counted by the breaker; one that is cancelled tells it nothing."""
+    if not line.breaker.enter():
+        return NotSent("the breaker is open")
+    outcome: AddOutcome | None = None
+    try:
+        outcome = await line.send.add(service, fields)
+    finally:
+        match outcome:
+            case Accepted() | Refused():
+                line.breaker.succeeded()
+            case NotSent() | Unknown():
+                line.breaker.failed()
+            case None:
+                line.breaker.abandoned()
+    return outcome
