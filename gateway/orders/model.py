@@ -142,7 +142,15 @@ class Reported(msgspec.Struct, frozen=True):
 
 
 Trigger: TypeAlias = (
-    Claimed | WasNotSent | WasAccepted | WasRefused | WentUnknown | QueuedTooLong | WasNotPlaced | GaveUp | Reported
+    Claimed
+    | WasNotSent
+    | WasAccepted
+    | WasRefused
+    | WentUnknown
+    | QueuedTooLong
+    | WasNotPlaced
+    | GaveUp
+    | Reported
 )
 
 _MOVING = frozenset(
@@ -194,7 +202,11 @@ def _not_sent(order: Order, trigger: Any) -> Transition:
 def _accepted(order: Order, trigger: WasAccepted) -> Transition:
     row = "3" if order.dispatch is Dispatch.SENDING else "7"
     after = _to(
-        order, Dispatch.ACCEPTED, Status.PROCESSING, external_order_id=trigger.upstream_id, remains=order.quantity
+        order,
+        Dispatch.ACCEPTED,
+        Status.PROCESSING,
+        external_order_id=trigger.upstream_id,
+        remains=order.quantity,
     )
     return Transition(row=row, order=after, event="order.processing")
 
@@ -291,7 +303,9 @@ def _report_after_the_end(order: Order, report: Reported) -> Transition | None:
         return None
     after = _to(order, order.dispatch, Status.REFUNDED, remains=order.quantity - delivered, charge=charge)
     moves = (Move(EntryType.REFUND, back, f"delivered={delivered}"),)
-    return Transition(row="17", order=after, moves=moves, event="order.refunded", alert="refunded_by_upstream")
+    return Transition(
+        row="17", order=after, moves=moves, event="order.refunded", alert="refunded_by_upstream"
+    )
 
 
 def _clamp(remains: int | None, order: Order) -> int:

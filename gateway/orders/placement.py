@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+import asyncpg
 import msgspec
 from uuid_utils.compat import uuid7
 
@@ -158,9 +159,16 @@ class Placement:
         ]
 
     async def _look_up(self, batch: list[Placing], lost: Unavailable) -> list[int | GatewayError]:
-        """The answer to the commit was lost: what is there tells, since a batch is written whole or not at all."""
-        async with self._db.connection() as connection:
-            numbers = await store.numbers_of(connection, [placing.new.order.id for placing in batch])
+        """The answer to the commit was lost: look what is there, since a batch is written whole or not at all.
+
+        The wallets' locks are taken first, so that a commit still under way in the server is waited for.
+        """
+        try:
+            async with self._db.transaction() as tx:
+                await ledger.lock(tx, [placing.wallet_id for placing in batch])
+                numbers = await store.numbers_of(tx, [placing.new.order.id for placing in batch])
+        except (Unavailable, asyncpg.PostgresError) as error:
+            raise Unavailable(lost.what) from error
         if not numbers:
             raise Unavailable(lost.what, placed=False)
         refused = InsufficientFunds()

@@ -1,0 +1,1 @@
+"""Sending orders upstream: an attempt row first, then the socket, then the outcome."""

@@ -1,0 +1,96 @@
+"""Which route an order takes next, how long it waits, and what is recorded of an answer to `add`; pure."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
+from decimal import Decimal
+from uuid import UUID
+
+import msgspec
+
+from compat.errors import Fault
+from compat.kinds import RULES, Counting, Kind
+from compat.wire import Accepted, AddOutcome, NotSent, Refused, Unknown
+from gateway.catalog.model import Route
+from gateway.orders.model import Order, price_of
+
+NOT_SENT_TRIES = 3
+"""Tries on one route before it steps behind the others."""
+BACK_OFF_S_MAX = 300.0
+EVIDENCE_CHARS_MAX = 2048
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """One send. Its id is the token without which no outcome is written."""
+
+    id: UUID
+    order: Order
+    kind: Kind
+    route: Route
+
+    @property
+    def cost(self) -> Decimal:
+        """What the upstream is expected to charge, by the rate of its last price list."""
+        return price_of(
+            self.route.cost_per_1000, self.order.quantity, package=RULES[self.kind].counting is Counting.ONE
+        )
+
+
+class Past(msgspec.Struct, frozen=True):
+    """What earlier attempts at one order came to, by route."""
+
+    refused: Collection[UUID] = frozenset()
+    not_sent: Mapping[UUID, int] = {}
+
+
+def choose_route(routes: Sequence[Route], past: Past, ready: Collection[UUID]) -> Route | None:
+    """The route to take now: usable, its provider ready, not refused before; by priority, then cost.
+
+    A route that could not be reached `NOT_SENT_TRIES` times steps behind the others.
+    """
+
+    def rank(route: Route) -> tuple[int, int, Decimal]:
+        return past.not_sent.get(route.id, 0) // NOT_SENT_TRIES, -route.priority, route.cost_per_1000
+
+    usable = [r for r in routes if r.usable and r.provider_id in ready and r.id not in past.refused]
+    return min(usable, key=rank, default=None)
+
+
+def is_route_left(routes: Sequence[Route], past: Past, just_refused: UUID | None) -> bool:
+    """Whether any route remains that has not refused the order, paused ones included."""
+    return any(route.id not in past.refused and route.id != just_refused for route in routes)
+
+
+def back_off(tries: int) -> timedelta:
+    """The rest of an order after its n-th try that did not leave: 1, 2, 4 … seconds, at most 5 minutes."""
+    return timedelta(seconds=min(2.0 ** min(max(tries, 1) - 1, 16), BACK_OFF_S_MAX))
+
+
+def fields_of(order: Order, kind: Kind) -> dict[str, str]:
+    """The fields of `add` besides `service`, as the kind has them (protocol §2)."""
+    fields = {"link": order.link, **order.details}
+    if RULES[kind].counting is Counting.FIELD:
+        fields["quantity"] = str(order.quantity)
+    return fields
+
+
+class Record(msgspec.Struct, frozen=True):
+    """What goes into the attempt row."""
+
+    state: str
+    reason: str | None = None
+    evidence: dict[str, str] | None = None
+    upstream_id: str | None = None
+
+
+def record_of(outcome: AddOutcome) -> Record:
+    match outcome:
+        case Accepted(order):
+            return Record("accepted", upstream_id=order)
+        case Refused(Fault.PASSING, text):
+            return Record("not_sent", text, {"fault": Fault.PASSING.value})
+        case Refused(fault, text):
+            return Record("refused", text, {"fault": fault.value})
+        case NotSent(reason):
+            return Record("not_sent", reason)
+        case Unknown(reason, evidence):
+            return Record("unknown", reason, {"answer": evidence[:EVIDENCE_CHARS_MAX]} if evidence else None)

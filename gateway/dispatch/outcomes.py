@@ -1,0 +1,157 @@
+"""Recording what became of an attempt, whenever the answer arrives; the order follows by the table."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from compat.errors import Fault, is_lack_of_funds
+from compat.wire import Accepted, AddOutcome, NotSent, Refused, Unknown
+from gateway.alerts import store as alerts
+from gateway.alerts.store import Alert
+from gateway.catalog import store as catalog
+from gateway.db.engine import Database, Transaction
+from gateway.dispatch import store
+from gateway.dispatch.model import Past, Record, back_off, is_route_left, record_of
+from gateway.dispatch.store import AttemptRow
+from gateway.errors import Unavailable
+from gateway.orders.model import (
+    GaveUp,
+    Transition,
+    Trigger,
+    WasAccepted,
+    WasNotPlaced,
+    WasNotSent,
+    WasRefused,
+    WentUnknown,
+)
+from gateway.orders.settlement import Change, settle
+
+RACES_MAX = 3
+PAUSE_S = 300
+"""How long a route rests after a refusal that was the provider's fault."""
+
+
+class _Moved(Exception):
+    """The attempt changed between its reading and its writing; the transaction is rolled back."""
+
+
+async def record(db: Database, attempt_id: UUID, outcome: AddOutcome, first_check: timedelta) -> None:
+    """Write the outcome of an attempt and what follows for its order, in one transaction.
+
+    A late answer finds the attempt `unknown` or `written_off` and is taken for what it is (rows 7, 8
+    and 10 of the table); one whose attempt is decided already changes nothing.
+
+    Raises:
+        Unavailable: the database does not answer; the attempt stays as it is.
+    """
+    for _ in range(RACES_MAX):
+        try:
+            async with db.transaction() as tx:
+                attempt = await store.find(tx, attempt_id)
+                if attempt is not None:
+                    await _apply(tx, attempt, outcome, first_check)
+            return
+        except _Moved:
+            continue
+    raise Unavailable("an attempt kept changing under its outcome")
+
+
+async def _apply(tx: Transaction, attempt: AttemptRow, outcome: AddOutcome, first_check: timedelta) -> None:
+    if isinstance(outcome, Accepted) and attempt.state in ("sending", "unknown"):
+        if await store.bind(tx, attempt.provider_id, outcome.order, attempt.order_id):
+            await _accept(tx, attempt, outcome.order, first_check)
+            return
+        outcome = Unknown(f"the upstream's id {outcome.order} belongs to another order")
+    match attempt.state:
+        case "sending":
+            await _first_answer(tx, attempt, outcome)
+        case "unknown" if isinstance(outcome, Refused | NotSent):
+            note = record_of(outcome)
+            await not_placed(tx, attempt, {"late answer": note.reason or note.state})
+        case "written_off" if isinstance(outcome, Accepted):
+            await _finish(tx, attempt, Record("written_off", upstream_id=outcome.order))
+            await settle(tx, [Change(attempt.order_id, WasAccepted(outcome.order))])
+        case _:
+            return
+
+
+async def _accept(tx: Transaction, attempt: AttemptRow, upstream_id: str, first_check: timedelta) -> None:
+    await _settle(tx, attempt, WasAccepted(upstream_id))
+    await _finish(tx, attempt, Record("accepted", upstream_id=upstream_id))
+    await store.start_tracking(tx, attempt.order_id, first_check)
+
+
+async def _first_answer(tx: Transaction, attempt: AttemptRow, outcome: AddOutcome) -> None:
+    written = record_of(outcome)
+    match outcome:
+        case Refused(Fault.ORDER):
+            await _settle(tx, attempt, WasRefused(requeue=await _another_route(tx, attempt)), written.reason)
+            await _finish(tx, attempt, written)
+        case Refused(Fault.PROVIDER, text):
+            await _settle(tx, attempt, WasRefused(requeue=True), text)
+            await _finish(tx, attempt, written)
+            await _rest(tx, attempt, text)
+        case Refused() | NotSent():
+            await _settle(tx, attempt, WasNotSent(), written.reason)
+            await _finish(tx, attempt, written)
+            tries = await store.count_not_sent(tx, attempt.order_id)
+            await store.plan(tx, attempt.order_id, None, back_off(tries))
+        case Unknown():
+            await _settle(tx, attempt, WentUnknown(), written.reason)
+            await _finish(tx, attempt, written)
+        case Accepted():
+            raise AssertionError("accepted is handled before")
+
+
+async def accept_unknown(
+    tx: Transaction, attempt: AttemptRow, upstream_id: str, first_check: timedelta
+) -> bool:
+    """Row 7: the order was placed after all; False where the id is another order's."""
+    if not await store.bind(tx, attempt.provider_id, upstream_id, attempt.order_id):
+        return False
+    await _accept(tx, attempt, upstream_id, first_check)
+    return True
+
+
+async def not_placed(tx: Transaction, attempt: AttemptRow, evidence: dict[str, str]) -> None:
+    """Row 8: it is certain that the unknown attempt placed nothing; the order is queued again."""
+    await _settle(tx, attempt, WasNotPlaced(), next(iter(evidence.values())))
+    await _finish(tx, attempt, Record("not_placed", evidence=evidence))
+    await store.plan(tx, attempt.order_id, None, timedelta())
+
+
+async def give_up(tx: Transaction, attempt: AttemptRow, evidence: dict[str, str]) -> None:
+    """Row 9: the customer's hold is released and our cost is noted as loss; never to be sent again."""
+    await _settle(tx, attempt, GaveUp(), next(iter(evidence.values())))
+    await _finish(tx, attempt, Record("written_off", evidence=evidence))
+
+
+async def _settle(tx: Transaction, attempt: AttemptRow, trigger: Trigger, reason: str | None = None) -> Transition:
+    note = {"attempt": str(attempt.id)} | ({"reason": reason[:500]} if reason else {})
+    applied = await settle(tx, [Change(attempt.order_id, trigger, note)])
+    transition = applied.get(attempt.order_id)
+    if transition is None:
+        raise _Moved
+    if attempt.state == "unknown":
+        await alerts.clear(tx, "unknown_order", f"order {transition.order.number}")
+    return transition
+
+
+async def _finish(tx: Transaction, attempt: AttemptRow, written: Record) -> None:
+    if not await store.finish(tx, attempt, written):
+        raise _Moved
+
+
+async def _another_route(tx: Transaction, attempt: AttemptRow) -> bool:
+    routes = await catalog.routes_of(tx, [await store.service_of(tx, attempt.order_id)])
+    past = (await store.past_of(tx, [attempt.order_id])).get(attempt.order_id, Past())
+    return is_route_left(routes, past, attempt.route_id)
+
+
+async def _rest(tx: Transaction, attempt: AttemptRow, text: str) -> None:
+    """Let the route rest after a refusal that was the provider's fault, and say so."""
+    if attempt.route_id is not None:
+        await catalog.pause_route(tx, attempt.route_id, text[:500], PAUSE_S)
+    kind = "provider_funds" if is_lack_of_funds(text) else "route_paused"
+    subject = f"provider {attempt.provider_id}" if kind == "provider_funds" else f"route {attempt.route_id}"
+    await alerts.raise_(tx, [Alert(kind, subject, f"the provider refused an order: {text[:300]}")])
+

@@ -1,0 +1,55 @@
+"""What an operator may decide of an order whose fate is unknown, each decision kept as evidence."""
+
+from datetime import timedelta
+from typing import TypeAlias
+
+import msgspec
+
+from gateway.db.engine import Database
+from gateway.db.partitions import load_number_map
+from gateway.dispatch import store
+from gateway.dispatch.outcomes import accept_unknown, give_up, not_placed
+from gateway.errors import Conflict, NotFound
+from gateway.orders.store import find_by_number
+
+
+class PlacedAs(msgspec.Struct, frozen=True):
+    """It is at the upstream under this id."""
+
+    upstream_id: str
+
+
+class NotPlaced(msgspec.Struct, frozen=True):
+    """It is certain that the upstream has no such order; it may be sent again."""
+
+
+class Refund(msgspec.Struct, frozen=True):
+    """Give the customer the money back and never send the order."""
+
+
+Decision: TypeAlias = PlacedAs | NotPlaced | Refund
+
+
+async def resolve(db: Database, number: int, decision: Decision, by: str) -> None:
+    """Apply an operator's decision on an order that is `unknown`.
+
+    Raises:
+        NotFound: no order has this number.
+        Conflict: its fate is not unknown, or the upstream's id is another order's.
+    """
+    async with db.transaction() as tx:
+        numbers = await load_number_map(tx)
+        order = await find_by_number(tx, number, numbers.ranges(number))
+        if order is None:
+            raise NotFound(f"order {number}")
+        attempt = await store.find_unknown(tx, order.id)
+        if attempt is None:
+            raise Conflict(f"order {number} is {order.dispatch}, not unknown: there is nothing to resolve")
+        match decision:
+            case PlacedAs(upstream_id):
+                if not await accept_unknown(tx, attempt, upstream_id, timedelta()):
+                    raise Conflict(f"the upstream's id {upstream_id} belongs to another order")
+            case NotPlaced():
+                await not_placed(tx, attempt, {"operator": by})
+            case Refund():
+                await give_up(tx, attempt, {"operator": by})

@@ -1,0 +1,208 @@
+"""SQL of the dispatch queue and its attempts."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from uuid import UUID
+
+import msgspec
+
+from compat.kinds import Kind, parse_kind
+from gateway.db.engine import Transaction
+from gateway.dispatch.model import Attempt, Past, Record
+from gateway.orders.model import Order
+from gateway.orders.store import to_order
+
+Claim = tuple[Order, Kind]
+
+
+class AttemptRow(msgspec.Struct, frozen=True):
+    """An attempt as it stands in the database."""
+
+    id: UUID
+    order_id: UUID
+    provider_id: UUID
+    route_id: UUID | None
+    state: str
+
+
+_ATTEMPT = "id, order_id, provider_id, route_id, state"
+
+
+async def claim_queued(tx: Transaction, slots: Mapping[UUID, int]) -> list[Claim]:
+    """Queued orders that are due, at most as many a provider as it has free slots, locked.
+
+    Orders that another dispatcher holds are passed over.
+    """
+    rows = await tx.fetch(
+        """
+        SELECT o.*, s.kind FROM unnest($1::uuid[], $2::int[]) AS p(id, free)
+         CROSS JOIN LATERAL (
+           SELECT * FROM orders WHERE provider_id = p.id AND dispatch = 'queued' AND next_attempt_at <= now()
+            ORDER BY next_attempt_at LIMIT p.free FOR UPDATE SKIP LOCKED) o
+          JOIN services s ON s.id = o.service_id
+        """,
+        list(slots),
+        list(slots.values()),
+    )
+    return [(to_order(row), parse_kind(row["kind"]) or Kind.DEFAULT) for row in rows]
+
+
+async def claim_stranded(tx: Transaction, ready: Sequence[UUID], most: int) -> list[Claim]:
+    """Due orders whose provider cannot take any now, locked, so that they may be planned anew."""
+    rows = await tx.fetch(
+        """
+        SELECT o.*, s.kind FROM (
+           SELECT * FROM orders WHERE dispatch = 'queued' AND next_attempt_at <= now()
+              AND (provider_id IS NULL OR provider_id <> ALL($1::uuid[]))
+            ORDER BY next_attempt_at LIMIT $2 FOR UPDATE SKIP LOCKED) o
+          JOIN services s ON s.id = o.service_id
+        """,
+        ready,
+        most,
+    )
+    return [(to_order(row), parse_kind(row["kind"]) or Kind.DEFAULT) for row in rows]
+
+
+async def past_of(tx: Transaction, order_ids: Sequence[UUID]) -> dict[UUID, Past]:
+    """What earlier attempts came to; a refusal for the provider's fault does not bar the route for ever."""
+    rows = await tx.fetch(
+        """
+        SELECT order_id, array_agg(route_id) FILTER (WHERE state = 'refused' AND evidence ->> 'fault' = 'order')
+                 AS refused, array_agg(route_id) FILTER (WHERE state = 'not_sent') AS not_sent
+          FROM dispatch_attempts WHERE order_id = ANY($1) AND route_id IS NOT NULL GROUP BY order_id
+        """,
+        order_ids,
+    )
+    return {row["order_id"]: Past(frozenset(row["refused"] or ()), _count(row["not_sent"] or ())) for row in rows}
+
+
+def _count(routes: Sequence[UUID]) -> dict[UUID, int]:
+    return {route: routes.count(route) for route in set(routes)}
+
+
+async def insert_attempts(tx: Transaction, attempts: Sequence[Attempt], lease: timedelta) -> None:
+    """Write the rows that must be committed before any socket opens, and mark their orders `sending`."""
+    await tx.execute(
+        """
+        WITH begun AS (
+          INSERT INTO dispatch_attempts (id, order_id, provider_id, route_id, provider_service_id, cost, lease_until)
+          SELECT a.*, now() + $7 FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[],
+            $6::numeric[]) AS a
+        )
+        UPDATE orders SET dispatch = 'sending' WHERE id = ANY($2) AND dispatch = 'queued'
+        """,
+        [attempt.id for attempt in attempts],
+        [attempt.order.id for attempt in attempts],
+        [attempt.route.provider_id for attempt in attempts],
+        [attempt.route.id for attempt in attempts],
+        [attempt.route.provider_service_id for attempt in attempts],
+        [attempt.cost for attempt in attempts],
+        lease,
+    )
+
+
+async def plan(tx: Transaction, order_id: UUID, provider_id: UUID | None, wait: timedelta) -> None:
+    """Put a queued order into a provider's queue (None leaves it where it is), due after `wait`."""
+    await tx.execute(
+        """
+        UPDATE orders SET provider_id = coalesce($2, provider_id), next_attempt_at = now() + $3
+         WHERE id = $1 AND dispatch = 'queued'
+        """,
+        order_id,
+        provider_id,
+        wait,
+    )
+
+
+async def count_not_sent(tx: Transaction, order_id: UUID) -> int:
+    tries: int = await tx.fetchval(
+        "UPDATE orders SET not_sent_tries = not_sent_tries + 1 WHERE id = $1 RETURNING not_sent_tries", order_id
+    )
+    return tries
+
+
+async def find(tx: Transaction, attempt_id: UUID) -> AttemptRow | None:
+    row = await tx.fetchrow(f"SELECT {_ATTEMPT} FROM dispatch_attempts WHERE id = $1", attempt_id)
+    return AttemptRow(*row) if row else None
+
+
+async def find_unknown(tx: Transaction, order_id: UUID) -> AttemptRow | None:
+    row = await tx.fetchrow(
+        f"SELECT {_ATTEMPT} FROM dispatch_attempts WHERE order_id = $1 AND state = 'unknown'", order_id
+    )
+    return AttemptRow(*row) if row else None
+
+
+async def finish(tx: Transaction, attempt: AttemptRow, record: Record) -> bool:
+    """Write an outcome; False where the attempt has moved on since it was read."""
+    row = await tx.fetchrow(
+        """
+        UPDATE dispatch_attempts
+           SET state = $3, reason = $4, evidence = coalesce(evidence, '{}') || coalesce($5, '{}'),
+               upstream_id = coalesce($6, upstream_id), finished_at = now(),
+               loss = CASE WHEN $3 = 'written_off' THEN coalesce(cost, 0) END
+         WHERE id = $1 AND state = $2 RETURNING id
+        """,
+        attempt.id,
+        attempt.state,
+        record.state,
+        record.reason,
+        record.evidence,
+        record.upstream_id,
+    )
+    return row is not None
+
+
+async def bind(tx: Transaction, provider_id: UUID, upstream_id: str, order_id: UUID) -> bool:
+    """Tie an upstream's id to an order; False where it is another order's already."""
+    bound: UUID = await tx.fetchval(
+        """
+        WITH tied AS (
+          INSERT INTO upstream_orders (provider_id, upstream_id, order_id) VALUES ($1, $2, $3)
+          ON CONFLICT DO NOTHING RETURNING order_id)
+        SELECT order_id FROM tied
+        UNION ALL SELECT order_id FROM upstream_orders WHERE provider_id = $1 AND upstream_id = $2 LIMIT 1
+        """,
+        provider_id,
+        upstream_id,
+        order_id,
+    )
+    return bound == order_id
+
+
+async def start_tracking(tx: Transaction, order_id: UUID, wait: timedelta) -> None:
+    await tx.execute(
+        """
+        UPDATE orders SET next_check_at = now() + $2,
+               cost = (SELECT cost FROM dispatch_attempts WHERE order_id = $1 AND state = 'accepted')
+         WHERE id = $1
+        """,
+        order_id,
+        wait,
+    )
+
+
+async def expired_leases(tx: Transaction, most: int) -> list[UUID]:
+    rows = await tx.fetch(
+        "SELECT id FROM dispatch_attempts WHERE state = 'sending' AND lease_until < now() LIMIT $1", most
+    )
+    return [row["id"] for row in rows]
+
+
+async def old_unknown(tx: Transaction, age: timedelta, most: int) -> list[UUID]:
+    rows = await tx.fetch(
+        "SELECT id FROM dispatch_attempts WHERE state = 'unknown' AND started_at < now() - $1 LIMIT $2", age, most
+    )
+    return [row["id"] for row in rows]
+
+
+async def queued_longer_than(tx: Transaction, age: timedelta, most: int) -> list[UUID]:
+    rows = await tx.fetch(
+        "SELECT id FROM orders WHERE dispatch = 'queued' AND created_at < now() - $1 LIMIT $2", age, most
+    )
+    return [row["id"] for row in rows]
+
+
+async def service_of(tx: Transaction, order_id: UUID) -> UUID:
+    service_id: UUID = await tx.fetchval("SELECT service_id FROM orders WHERE id = $1", order_id)
+    return service_id
