@@ -57,4 +57,5 @@ def parse_status(word: object) -> UpstreamStatus | None:
     """The meaning of an upstream's word or digit; None for one we do not know."""
     if isinstance(word, bool) or not isinstance(word, str | int):
         return None
-    return _WORDS.get(re.sub(r"[\s_-]+", "", str(word).casefold()))
+    text = str(word).strip().casefold()
+    return None if text.startswith("-") else _WORDS.get(re.sub(r"[\s_-]+", "", text))

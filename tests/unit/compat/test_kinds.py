@@ -1,0 +1,88 @@
+"""The table of kinds, and an `add` read by it."""
+
+import pytest
+
+from compat.drafts import Draft, read_draft
+from compat.errors import PanelError
+from compat.forms import LINE_FIELDS
+from compat.kinds import RULES, Counting, Kind, parse_kind
+
+LINK = "https://example.com/p/1"
+SERVED = {Kind.DEFAULT, Kind.PACKAGE, Kind.CUSTOM_COMMENTS, Kind.CUSTOM_COMMENTS_PACKAGE}
+
+
+def _refusal(kind: Kind, fields: dict[str, str]) -> str:
+    with pytest.raises(PanelError) as refused:
+        read_draft(kind, fields)
+    assert refused.value.status == 200
+    return refused.value.text
+
+
+def test_every_kind_has_its_rule() -> None:
+    assert set(RULES) == set(Kind)
+    assert len(Kind) == 17
+
+
+def test_a_kind_is_counted_by_a_field_that_it_has() -> None:
+    for rule in RULES.values():
+        assert (rule.counting is Counting.FIELD) == ("quantity" in rule.fields)
+        if rule.counting is Counting.LINES:
+            assert rule.lines in rule.fields
+        assert rule.lines is None or rule.lines in LINE_FIELDS
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_a_kind_is_known_whatever_its_case(kind: Kind) -> None:
+    assert parse_kind(f"  {kind.value.upper().replace(' ', '  ')} ") is kind
+
+
+@pytest.mark.parametrize("name", ["", "Defaults", "default order"])
+def test_other_types_are_not_kinds(name: str) -> None:
+    assert parse_kind(name) is None
+
+
+@pytest.mark.parametrize("kind", sorted(set(Kind) - SERVED))
+def test_a_kind_that_is_not_served_is_refused(kind: Kind) -> None:
+    assert _refusal(kind, {"link": LINK, "quantity": "5", "comments": "a"}) == "Incorrect service ID"
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "draft"),
+    [
+        (Kind.DEFAULT, {"quantity": "100"}, Draft(LINK, 100, {})),
+        (Kind.DEFAULT, {"quantity": "0", "username": "x"}, Draft(LINK, 0, {})),
+        (Kind.PACKAGE, {"quantity": "100"}, Draft(LINK, 1, {})),
+        (Kind.CUSTOM_COMMENTS, {"comments": "a\r\n\r\nb\\nc"}, Draft(LINK, 3, {"comments": "a\nb\nc"})),
+        (Kind.CUSTOM_COMMENTS, {"comments": "a", "quantity": "junk"}, Draft(LINK, 1, {"comments": "a"})),
+        (Kind.CUSTOM_COMMENTS_PACKAGE, {"comments": "a\nb"}, Draft(LINK, 1, {"comments": "a\nb"})),
+        (Kind.PACKAGE, {"runs": "3"}, Draft(LINK, 1, {})),
+    ],
+)
+def test_an_order_is_read_as_its_kind_wants(kind: Kind, fields: dict[str, str], draft: Draft) -> None:
+    assert read_draft(kind, {"link": LINK, **fields}) == draft
+
+
+@pytest.mark.parametrize("kind", sorted(SERVED))
+@pytest.mark.parametrize("link", [None, "", "  ", "a\tb", "a\nb", "a\x7fb", "a\x85b", "a" * 2049])
+def test_a_link_that_cannot_be_one_is_refused(kind: Kind, link: str | None) -> None:
+    fields = {"quantity": "5", "comments": "a"} | ({} if link is None else {"link": link})
+    assert _refusal(kind, fields) == "Incorrect link"
+
+
+@pytest.mark.parametrize(
+    "quantity", [None, "", "1e3", "+5", "-5", "5.0", "1_0", "\u0665", "1234567890", " 5"]
+)
+def test_a_quantity_is_digits_only(quantity: str | None) -> None:
+    fields = {"link": LINK} | ({} if quantity is None else {"quantity": quantity})
+    assert _refusal(Kind.DEFAULT, fields) == "Incorrect quantity"
+
+
+@pytest.mark.parametrize("kind", [Kind.CUSTOM_COMMENTS, Kind.CUSTOM_COMMENTS_PACKAGE])
+@pytest.mark.parametrize("fields", [{}, {"comments": ""}, {"comments": " \n\\n\r\n"}])
+def test_comments_without_a_line_are_refused(kind: Kind, fields: dict[str, str]) -> None:
+    assert _refusal(kind, {"link": LINK, **fields}) == "Incorrect request"
+
+
+def test_drip_feed_is_refused_until_it_exists() -> None:
+    assert _refusal(Kind.DEFAULT, {"link": LINK, "quantity": "5", "runs": "2"}) == "Incorrect request"
+    assert read_draft(Kind.DEFAULT, {"link": LINK, "quantity": "5", "runs": "0"}).quantity == 5
