@@ -89,7 +89,5 @@ class RateLimiter:
 
 async def _hit(strategy: SlidingWindowCounterRateLimiter, item: RateLimitItem, identity: str) -> Verdict:
     """Both calls wait at the same moment, hit first, and so share a pipeline."""
-    allowed, window = await asyncio.gather(
-        strategy.hit(item, identity), strategy.get_window_stats(item, identity)
-    )
+    allowed, window = await asyncio.gather(strategy.hit(item, identity), strategy.get_window_stats(item, identity))
     return verdict(allowed, item.amount, window.remaining, window.reset_time - time.time())

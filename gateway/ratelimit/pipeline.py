@@ -119,9 +119,7 @@ def pipelined_storage(redis_url: str, timeout_s: float) -> tuple[RedisStorage, S
     # The time limit is the flush's, over all: redis-py's own would start a timer for each answer.
     options: dict[str, Any] = {"retry": Retry(NoBackoff(), 0), "socket_timeout": None}
     try:
-        storage = storage_from_string(
-            _with_port(redis_url), implementation="redispy", wrap_exceptions=True, **options
-        )
+        storage = storage_from_string(_with_port(redis_url), implementation="redispy", wrap_exceptions=True, **options)
     except (LimitsError, ValueError):
         # The library's message quotes the URL, and that carries the password.
         raise ConfigurationError(["REDIS_URL: host and port cannot be read"]) from None

@@ -22,15 +22,20 @@ WRONG_KEYS = 5
 ANSWER_WITHIN_S = 20.0
 
 
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
 class Valkey:
     """A server of the test's own, which it may freeze and kill."""
 
     def __init__(self, folder: Path, *options: str) -> None:
         self._folder = folder
         self._options = options
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
 
@@ -43,7 +48,11 @@ class Valkey:
         self._process = subprocess.Popen(
             [*command, "--dir", str(self._folder), *self._options], stdout=subprocess.DEVNULL
         )
-        self.wait_until(self._answers)
+        try:
+            self.wait_until(self._answers)
+        except AssertionError:
+            self.kill()
+            raise
 
     def wait_until(self, holds: Callable[[], bool]) -> None:
         deadline = time.monotonic() + ANSWER_WITHIN_S
@@ -205,7 +214,8 @@ async def test_each_change_of_state_is_logged_once(valkey: Valkey, limiter: Rate
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Valkey]:
-    server = Valkey(tmp_path, "--cluster-enabled", "yes")
+    # Its default is the port plus 10000, which may be no port at all.
+    server = Valkey(tmp_path, "--cluster-enabled", "yes", "--cluster-port", str(free_port()))
     yield server
     server.kill()
 

@@ -29,9 +29,7 @@ def test_one_mistyped_character_is_noticed(position: int, letter: str) -> None:
     assert is_well_formed(mistyped) == (mistyped == key)
 
 
-@pytest.mark.parametrize(
-    "junk", ["", "yb_", "yb_" + "0" * 36, "xx_" + "0" * 36, new_key() + "\n", " " + new_key()]
-)
+@pytest.mark.parametrize("junk", ["", "yb_", "yb_" + "0" * 36, "xx_" + "0" * 36, new_key() + "\n", " " + new_key()])
 def test_junk_is_not_well_formed(junk: str) -> None:
     assert not is_well_formed(junk)
 
