@@ -22,9 +22,7 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 logger = logging.getLogger("compat.server")
 
 
-def panel_app(
-    backend: PanelBackend[Caller], *, body_timeout_s: float = 10.0, max_in_flight: int = 1000
-) -> ASGIApp:
+def panel_app(backend: PanelBackend[Caller], *, body_timeout_s: float = 10.0, max_in_flight: int = 1000) -> ASGIApp:
     """Serve `backend` to clients of the protocol, at whatever path the app is mounted.
 
     A body that takes longer than `body_timeout_s` is given up. Of the requests that were read,
@@ -53,9 +51,7 @@ class _Reply(msgspec.Struct):
     is_request_read: bool = True
 
 
-async def _answer(
-    panel: "_Panel[Caller]", scope: Scope, receive: Receive, body_timeout_s: float
-) -> _Reply | None:
+async def _answer(panel: "_Panel[Caller]", scope: Scope, receive: Receive, body_timeout_s: float) -> _Reply | None:
     """The reply to one request; None where the client went away before it had sent all of it."""
     is_request_read = False
     try:

@@ -81,8 +81,7 @@ def _outcome(read: Callable[[], Answer]) -> Answer | PanelError:
 
 @given(
     method=st.sampled_from(["GET", "POST", "HEAD", ""]),
-    query=st.binary(max_size=60)
-    | st.lists(st.tuples(NAMES, TEXTS)).map(lambda pairs: urlencode(pairs).encode()),
+    query=st.binary(max_size=60) | st.lists(st.tuples(NAMES, TEXTS)).map(lambda pairs: urlencode(pairs).encode()),
     headers=HEADERS,
     body=BODIES,
 )

@@ -99,12 +99,8 @@ async def test_head_gets_no_body_and_places_nothing() -> None:
     assert (panel.seen, panel.added) == ([], [])
 
 
-@pytest.mark.parametrize(
-    "body", [BALANCE, ADD, b"key=secret&action=services", b"key=secret&action=status&order=1"]
-)
-async def test_a_backend_that_breaks_is_a_503_in_the_log(
-    body: bytes, caplog: pytest.LogCaptureFixture
-) -> None:
+@pytest.mark.parametrize("body", [BALANCE, ADD, b"key=secret&action=services", b"key=secret&action=status&order=1"])
+async def test_a_backend_that_breaks_is_a_503_in_the_log(body: bytes, caplog: pytest.LogCaptureFixture) -> None:
     panel = StubPanel(fault=RuntimeError("the database is away"))
 
     reply = await call(panel_app(panel), chunks=[body])

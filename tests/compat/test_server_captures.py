@@ -50,9 +50,7 @@ async def test_a_request_gets_the_reply_of_its_capture(capture: Capture) -> None
     assert (reply.status, reply.body.decode()) == (capture.reply.status, capture.reply.body)
     assert reply.headers["content-type"] == "application/json"
     assert reply.headers["content-length"] == str(len(reply.body))
-    assert [msgspec.to_builtins(draft) for draft in panel.drafts] == (
-        [capture.placed] if capture.placed else []
-    )
+    assert [msgspec.to_builtins(draft) for draft in panel.drafts] == ([capture.placed] if capture.placed else [])
     if capture.asked is not None:
         assert [list(orders) for orders in panel.asked] == [capture.asked]
 

@@ -35,9 +35,7 @@ def test_known_words_tell_whose_fault_it_is(text: str, fault: Fault) -> None:
     assert fault_of(text) is fault
 
 
-@pytest.mark.parametrize(
-    "text", ["", "Something went wrong", "Service temporarily unavailable", "Not enough"]
-)
+@pytest.mark.parametrize("text", ["", "Something went wrong", "Service temporarily unavailable", "Not enough"])
 def test_words_that_nobody_taught_us_tell_nothing(text: str) -> None:
     assert fault_of(text) is None
 

@@ -69,9 +69,7 @@ def test_a_link_that_cannot_be_one_is_refused(kind: Kind, link: str | None) -> N
     assert _refusal(kind, fields) == "Incorrect link"
 
 
-@pytest.mark.parametrize(
-    "quantity", [None, "", "1e3", "+5", "-5", "5.0", "1_0", "\u0665", "1234567890", " 5"]
-)
+@pytest.mark.parametrize("quantity", [None, "", "1e3", "+5", "-5", "5.0", "1_0", "\u0665", "1234567890", " 5"])
 def test_a_quantity_is_digits_only(quantity: str | None) -> None:
     fields = {"link": LINK} | ({} if quantity is None else {"quantity": quantity})
     assert _refusal(Kind.DEFAULT, fields) == "Incorrect quantity"

@@ -36,8 +36,6 @@ def test_a_word_of_an_upstream_is_folded(words: tuple[object, ...], status: Upst
     assert {parse_status(word) for word in words} == {status}
 
 
-@pytest.mark.parametrize(
-    "word", ["", "Awaiting", "6", 6, -1, "-1", None, True, False, 3.0, [], {}, "completed?"]
-)
+@pytest.mark.parametrize("word", ["", "Awaiting", "6", 6, -1, "-1", None, True, False, 3.0, [], {}, "completed?"])
 def test_an_unknown_word_has_no_meaning(word: object) -> None:
     assert parse_status(word) is None
