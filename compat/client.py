@@ -1,0 +1,286 @@
+"""PanelClient: calls to an upstream panel, and the one place where its answer to `add` is classed.
+
+    async with PanelClient("https://panel.example/api/v2", key) as panel:
+        match await panel.add("1", {"link": "https://example.com/p/1", "quantity": "100"}):
+            case Accepted(order=order): reports = await panel.statuses([order])
+            case Refused() | NotSent(): ...   # another route may be tried
+            case Unknown(): ...               # never send it again
+
+Errors of the reads:
+
+    UpstreamError
+    ├── NotReached        no connection was made
+    ├── BadAnswer         what came back is not an answer
+    └── UpstreamRefusal   the panel said no
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import NoReturn, Self, TypeVar
+from urllib.parse import quote, quote_plus, urlencode
+
+import aiohttp
+import msgspec
+from yarl import URL
+
+from compat.errors import Fault, is_unknown_order
+from compat.replies import (
+    ServiceList,
+    classify_add,
+    parse_json,
+    read_balance,
+    read_refusal,
+    read_services,
+    read_statuses,
+)
+from compat.wire import Accepted, AddOutcome, Balance, NotSent, Refused, Unknown, UpstreamReport
+
+T = TypeVar("T")
+
+EVIDENCE_CHARS_MAX = 2048
+_MARGIN_BYTES = 16_384
+"""Read past the evidence before masking, so that a key which lies across the cut is masked whole."""
+
+_SERVICES_BYTES_MAX = 64 * 1024 * 1024
+_HEADERS = {
+    "Content-Type": "application/x-www-form-urlencoded",
+    "Accept": "application/json",
+    "Accept-Encoding": "gzip, deflate",
+    "User-Agent": "smm-gateway",
+}
+_NEVER_CONNECTED = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.InvalidURL,
+)
+"""What aiohttp raises only while it has no connection yet: name, connect, TLS, the wait for a free slot."""
+
+
+class UpstreamError(Exception):
+    """A read from an upstream failed; the message never holds the key."""
+
+
+class NotReached(UpstreamError):
+    """No connection was made."""
+
+
+class BadAnswer(UpstreamError):
+    """What came back is not an answer; `evidence` is its beginning."""
+
+    def __init__(self, reason: str, evidence: str = "") -> None:
+        super().__init__(reason)
+        self.evidence = evidence
+
+
+class UpstreamRefusal(UpstreamError):
+    """The panel said no; `fault` is None where its words are not known."""
+
+    def __init__(self, text: str, fault: Fault | None) -> None:
+        super().__init__(text)
+        self.text = text
+        self.fault = fault
+
+
+class _Reply(msgspec.Struct, frozen=True):
+    status: int
+    headers: str
+    body: bytes
+    cut: str = ""
+    """Why the body is not whole; empty where it is."""
+
+
+class PanelClient:
+    """One upstream panel. A session that is passed in stays the caller's; nothing is ever retried.
+
+    The time-out bounds a whole call, half of it the making of the connection. The byte limit is for
+    decoded bytes; `services` has 64 MiB. `honours_extension` says that the upstream has shown
+    `idempotency` in its balance, so that its word about what was not placed counts (protocol §6).
+    """
+
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        *,
+        session: aiohttp.ClientSession | None = None,
+        timeout_s: float = 20.0,
+        max_body_bytes: int = 8 * 1024 * 1024,
+        honours_extension: bool = False,
+    ) -> None:
+        self._url = URL(url)
+        if self._url.scheme not in ("http", "https") or not self._url.host:
+            raise ValueError("the address of a panel begins with http:// or https://")
+        self._key = key
+        self._session = session
+        self._owned = session is None
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=timeout_s / 2)
+        self._body_bytes_max = max_body_bytes
+        self._honours_extension = honours_extension
+
+    async def __aenter__(self) -> Self:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(keepalive_timeout=1.0, use_dns_cache=False),
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._owned and self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def add(self, service: str, fields: Mapping[str, str]) -> AddOutcome:
+        """Place one order and class what came of it; nothing that an upstream does raises here.
+
+        A call that is cancelled has an unknown outcome, like one that the process did not survive.
+        """
+        session = self._session
+        if session is None or session.closed:
+            return NotSent("no open session")
+        try:
+            form = self._form("add", {"service": service, **fields})
+        except UnicodeEncodeError:
+            return NotSent("a field cannot be written as UTF-8")
+        try:
+            reply = await self._post(session, form, self._body_bytes_max)
+        except _NEVER_CONNECTED as error:
+            return NotSent(self._mask(_describe(error)))
+        except (aiohttp.ClientError, OSError, RuntimeError, ValueError) as error:
+            return Unknown(self._mask(_describe(error)))
+        return self._class_of(reply)
+
+    def _class_of(self, reply: _Reply) -> AddOutcome:
+        if reply.cut:
+            return Unknown(self._mask(reply.cut), self._evidence(reply))
+        match classify_add(reply.status, reply.body, honours_extension=self._honours_extension):
+            case Accepted(order=order):
+                return Accepted(order)
+            case Refused(fault=fault, text=text):
+                return Refused(fault, self._mask(text))
+            case NotSent() as outcome:
+                return outcome
+            case Unknown(reason=reason):
+                return Unknown(reason, self._evidence(reply))
+
+    async def services(self) -> ServiceList:
+        """All services; rows that cannot be read are left out and counted in `skipped`.
+
+        Raises:
+            UpstreamError: as drawn above.
+        """
+        reply = await self._read("services", {}, max(self._body_bytes_max, _SERVICES_BYTES_MAX))
+        return self._read_with(reply, read_services)
+
+    async def statuses(self, ids: Sequence[str]) -> dict[str, UpstreamReport]:
+        """What the panel says of each of at most 100 orders; one that it leaves out is left out here.
+
+        Raises:
+            UpstreamError: as drawn above; nothing then is known of any of them.
+        """
+        reply = await self._read("status", {"orders": ",".join(ids)}, self._body_bytes_max)
+        try:
+            return self._read_with(reply, lambda answer: read_statuses(answer, ids))
+        except UpstreamRefusal as refusal:
+            if len(ids) == 1 and is_unknown_order(refusal.text):
+                return {ids[0]: UpstreamReport(error=refusal.text)}
+            raise
+
+    async def balance(self) -> Balance:
+        """What we can spend there.
+
+        Raises:
+            UpstreamError: as drawn above.
+        """
+        return self._read_with(await self._read("balance", {}, self._body_bytes_max), read_balance)
+
+    async def _read(self, action: str, fields: Mapping[str, str], bytes_max: int) -> _Reply:
+        session = self._session
+        if session is None or session.closed:
+            raise NotReached("no open session")
+        try:
+            return await self._post(session, self._form(action, fields), bytes_max)
+        except _NEVER_CONNECTED as error:
+            raise NotReached(self._mask(_describe(error))) from None
+        except (aiohttp.ClientError, OSError, RuntimeError, ValueError) as error:
+            raise BadAnswer(self._mask(_describe(error))) from None
+
+    def _read_with(self, reply: _Reply, read: Callable[[object], T]) -> T:
+        if reply.cut:
+            self._bad(reply.cut, reply)
+        try:
+            answer = parse_json(reply.body)
+        except ValueError:
+            self._bad(f"HTTP {reply.status} and a body that is not JSON", reply)
+        if not 200 <= reply.status < 500 or 300 <= reply.status < 400:
+            self._bad(f"HTTP {reply.status}", reply)
+        refusal = read_refusal(answer)
+        if refusal is not None:
+            raise UpstreamRefusal(self._mask(refusal.text), refusal.fault)
+        if reply.status != 200:
+            self._bad(f"HTTP {reply.status} without an error", reply)
+        try:
+            return read(answer)
+        except ValueError as error:
+            self._bad(str(error), reply)
+
+    def _bad(self, reason: str, reply: _Reply) -> NoReturn:
+        raise BadAnswer(self._mask(reason), self._evidence(reply))
+
+    def _form(self, action: str, fields: Mapping[str, str]) -> bytes:
+        return urlencode({**fields, "key": self._key, "action": action}).encode("ascii")
+
+    async def _post(self, session: aiohttp.ClientSession, form: bytes, bytes_max: int) -> _Reply:
+        """One request and all of its reply up to the limit; redirects are answers, not followed."""
+        async with session.post(
+            self._url,
+            data=form,
+            headers=_HEADERS,
+            allow_redirects=False,
+            raise_for_status=False,
+            timeout=self._timeout,
+        ) as response:
+            body = bytearray()
+            cut = ""
+            try:
+                async for chunk in response.content.iter_chunked(65536):
+                    body += chunk
+                    if len(body) > bytes_max:
+                        cut = f"a body of more than {bytes_max} bytes"
+                        break
+            except (aiohttp.ClientError, OSError, RuntimeError, ValueError) as error:
+                cut = f"the body broke off: {_describe(error)}"
+            if cut:
+                response.close()
+            return _Reply(response.status, _headers_of(response), bytes(body), cut)
+
+    def _evidence(self, reply: _Reply) -> str:
+        """The beginning of a reply as text that can be stored, without the key."""
+        start = reply.body[: EVIDENCE_CHARS_MAX + _MARGIN_BYTES].decode("utf-8", "replace")
+        text = f"HTTP {reply.status}\n{reply.headers}\n{start}".replace("\x00", "\N{REPLACEMENT CHARACTER}")
+        return self._mask(text)[:EVIDENCE_CHARS_MAX]
+
+    def _mask(self, text: str) -> str:
+        """The text without the key, however it was quoted; no shorter, so that a cut key stays cut off."""
+        escaped = msgspec.json.encode(self._key).decode()[1:-1]
+        for spelling in (self._key, quote(self._key, safe=""), quote_plus(self._key), escaped):
+            if spelling:
+                text = text.replace(spelling, "*" * len(spelling))
+        return text
+
+
+def _headers_of(response: aiohttp.ClientResponse) -> str:
+    names = ("Content-Type", "Location", "Server", "Retry-After")
+    return "\n".join(f"{name}: {response.headers[name][:200]}" for name in names if name in response.headers)
+
+
+def _describe(error: BaseException) -> str:
+    """What went wrong in one line; some errors of time have no words of their own."""
+    if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError):
+        return "no answer in time"
+    return f"{type(error).__name__}: {error}"[:300]

@@ -1,0 +1,328 @@
+"""What an upstream's JSON means, read as tolerantly as protocol §5 asks; pure, no I/O."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
+
+import msgspec
+
+from compat.errors import TOO_MANY_REQUESTS, Fault, fault_of, fold
+from compat.money import parse_amount
+from compat.status import parse_status
+from compat.wire import Accepted, AddOutcome, Balance, NotSent, Refused, Service, Unknown, UpstreamReport
+
+_ID = re.compile(r"[0-9A-Za-z_-]{1,64}", re.ASCII)
+_ORDER_NAMES = ("order", "order_id", "orderId")
+_ERROR_NAMES = ("error", "errors")
+_CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_WHOLE = re.compile(r"[+-]?\d{1,15}(\.0{0,15})?", re.ASCII)
+_EXACT_MAX = 2**53
+_YES = frozenset({"1", "true", "yes", "on"})
+_NO_ERROR: tuple[object, ...] = (None, "", False)
+_TEXT_CHARS_MAX = 500
+_DESC_CHARS_MAX = 10_000
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """An error that an upstream sent. `fault` is None where its words are not known, or not words."""
+
+    text: str
+    fault: Fault | None
+
+
+class ServiceList(list[Service]):
+    """The services that could be read; `skipped` counts the rows that could not, copies included."""
+
+    skipped: int = 0
+
+
+def parse_json(body: bytes) -> object:
+    """The JSON in a reply, a byte order mark before it forgiven.
+
+    Raises:
+        ValueError: not JSON, nested too deep, or with numbers out of range.
+    """
+    try:
+        decoded: object = msgspec.json.decode(body.removeprefix(b"\xef\xbb\xbf"))
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+    return decoded
+
+
+# add -----------------------------------------------------------------------------------------
+
+
+def classify_add(status: int, body: bytes, *, honours_extension: bool = False) -> AddOutcome:
+    """What a whole reply to `add` means (design §5); an `Unknown` has no evidence yet."""
+    try:
+        reply = parse_json(body)
+    except ValueError:
+        return Unknown(f"HTTP {status} and a body that is not JSON")
+    if status == 503 and honours_extension and isinstance(reply, dict) and reply.get("placed") is False:
+        return _not_placed(reply)
+    if status >= 500 or 300 <= status < 400:
+        return Unknown(f"HTTP {status}")
+    refusal = read_refusal(reply)
+    ids = _order_ids(reply)
+    if refusal is not None:
+        return Unknown("both an order and an error") if ids else _refused(status, refusal)
+    if status != 200:
+        return Unknown(f"HTTP {status} without an error")
+    if len(ids) != 1:
+        return Unknown("several order ids" if ids else "neither an order nor an error")
+    order = read_id(ids[0])
+    return Accepted(order) if order is not None else Unknown("an order id that cannot be one")
+
+
+def _not_placed(reply: Mapping[str, object]) -> AddOutcome:
+    """A 503 sent before anything was written (protocol §6), unless it names an order all the same."""
+    if _order_ids(reply):
+        return Unknown("both an order and an error")
+    return NotSent("the upstream says that nothing was placed")
+
+
+def _refused(status: int, refusal: Refusal) -> AddOutcome:
+    fault = refusal.fault
+    if fault is None and status == 429:
+        fault = Fault.PASSING
+    if fault is None:
+        return Unknown("an error in unknown words")
+    return Refused(fault, refusal.text or TOO_MANY_REQUESTS)
+
+
+def _order_ids(reply: object) -> list[object]:
+    """Every distinct value under a name that order ids have; null, empty and false are no value."""
+    if not isinstance(reply, dict):
+        return []
+    places = [reply[name] for name in _ORDER_NAMES if name in reply]
+    data = reply.get("data")
+    if isinstance(data, dict):
+        places += [data[name] for name in _ORDER_NAMES if name in data]
+    if not places and "id" in reply:
+        places = [reply["id"]]
+    found: dict[str, object] = {}
+    for value in places:
+        if not any(value is none or value == "" for none in _NO_ERROR):
+            found.setdefault(read_id(value) or repr(value), value)
+    return list(found.values())
+
+
+def read_id(value: object) -> str | None:
+    """An upstream's id as text: 1–64 of `[0-9A-Za-z_-]`, not `0`; exact-integer floats too, booleans not."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, float):
+        if not value.is_integer() or abs(value) > _EXACT_MAX:
+            return None
+        value = int(value)
+    if isinstance(value, int):
+        value = str(value) if value > 0 else ""
+    if not isinstance(value, str):
+        return None
+    text = value.strip()
+    return text if _ID.fullmatch(text) and text.strip("0") else None
+
+
+# errors --------------------------------------------------------------------------------------
+
+
+def read_refusal(reply: object) -> Refusal | None:
+    """The error in a reply: `error` as text or a list of texts, a failing `status` with `msg`, a bare string."""
+    if isinstance(reply, str):
+        return _refusal_of([reply])
+    if not isinstance(reply, dict):
+        return None
+    for name in _ERROR_NAMES:
+        value = reply.get(name)
+        if not any(value is none or value == "" for none in _NO_ERROR) and value != []:
+            return _refusal_of(value if isinstance(value, list) else [value])
+    message = reply.get("msg", reply.get("message"))
+    failed = reply.get("success") is False or (
+        message is not None and fold(str(reply.get("status", ""))[:32]) in ("error", "fail", "failed")
+    )
+    return _refusal_of([message if message is not None else ""]) if failed else None
+
+
+def _refusal_of(values: Sequence[object]) -> Refusal:
+    texts = [read_text(value) for value in values if isinstance(value, str)]
+    faults = [fault_of(text) for text in texts]
+    known = len(texts) == len(values) and bool(faults) and None not in faults
+    return Refusal("; ".join(texts)[:_TEXT_CHARS_MAX], faults[0] if known else None)
+
+
+# statuses ------------------------------------------------------------------------------------
+
+
+def read_statuses(reply: object, asked: Iterable[str]) -> dict[str, UpstreamReport]:
+    """The reports on the ids asked about; those that the reply leaves out or garbles are left out.
+
+    Raises:
+        ValueError: neither a map nor a list.
+    """
+    wanted = set(asked)
+    if not isinstance(reply, dict | list):
+        raise ValueError("neither a map nor a list of statuses")
+    reports: dict[str, UpstreamReport] = {}
+    for order, value in _status_rows(reply, wanted):
+        report = _report(value)
+        if order in wanted and report is not None:
+            reports.setdefault(order, report)
+    return reports
+
+
+def _status_rows(reply: dict[object, object] | list[object], wanted: set[str]) -> Iterator[tuple[str, object]]:
+    """Each element with the id that it is about, by its key or else by what it says itself."""
+    if isinstance(reply, dict):
+        if len(wanted) == 1 and "status" in reply and not isinstance(reply["status"], dict):
+            yield next(iter(wanted)), reply
+            return
+        inner = next((reply[name] for name in ("orders", "data") if name in reply), None)
+        if isinstance(inner, dict | list):
+            yield from _status_rows(inner, wanted)
+    pairs = reply.items() if isinstance(reply, dict) else ((None, value) for value in reply)
+    for key, value in pairs:
+        named = _named_order(value)
+        if isinstance(key, str) and key.strip() in wanted:
+            if named is None or named == key.strip():
+                yield key.strip(), value
+        elif named is not None:
+            yield named, value
+
+
+def _named_order(value: object) -> str | None:
+    if not isinstance(value, dict):
+        return None
+    for name in (*_ORDER_NAMES, "id"):
+        order = read_id(value.get(name))
+        if order is not None:
+            return order
+    return None
+
+
+def _report(value: object) -> UpstreamReport | None:
+    if isinstance(value, str):
+        return UpstreamReport(error=read_text(value))
+    if not isinstance(value, dict):
+        return None
+    refusal = read_refusal({name: value.get(name) for name in _ERROR_NAMES})
+    if refusal is not None:
+        return UpstreamReport(error=refusal.text or "an error without words")
+    word = value.get("status")
+    charge = _amount_or_none(value.get("charge"))
+    currency = read_text(value.get("currency")).upper()
+    started = value.get("start_count")
+    return UpstreamReport(
+        word="" if word is None else read_text(word)[:100],
+        status=parse_status(word),
+        charge=charge if charge is not None and charge >= 0 else None,
+        start_count=read_whole(started if started is not None else value.get("start_counter")),
+        remains=read_whole(value.get("remains")),
+        currency=currency if _CURRENCY.fullmatch(currency) else None,
+    )
+
+
+# services and balance ------------------------------------------------------------------------
+
+
+def read_services(reply: object) -> ServiceList:
+    """The services in a list, a map by id, or either of them under `services` or `data`.
+
+    Raises:
+        ValueError: no such thing, or rows of which not one can be read.
+    """
+    for _ in range(2):
+        if isinstance(reply, dict):
+            reply = next((reply[name] for name in ("services", "data") if name in reply), reply)
+    if isinstance(reply, dict):
+        reply = [{"service": key, **row} if isinstance(row, dict) else row for key, row in reply.items()]
+    if not isinstance(reply, list):
+        raise ValueError("no list of services")
+    services = ServiceList()
+    seen: set[str] = set()
+    for row in reply:
+        service = read_service(row)
+        if service is not None and str(service.service) not in seen:
+            seen.add(str(service.service))
+            services.append(service)
+    services.skipped = len(reply) - len(services)
+    if reply and not services:
+        raise ValueError("not one service can be read")
+    return services
+
+
+def read_service(row: object) -> Service | None:
+    """One row; None without an id, a name, a rate or a range of quantities that make sense."""
+    if not isinstance(row, dict):
+        return None
+    number = read_id(row.get("service", row.get("id")))
+    name = read_text(row.get("name"))
+    rate = _amount_or_none(row.get("rate"))
+    least, most = read_whole(row.get("min")), read_whole(row.get("max"))
+    if number is None or not name or rate is None or rate < 0:
+        return None
+    if least is None or most is None or not 0 <= least <= most:
+        return None
+    return Service(
+        service=int(number) if number.isdigit() and not number.startswith("0") else number,
+        name=name,
+        type=read_text(row.get("type")) or "Default",
+        category=read_text(row.get("category")),
+        rate=rate,
+        min=least,
+        max=most,
+        refill=read_flag(row.get("refill")),
+        cancel=read_flag(row.get("cancel")),
+        dripfeed=read_flag(row.get("dripfeed")),
+        desc=read_text(row.get("desc", row.get("description")), _DESC_CHARS_MAX),
+    )
+
+
+def read_balance(reply: object) -> Balance:
+    """The balance, also under `data`; the currency is empty where none of three letters is named.
+
+    Raises:
+        ValueError: no balance in it.
+    """
+    if isinstance(reply, dict) and "balance" not in reply:
+        reply = reply.get("data")
+    if not isinstance(reply, dict):
+        raise ValueError("no balance")
+    currency = read_text(reply.get("currency")).upper()
+    return Balance(
+        balance=parse_amount(reply.get("balance")),
+        currency=currency if _CURRENCY.fullmatch(currency) else "",
+        idempotency=reply.get("idempotency") is True,
+    )
+
+
+# single values -------------------------------------------------------------------------------
+
+
+def read_text(value: object, chars_max: int = _TEXT_CHARS_MAX) -> str:
+    """A string, or a number as one, trimmed and without control characters; else empty."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return ""
+    return _UNPRINTABLE.sub(" ", str(value)[:chars_max]).strip()
+
+
+def read_whole(value: object) -> int | None:
+    """A whole number of at most 15 digits, also `"157.0"` and `"1,570"`; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) < 10**15 else None
+    text = str(value)[:40].strip().replace(",", "")
+    return int(text.partition(".")[0]) if _WHOLE.fullmatch(text) else None
+
+
+def read_flag(value: object) -> bool:
+    """True for true, 1 and the words that mean it."""
+    return isinstance(value, bool | int | str) and str(value).strip().casefold() in _YES
+
+
+def _amount_or_none(value: object) -> Decimal | None:
+    try:
+        return parse_amount(value)
+    except ValueError:
+        return None
