@@ -12,7 +12,7 @@ from gateway.db.engine import Database, Transaction
 from gateway.dispatch import store
 from gateway.dispatch.model import Past, Record, back_off, is_route_left, record_of
 from gateway.dispatch.store import AttemptRow
-from gateway.errors import Unavailable
+from gateway.errors import Conflict, Unavailable
 from gateway.orders.model import (
     GaveUp,
     Transition,
@@ -30,8 +30,11 @@ PAUSE_S = 300
 """How long a route rests after a refusal that was the provider's fault."""
 
 
-class _Moved(Exception):
+class AttemptMoved(Conflict):
     """The attempt changed between its reading and its writing; the transaction is rolled back."""
+
+    def __init__(self) -> None:
+        super().__init__("the order moved on meanwhile; look again")
 
 
 async def record(db: Database, attempt_id: UUID, outcome: AddOutcome, first_check: timedelta) -> None:
@@ -50,7 +53,7 @@ async def record(db: Database, attempt_id: UUID, outcome: AddOutcome, first_chec
                 if attempt is not None:
                     await _apply(tx, attempt, outcome, first_check)
             return
-        except _Moved:
+        except AttemptMoved:
             continue
     raise Unavailable("an attempt kept changing under its outcome")
 
@@ -130,7 +133,7 @@ async def _settle(tx: Transaction, attempt: AttemptRow, trigger: Trigger, reason
     applied = await settle(tx, [Change(attempt.order_id, trigger, note)])
     transition = applied.get(attempt.order_id)
     if transition is None:
-        raise _Moved
+        raise AttemptMoved
     if attempt.state == "unknown":
         await alerts.clear(tx, "unknown_order", f"order {transition.order.number}")
     return transition
@@ -138,7 +141,7 @@ async def _settle(tx: Transaction, attempt: AttemptRow, trigger: Trigger, reason
 
 async def _finish(tx: Transaction, attempt: AttemptRow, written: Record) -> None:
     if not await store.finish(tx, attempt, written):
-        raise _Moved
+        raise AttemptMoved
 
 
 async def _another_route(tx: Transaction, attempt: AttemptRow) -> bool:

@@ -1,0 +1,1 @@
+"""Following orders at their upstreams until they end, and for some days after."""

@@ -1,0 +1,114 @@
+"""The poller: asks each upstream about the orders that are due and settles what it answers."""
+
+import asyncio
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+
+from compat.client import UpstreamError
+from compat.wire import UpstreamReport
+from gateway.db.engine import Database
+from gateway.errors import GatewayError, Unavailable
+from gateway.orders.model import Reported
+from gateway.orders.settlement import Change, settle
+from gateway.providers.upstream import Upstreams
+from gateway.tracking import store
+
+log = structlog.get_logger(__name__)
+
+TICK_S = 0.5
+START_COUNT_MAX = 2**63 - 1
+REMAINS_MAX = 2**31 - 1
+
+
+class Poller:
+    """Follows the orders of all providers, one call a provider at a time."""
+
+    def __init__(
+        self, db: Database, upstreams: Upstreams, *, check_interval_min_s: float, check_interval_max_s: float
+    ) -> None:
+        self._db = db
+        self._upstreams = upstreams
+        self._shortest = timedelta(seconds=check_interval_min_s)
+        self._longest = timedelta(seconds=check_interval_max_s)
+        self._polls: dict[UUID, asyncio.Task[None]] = {}
+        self._stopped = asyncio.Event()
+
+    async def run(self) -> None:
+        """Until `stop`."""
+        while not self._stopped.is_set():
+            try:
+                await self._start_polls()
+            except Unavailable as error:
+                log.warning("nothing polled", error=str(error))
+            try:
+                await asyncio.wait_for(self._stopped.wait(), TICK_S)
+            except TimeoutError:
+                continue
+
+    async def stop(self) -> None:
+        """What was asked and not yet settled is asked again later; nothing is lost."""
+        self._stopped.set()
+        for task in list(self._polls.values()):
+            task.cancel()
+
+    async def _start_polls(self) -> None:
+        ready = self._upstreams.ready()
+        async with self._db.connection() as connection:
+            due = await store.providers_due(connection)
+        for provider_id in due:
+            if provider_id in ready and provider_id not in self._polls:
+                task = asyncio.create_task(self._poll(provider_id))
+                self._polls[provider_id] = task
+                task.add_done_callback(lambda done, key=provider_id: self._polled(key, done))
+
+    def _polled(self, provider_id: UUID, task: asyncio.Task[None]) -> None:
+        del self._polls[provider_id]
+        if not task.cancelled() and task.exception() is not None:
+            log.error("poll failed", provider=str(provider_id), exc_info=task.exception())
+
+    async def _poll(self, provider_id: UUID) -> None:
+        """All that is due at one provider, a batch a call."""
+        while not self._stopped.is_set():
+            try:
+                async with self._db.transaction() as tx:
+                    due = await store.claim_due(tx, provider_id, self._shortest, self._longest)
+                if not due:
+                    return
+                reports = await self._upstreams.statuses(provider_id, list(due))
+                changes = [
+                    Change(due[upstream_id], reported(report))
+                    for upstream_id, report in reports.items()
+                    if upstream_id in due
+                ]
+                await self._settle(changes)
+            except (UpstreamError, Unavailable) as error:
+                log.warning("no status", provider=str(provider_id), error=str(error))
+                return
+
+    async def _settle(self, changes: list[Change]) -> None:
+        """Settle a batch; when it fails as a whole it is halved until the culprit stands alone."""
+        try:
+            async with self._db.transaction() as tx:
+                await settle(tx, changes)
+        except GatewayError:
+            raise
+        except Exception:
+            if len(changes) <= 1:
+                log.exception("a status could not be settled", order=str(changes[0].order_id) if changes else "")
+                return
+            middle = len(changes) // 2
+            await self._settle(changes[:middle])
+            await self._settle(changes[middle:])
+
+
+def reported(report: UpstreamReport) -> Reported:
+    """An upstream's report with its numbers inside what a row can hold."""
+    start_count = report.start_count
+    if start_count is not None and not 0 <= start_count <= START_COUNT_MAX:
+        start_count = None
+    remains = report.remains
+    if remains is not None:
+        remains = max(0, min(remains, REMAINS_MAX))
+    return Reported(report.word, report.status, remains, start_count, report.error)

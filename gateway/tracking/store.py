@@ -1,0 +1,49 @@
+"""SQL of what is due to be asked about."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from gateway.db.engine import Transaction
+
+BATCH_MAX = 100
+"""Ids in one `status` call (protocol §1)."""
+
+
+async def providers_due(tx: Transaction) -> list[UUID]:
+    """Providers that have an order due."""
+    rows = await tx.fetch(
+        """
+        SELECT p.id FROM providers p
+         WHERE EXISTS (SELECT FROM orders o WHERE o.provider_id = p.id AND o.dispatch = 'accepted'
+                          AND o.next_check_at <= now())
+        """
+    )
+    return [row["id"] for row in rows]
+
+
+async def claim_due(
+    tx: Transaction, provider_id: UUID, shortest: timedelta, longest: timedelta
+) -> dict[str, UUID]:
+    """Orders due at a provider by its ids for them, each put off to its next check.
+
+    An open order is asked about at a tenth of its age, within the two bounds; an ended one at
+    twice the time since its end, from ten minutes on, for three days.
+    """
+    rows = await tx.fetch(
+        """
+        UPDATE orders o
+           SET next_check_at = CASE
+                 WHEN o.completed_at IS NULL THEN now() + least($3, greatest($2, (now() - o.created_at) / 10))
+                 WHEN o.completed_at > now() - interval '3 days'
+                   THEN now() + greatest(interval '10 minutes', now() - o.completed_at) END
+          FROM (SELECT id FROM orders WHERE provider_id = $1 AND dispatch = 'accepted' AND next_check_at <= now()
+                 ORDER BY next_check_at LIMIT $4 FOR UPDATE SKIP LOCKED) due
+         WHERE o.id = due.id
+        RETURNING o.id, o.external_order_id
+        """,
+        provider_id,
+        shortest,
+        longest,
+        BATCH_MAX,
+    )
+    return {row["external_order_id"]: row["id"] for row in rows}

@@ -1,0 +1,131 @@
+"""Composes the loops that send, follow and tidy up; `gateway work` runs it."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from gateway.alerts import store as alerts
+from gateway.alerts.store import Alert
+from gateway.db import partitions
+from gateway.db.engine import Database
+from gateway.db.listener import Listener
+from gateway.dispatch import upkeep
+from gateway.dispatch.sender import Dispatcher
+from gateway.egress import open_session
+from gateway.errors import ConfigurationError
+from gateway.keyring import Keyring
+from gateway.ledger.verify import verify
+from gateway.providers.upstream import Upstreams
+from gateway.settings import Settings
+from gateway.tracking.poller import Poller
+
+log = structlog.get_logger(__name__)
+
+REFRESH_S = 2.0
+UPKEEP_S = 2.0
+PARTITIONS_S = 3600.0
+VERIFY_S = 86_400.0
+CONNECTIONS_MAX = 1000
+
+
+async def run_worker(settings: Settings) -> None:
+    """Until SIGTERM or SIGINT: sends in flight finish within the grace, or stay `sending`.
+
+    Raises:
+        ConfigurationError: no database is named.
+    """
+    if settings.database_url is None:
+        raise ConfigurationError(["GATEWAY_DATABASE_URL is not set"])
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    async with contextlib.AsyncExitStack() as stack:
+        db = await Database.open(settings.database_url, size=settings.pool_size, application="gateway work")
+        stack.push_async_callback(db.close)
+        session = open_session(allow_private=settings.allow_private_addresses, limit=CONNECTIONS_MAX)
+        stack.push_async_callback(session.close)
+        upstreams = Upstreams(db, Keyring(settings.secret_key), session, settings)
+        dispatcher = Dispatcher(
+            db, upstreams, lease_s=settings.send_lease_s, first_check_s=settings.check_interval_min_s
+        )
+        poller = Poller(
+            db,
+            upstreams,
+            check_interval_min_s=settings.check_interval_min_s,
+            check_interval_max_s=settings.check_interval_max_s,
+        )
+        listener = Listener(settings.database_direct_url or settings.database_url)
+        listener.on("orders_queued", dispatcher.wake)
+        listener.on_reconnect(dispatcher.wake)
+        await _survive("providers", upstreams.refresh)
+        await listener.start()
+        stack.push_async_callback(listener.stop)
+        loops = [
+            asyncio.create_task(dispatcher.run(), name="dispatcher"),
+            asyncio.create_task(poller.run(), name="poller"),
+            *_upkeep(settings, db, upstreams),
+        ]
+        log.info("working")
+        await _until_stopped(stopping, loops)
+        await dispatcher.stop(settings.shutdown_grace_s)
+        await poller.stop()
+        for task in loops:
+            task.cancel()
+        await asyncio.gather(*loops, return_exceptions=True)
+    log.info("stopped")
+
+
+async def _until_stopped(stopping: asyncio.Event, loops: list[asyncio.Task[None]]) -> None:
+    """Wait for the signal; a loop that ends by itself is a bug, and ends the worker so that it is restarted."""
+    signalled = asyncio.create_task(stopping.wait())
+    done, _ = await asyncio.wait([signalled, *loops], return_when=asyncio.FIRST_COMPLETED)
+    signalled.cancel()
+    for task in done & set(loops):
+        log.error("a loop ended", loop=task.get_name(), exc_info=task.exception())
+        raise SystemExit(1)
+
+
+def _upkeep(settings: Settings, db: Database, upstreams: Upstreams) -> list[asyncio.Task[None]]:
+    jobs: list[tuple[str, float, Callable[[], Awaitable[object]]]] = [
+        ("providers", REFRESH_S, upstreams.refresh),
+        ("leases", UPKEEP_S, lambda: upkeep.expire_leases(db)),
+        ("unknown orders", UPKEEP_S, lambda: upkeep.give_up_unknown(db, settings.unknown_max_age_s)),
+        ("queued orders", UPKEEP_S, lambda: upkeep.fail_queued(db, settings.queued_max_age_s)),
+        ("partitions", PARTITIONS_S, lambda: _keep_partitions(db)),
+        ("ledger", VERIFY_S, lambda: _verify(db)),
+    ]
+    return [asyncio.create_task(_every(seconds, name, job), name=name) for name, seconds, job in jobs]
+
+
+async def _every(seconds: float, name: str, job: Callable[[], Awaitable[object]]) -> None:
+    while True:
+        await _survive(name, job)
+        await asyncio.sleep(seconds)
+
+
+async def _survive(name: str, job: Callable[[], Awaitable[object]]) -> None:
+    """Run a job of upkeep; its failure is logged and it is tried again at its next turn."""
+    try:
+        await job()
+    except Exception as error:
+        log.error("upkeep failed", job=name, error=str(error), kind=type(error).__name__)
+
+
+async def _keep_partitions(db: Database) -> None:
+    async with db.transaction() as tx:
+        await partitions.ensure(tx)
+        await partitions.close_months(tx)
+        for table, used in (await partitions.rows_in_default(tx)).items():
+            if used:
+                message = f"{table}_default holds rows: a month was missing; see docs/operations.md"
+                await alerts.raise_(tx, [Alert("default_partition", table, message)])
+
+
+async def _verify(db: Database) -> None:
+    async with db.transaction() as tx:
+        problems = await verify(tx)
+        if problems:
+            await alerts.raise_(tx, [Alert("ledger", "ledger", f"{len(problems)} faults: {problems[0].what}")])
