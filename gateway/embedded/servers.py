@@ -19,6 +19,7 @@ from gateway.embedded.data import (
 from gateway.embedded.identity import choose_identity
 from gateway.embedded.postgres import DATABASE, USER, Cluster, make_cluster, start_postgres, stop_postgres
 from gateway.embedded.valkey import start_valkey, stop_valkey
+from gateway.errors import ConfigurationError
 from gateway.processes import Identity
 
 
@@ -43,12 +44,16 @@ class EmbeddedServers:
 
     def __enter__(self) -> Self:
         prepare_data_dir(self._data_dir)
-        with contextlib.ExitStack() as stack:
-            lock = DataDirLock(self._data_dir)
-            lock.acquire()
-            stack.callback(lock.release)
-            self._start(stack)
-            self._exit = stack.pop_all()
+        try:
+            with contextlib.ExitStack() as stack:
+                lock = DataDirLock(self._data_dir)
+                lock.acquire()
+                stack.callback(lock.release)
+                self._start(stack)
+                self._exit = stack.pop_all()
+        except PermissionError as error:
+            remedy = f"run as the user who made {self._data_dir}, or give another GATEWAY_DATA_DIR"
+            raise ConfigurationError([f"{error.filename}: permission denied: {remedy}"]) from error
         return self
 
     def __exit__(
