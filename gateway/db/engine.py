@@ -44,7 +44,9 @@ def _encode(value: Any) -> str:
 
 async def _prepare(connection: asyncpg.Connection) -> None:
     for name in ("json", "jsonb"):
-        await connection.set_type_codec(name, encoder=_encode, decoder=msgspec.json.decode, schema="pg_catalog")
+        await connection.set_type_codec(
+            name, encoder=_encode, decoder=msgspec.json.decode, schema="pg_catalog"
+        )
 
 
 class Database:

@@ -55,14 +55,21 @@ class Listener:
         while True:
             try:
                 await self._listen()
-            except (*CONNECTION_ERRORS, asyncpg.PostgresError) as error:
-                if self._heard_at is not None:
-                    log.warning("listener lost", error=str(error))
-                self._heard_at = None
+            except CONNECTION_ERRORS as error:
+                self._lost(error)
+            except asyncpg.PostgresError as error:
+                self._lost(error)
             await asyncio.sleep(RETRY_S)
 
+    def _lost(self, error: BaseException) -> None:
+        if self._heard_at is not None:
+            log.warning("listener lost", error=str(error))
+        self._heard_at = None
+
     async def _listen(self) -> None:
-        connection = await asyncpg.connect(self._url, timeout=5, server_settings={"application_name": "listener"})
+        connection = await asyncpg.connect(
+            self._url, timeout=5, server_settings={"application_name": "listener"}
+        )
         try:
             for channel in self._callbacks:
                 await connection.add_listener(channel, self._dispatch)

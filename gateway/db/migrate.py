@@ -52,7 +52,9 @@ async def ensure_roles(connection: asyncpg.Connection) -> None:
     except asyncpg.InsufficientPrivilegeError as error:
         commands = "; ".join(f"CREATE ROLE {role} NOLOGIN" for role in missing)
         raise ConfigurationError(
-            [f"this login may not set up the roles ({error}). As a superuser: {commands or 'GRANT them to it'}"]
+            [
+                f"this login may not set up the roles ({error}). As a superuser: {commands or 'GRANT them to it'}"
+            ]
         ) from error
 
 
@@ -115,5 +117,3 @@ async def is_current(database_url: str) -> bool:
         return bool(await connection.fetchval("SELECT version_num FROM alembic_version") == HEAD)
     finally:
         await connection.close()
-
-

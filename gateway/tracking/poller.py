@@ -1,6 +1,7 @@
 """The poller: asks each upstream about the orders that are due and settles what it answers."""
 
 import asyncio
+import functools
 from datetime import timedelta
 from uuid import UUID
 
@@ -61,7 +62,7 @@ class Poller:
             if provider_id in ready and provider_id not in self._polls:
                 task = asyncio.create_task(self._poll(provider_id))
                 self._polls[provider_id] = task
-                task.add_done_callback(lambda done, key=provider_id: self._polled(key, done))
+                task.add_done_callback(functools.partial(self._polled, provider_id))
 
     def _polled(self, provider_id: UUID, task: asyncio.Task[None]) -> None:
         del self._polls[provider_id]
