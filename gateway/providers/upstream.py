@@ -128,14 +128,13 @@ class Upstreams:
         self._lines = lines
 
     def ready(self) -> dict[UUID, int]:
-        """How many sends each provider takes now; 0 is left out, as are those off, paused or broken."""
+        """How many sends each provider takes now, 0 where it is busy; those off, paused or broken are left out."""
         now = time.monotonic()
-        free = {
+        return {
             provider_id: line.breaker.admits(line.sends.free)
             for provider_id, line in self._lines.items()
-            if line.provider.is_active and line.paused_until <= now
+            if line.provider.is_active and line.paused_until <= now and line.breaker.admits(1)
         }
-        return {provider_id: slots for provider_id, slots in free.items() if slots > 0}
 
     def provider(self, provider_id: UUID) -> Provider:
         """Raises NotFound where `refresh` has not seen it, or its key cannot be opened."""

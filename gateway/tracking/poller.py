@@ -1,4 +1,7 @@
-"""The poller: asks each upstream about the orders that are due and settles what it answers."""
+"""The poller: asks each upstream about the orders that are due and settles what it answers.
+
+A provider that is paused or off is asked all the same: what it has taken goes on there.
+"""
 
 import asyncio
 import functools
@@ -10,7 +13,7 @@ import structlog
 from compat.client import UpstreamError
 from compat.wire import UpstreamReport
 from gateway.db.engine import Database
-from gateway.errors import GatewayError, Unavailable
+from gateway.errors import GatewayError, NotFound, Unavailable
 from gateway.orders.model import Reported
 from gateway.orders.settlement import Change, settle
 from gateway.providers.upstream import Upstreams
@@ -55,11 +58,10 @@ class Poller:
             task.cancel()
 
     async def _start_polls(self) -> None:
-        ready = self._upstreams.ready()
         async with self._db.connection() as connection:
             due = await store.providers_due(connection)
         for provider_id in due:
-            if provider_id in ready and provider_id not in self._polls:
+            if provider_id not in self._polls:
                 task = asyncio.create_task(self._poll(provider_id))
                 self._polls[provider_id] = task
                 task.add_done_callback(functools.partial(self._polled, provider_id))
@@ -84,7 +86,7 @@ class Poller:
                     if upstream_id in due
                 ]
                 await self._settle(changes)
-            except (UpstreamError, Unavailable) as error:
+            except (UpstreamError, NotFound, Unavailable) as error:
                 log.warning("no status", provider=str(provider_id), error=str(error))
                 return
 
