@@ -77,9 +77,15 @@ async def _apply(tx: Transaction, attempt: AttemptRow, outcome: AddOutcome, firs
             return
 
 
-async def _accept(tx: Transaction, attempt: AttemptRow, upstream_id: str, first_check: timedelta) -> None:
+async def _accept(
+    tx: Transaction,
+    attempt: AttemptRow,
+    upstream_id: str,
+    first_check: timedelta,
+    evidence: dict[str, str] | None = None,
+) -> None:
     await _settle(tx, attempt, WasAccepted(upstream_id))
-    await _finish(tx, attempt, Record("accepted", upstream_id=upstream_id))
+    await _finish(tx, attempt, Record("accepted", evidence=evidence, upstream_id=upstream_id))
     await store.start_tracking(tx, attempt.order_id, first_check)
 
 
@@ -105,13 +111,11 @@ async def _first_answer(tx: Transaction, attempt: AttemptRow, outcome: AddOutcom
             raise AssertionError("accepted is handled before")
 
 
-async def accept_unknown(
-    tx: Transaction, attempt: AttemptRow, upstream_id: str, first_check: timedelta
-) -> bool:
+async def accept_unknown(tx: Transaction, attempt: AttemptRow, upstream_id: str, evidence: dict[str, str]) -> bool:
     """Row 7: the order was placed after all; False where the id is another order's."""
     if not await store.bind(tx, attempt.provider_id, upstream_id, attempt.order_id):
         return False
-    await _accept(tx, attempt, upstream_id, first_check)
+    await _accept(tx, attempt, upstream_id, timedelta(), evidence)
     return True
 
 
@@ -157,4 +161,3 @@ async def _rest(tx: Transaction, attempt: AttemptRow, text: str) -> None:
     kind = "provider_funds" if is_lack_of_funds(text) else "route_paused"
     subject = f"provider {attempt.provider_id}" if kind == "provider_funds" else f"route {attempt.route_id}"
     await alerts.raise_(tx, [Alert(kind, subject, f"the provider refused an order: {text[:300]}")])
-

@@ -1,6 +1,6 @@
 """What an operator may decide of an order whose fate is unknown, each decision kept as evidence."""
 
-from datetime import timedelta
+import re
 from typing import TypeAlias
 
 import msgspec
@@ -27,6 +27,8 @@ class Refund(msgspec.Struct, frozen=True):
     """Give the customer the money back and never send the order."""
 
 
+UPSTREAM_ID = re.compile("[0-9A-Za-z_-]{1,64}")
+
 Decision: TypeAlias = PlacedAs | NotPlaced | Refund
 
 
@@ -35,7 +37,7 @@ async def resolve(db: Database, number: int, decision: Decision, by: str) -> Non
 
     Raises:
         NotFound: no order has this number.
-        Conflict: its fate is not unknown, or the upstream's id is another order's.
+        Conflict: its fate is not unknown, or the upstream's id is malformed or another order's.
     """
     async with db.transaction() as tx:
         numbers = await load_number_map(tx)
@@ -46,8 +48,10 @@ async def resolve(db: Database, number: int, decision: Decision, by: str) -> Non
         if attempt is None:
             raise Conflict(f"order {number} is {order.dispatch}, not unknown: there is nothing to resolve")
         match decision:
+            case PlacedAs(upstream_id) if not UPSTREAM_ID.fullmatch(upstream_id):
+                raise Conflict("an upstream's id is 1 to 64 characters 0-9 A-Z a-z _ -")
             case PlacedAs(upstream_id):
-                if not await accept_unknown(tx, attempt, upstream_id, timedelta()):
+                if not await accept_unknown(tx, attempt, upstream_id, {"operator": by}):
                     raise Conflict(f"the upstream's id {upstream_id} belongs to another order")
             case NotPlaced():
                 await not_placed(tx, attempt, {"operator": by})

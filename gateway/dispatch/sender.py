@@ -75,8 +75,7 @@ class Dispatcher:
     async def _claim_and_send(self) -> bool:
         """Whether anything was claimed, so that there may be more at once."""
         slots = {
-            provider_id: free - self._unstarted[provider_id]
-            for provider_id, free in self._upstreams.ready().items()
+            provider_id: free - self._unstarted[provider_id] for provider_id, free in self._upstreams.ready().items()
         }
         try:
             async with self._db.transaction() as tx:

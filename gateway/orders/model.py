@@ -142,15 +142,7 @@ class Reported(msgspec.Struct, frozen=True):
 
 
 Trigger: TypeAlias = (
-    Claimed
-    | WasNotSent
-    | WasAccepted
-    | WasRefused
-    | WentUnknown
-    | QueuedTooLong
-    | WasNotPlaced
-    | GaveUp
-    | Reported
+    Claimed | WasNotSent | WasAccepted | WasRefused | WentUnknown | QueuedTooLong | WasNotPlaced | GaveUp | Reported
 )
 
 _MOVING = frozenset(
@@ -303,9 +295,7 @@ def _report_after_the_end(order: Order, report: Reported) -> Transition | None:
         return None
     after = _to(order, order.dispatch, Status.REFUNDED, remains=order.quantity - delivered, charge=charge)
     moves = (Move(EntryType.REFUND, back, f"delivered={delivered}"),)
-    return Transition(
-        row="17", order=after, moves=moves, event="order.refunded", alert="refunded_by_upstream"
-    )
+    return Transition(row="17", order=after, moves=moves, event="order.refunded", alert="refunded_by_upstream")
 
 
 def _clamp(remains: int | None, order: Order) -> int:

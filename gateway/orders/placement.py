@@ -153,10 +153,7 @@ class Placement:
                 await ledger.write(tx, decided.wallets.values(), decided.entries)
                 numbers = await store.insert(tx, accepted)
                 await events.insert(tx, [_created(new.order, numbers[new.order.id]) for new in accepted])
-        return [
-            numbers[outcome.order.id] if isinstance(outcome, NewOrder) else outcome
-            for outcome in decided.outcomes
-        ]
+        return [numbers[outcome.order.id] if isinstance(outcome, NewOrder) else outcome for outcome in decided.outcomes]
 
     async def _look_up(self, batch: list[Placing], lost: Unavailable) -> list[int | GatewayError]:
         """The answer to the commit was lost: look what is there, since a batch is written whole or not at all.

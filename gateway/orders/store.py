@@ -127,9 +127,7 @@ async def owners_of(tx: Transaction, ids: Sequence[UUID]) -> list[tuple[UUID, st
 
 async def lock(tx: Transaction, ids: Iterable[UUID]) -> dict[UUID, Order]:
     """The orders, locked in id order until the transaction ends. Wallets are locked before orders."""
-    rows = await tx.fetch(
-        f"SELECT {_COLUMNS} FROM orders WHERE id = ANY($1) ORDER BY id FOR UPDATE", sorted(set(ids))
-    )
+    rows = await tx.fetch(f"SELECT {_COLUMNS} FROM orders WHERE id = ANY($1) ORDER BY id FOR UPDATE", sorted(set(ids)))
     return {row["id"]: to_order(row) for row in rows}
 
 

@@ -21,9 +21,7 @@ async def providers_due(tx: Transaction) -> list[UUID]:
     return [row["id"] for row in rows]
 
 
-async def claim_due(
-    tx: Transaction, provider_id: UUID, shortest: timedelta, longest: timedelta
-) -> dict[str, UUID]:
+async def claim_due(tx: Transaction, provider_id: UUID, shortest: timedelta, longest: timedelta) -> dict[str, UUID]:
     """Orders due at a provider by its ids for them, each put off to its next check.
 
     An open order is asked about at a tenth of its age, within the two bounds; an ended one at
