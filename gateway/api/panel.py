@@ -1,0 +1,137 @@
+"""The panel protocol of `compat`, served from the gateway's accounts, catalogue, orders and wallets."""
+
+from collections.abc import Sequence
+
+from compat import wire
+from compat.codec import encode_services, parse_id
+from compat.drafts import read_draft
+from compat.kinds import RULES, Kind
+from gateway.accounts.directory import Directory
+from gateway.accounts.model import Account
+from gateway.accounts.usage import UsageMarks
+from gateway.api.errors import panel_words
+from gateway.catalog.model import Service
+from gateway.catalog.snapshot import Catalog
+from gateway.db.engine import Database
+from gateway.errors import InvalidKey, ServiceDisabled, TooManyRequests, Unavailable, UnknownService
+from gateway.ledger import store as ledger
+from gateway.orders.model import Order, shown_charge, shown_remains, shown_status
+from gateway.orders.placement import Placement
+from gateway.orders.reading import OrderReader
+from gateway.ratelimit.limiter import RateLimiter
+from gateway.ratelimit.model import Verdict, headers
+
+
+class GatewayBackend:
+    """What `compat.server` asks (`compat.backend.PanelBackend`), for every reseller of the gateway."""
+
+    def __init__(
+        self,
+        db: Database,
+        *,
+        directory: Directory,
+        limiter: RateLimiter,
+        usage: UsageMarks,
+        catalog: Catalog,
+        placement: Placement,
+        reader: OrderReader,
+    ) -> None:
+        self._db = db
+        self._directory = directory
+        self._limiter = limiter
+        self._usage = usage
+        self._catalog = catalog
+        self._placement = placement
+        self._reader = reader
+        self._lists: dict[str, tuple[list[Service], bytes]] = {}
+
+    async def identify(self, key: str, address: str) -> Account:
+        """Whose key it is, for one request of its limit; a wrong key costs the address one instead."""
+        with panel_words():
+            try:
+                account = await self._directory.get_account(key)
+            except InvalidKey:
+                _check(await self._limiter.spend_wrong_key(address))
+                raise
+            except Unavailable as error:
+                raise Unavailable(error.what, placed=False) from error
+            _check(await self._limiter.spend(str(account.key_id), account.tier))
+        self._usage.mark(account.key_id)
+        return account
+
+    async def services(self, caller: Account) -> bytes:
+        """What is on sale in the caller's currency; written once for each state of the catalogue."""
+        with panel_words():
+            sold = await self._catalog.sold_in(caller.currency)
+        listed, written = self._lists.get(caller.currency, (None, b""))
+        if listed is not sold:
+            written = encode_services([_listed(service) for service in sold if _is_served(service)])
+            self._lists[caller.currency] = (sold, written)
+        return written
+
+    async def add(self, caller: Account, request: wire.AddRequest) -> int:
+        with panel_words():
+            service, kind = await self._get_service(request.service, caller.currency)
+            draft = read_draft(kind, request.fields)
+            return await self._placement.place(caller, service, draft)
+
+    async def statuses(self, caller: Account, orders: Sequence[int]) -> dict[int, wire.OrderStatus]:
+        with panel_words():
+            found = await self._reader.find(caller.user_id, orders)
+        return {number: _shown(order) for number, order in found.items()}
+
+    async def balance(self, caller: Account) -> wire.Balance:
+        with panel_words():
+            async with self._db.connection() as connection:
+                wallet = await ledger.find(connection, caller.wallet_id)
+        if wallet is None:
+            raise LookupError("an account without its wallet")
+        return wire.Balance(balance=wallet.spendable, currency=wallet.currency)
+
+    async def _get_service(self, text: str, currency: str) -> tuple[Service, Kind]:
+        """The service that can be ordered by this number.
+
+        Raises:
+            UnknownService: no number, no such service, of another currency or of a kind not served.
+            ServiceDisabled: it is switched off.
+        """
+        number = parse_id(text)
+        service = None if number is None else await self._catalog.service(number)
+        if service is None or service.kind is None or service.currency != currency or not _is_served(service):
+            raise UnknownService
+        if not service.is_active:
+            raise ServiceDisabled
+        return service, service.kind
+
+
+def _check(verdict: Verdict) -> None:
+    if not verdict.allowed:
+        raise TooManyRequests(headers(verdict))
+
+
+def _is_served(service: Service) -> bool:
+    return service.kind is not None and RULES[service.kind].served
+
+
+def _listed(service: Service) -> wire.Service:
+    """`refill`, `cancel` and `dripfeed` promise actions that are refused here, whatever the upstream offers."""
+    return wire.Service(
+        service=service.number,
+        name=service.name,
+        type=service.kind.value if service.kind else service.kind_name,
+        category=service.category,
+        rate=service.rate,
+        min=service.min_quantity,
+        max=service.max_quantity,
+        desc=service.description or "",
+    )
+
+
+def _shown(order: Order) -> wire.OrderStatus:
+    return wire.OrderStatus(
+        charge=shown_charge(order),
+        start_count=order.start_count,
+        status=shown_status(order),
+        remains=shown_remains(order),
+        currency=order.currency,
+    )

@@ -1,0 +1,296 @@
+"""The HTTP side of the gateway, composed: what `gateway serve` runs."""
+
+import asyncio
+import contextlib
+import functools
+import math
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any, cast
+
+import msgspec
+import structlog
+import uvicorn
+from litestar import Litestar, Request, Response
+from litestar.exceptions import HTTPException
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
+
+from compat import panel_app
+from compat.server import ASGIApp, Receive, Scope, Send
+from gateway.accounts.directory import Directory
+from gateway.accounts.usage import UsageMarks
+from gateway.api import health
+from gateway.api.access import logged
+from gateway.api.panel import GatewayBackend
+from gateway.catalog.snapshot import Catalog
+from gateway.db.engine import Database
+from gateway.db.listener import Listener
+from gateway.errors import ConfigurationError
+from gateway.keyring import Keyring
+from gateway.orders.placement import Placement
+from gateway.orders.reading import OrderReader
+from gateway.processes import die_with_parent
+from gateway.ratelimit.limiter import RateLimiter
+from gateway.settings import PREFIX, Settings, load_settings, require_secret_key
+from gateway.telemetry import configure_logging
+
+PANEL_PATHS = frozenset(path + slash for path in ("/api/v2", "/api/v1", "/api") for slash in ("", "/"))
+USAGE_INTERVAL_S = 10.0
+REFRESH_INTERVAL_S = 60.0
+CLOSE_TIMEOUT_S = 5.0
+BACKLOG = 2048
+
+_log = structlog.get_logger(__name__)
+
+
+# Composition ---------------------------------------------------------------------------------
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """What is open while the app runs."""
+
+    db: Database
+    listener: Listener
+    limiter: RateLimiter
+    panel: ASGIApp
+
+
+class Addresses(msgspec.Struct, frozen=True):
+    """Where the servers are that no request can do without."""
+
+    database: str
+    listener: str
+    redis: str
+
+
+def create_app(settings: Settings) -> ASGIApp:
+    """The whole HTTP side as one ASGI app; its lifespan opens and closes what it needs.
+
+    It starts while PostgreSQL or Redis is down, and recovers by itself.
+
+    Raises:
+        ConfigurationError: an address or the secret key is missing.
+    """
+    addresses = _require_addresses(settings)
+    keyring = Keyring(require_secret_key(settings))
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        async with _open_parts(settings, addresses, keyring) as parts:
+            app.state.parts = parts
+            yield
+
+    litestar = Litestar(
+        route_handlers=health.HANDLERS,
+        lifespan=[lifespan],
+        exception_handlers={HTTPException: _refused, Exception: _crashed},
+        openapi_config=None,
+        logging_config=None,
+    )
+    return logged(_switch(litestar))
+
+
+def create_app_from_environment() -> ASGIApp:
+    """For servers that are given an import string: `uvicorn --factory gateway.app:create_app_from_environment`."""
+    settings = load_settings(os.environ)
+    configure_logging(settings)
+    return create_app(settings)
+
+
+def _require_addresses(settings: Settings) -> Addresses:
+    database, redis = settings.database_url, settings.redis_url
+    if database is None or redis is None:
+        given = {"DATABASE_URL": database, "REDIS_URL": redis}
+        raise ConfigurationError([f"{PREFIX}{name} is not set" for name, url in given.items() if url is None])
+    return Addresses(database, settings.database_direct_url or database, redis)
+
+
+def _switch(litestar: Litestar) -> ASGIApp:
+    """The panel's six paths go straight to it, for every method and without a redirect; the rest to Litestar."""
+    other = cast("ASGIApp", litestar)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] in PANEL_PATHS:
+            parts: Parts = litestar.state.parts
+            await parts.panel(scope, receive, send)
+        else:
+            await other(scope, receive, send)
+
+    return app
+
+
+@contextlib.asynccontextmanager
+async def _open_parts(settings: Settings, addresses: Addresses, keyring: Keyring) -> AsyncIterator[Parts]:
+    """Open everything without waiting for any server; what still waits to be written is written at the end."""
+    async with contextlib.AsyncExitStack() as stack:
+        db = await Database.open(addresses.database, size=settings.pool_size, application="gateway serve")
+        stack.push_async_callback(_within, CLOSE_TIMEOUT_S, db.close)
+        limiter = RateLimiter(addresses.redis, _tiers(settings), settings.rate_wrong_keys, settings.redis_timeout_ms)
+        stack.push_async_callback(_within, CLOSE_TIMEOUT_S, limiter.close)
+        listener = Listener(addresses.listener)
+        directory = Directory(db, keyring, listener)
+        catalog = Catalog(db, listener)
+        placement, reader, usage = Placement(db), OrderReader(db), UsageMarks()
+        stack.push_async_callback(_within, CLOSE_TIMEOUT_S, functools.partial(usage.flush, db))
+        for close in (directory.close, catalog.close, placement.close):
+            stack.push_async_callback(_within, CLOSE_TIMEOUT_S, close)
+        await listener.start()
+        stack.push_async_callback(listener.stop)
+        await stack.enter_async_context(_repeated("usage marks", functools.partial(usage.flush, db), USAGE_INTERVAL_S))
+        await stack.enter_async_context(_repeated("order months", reader.refresh, REFRESH_INTERVAL_S))
+        backend = GatewayBackend(
+            db,
+            directory=directory,
+            limiter=limiter,
+            usage=usage,
+            catalog=catalog,
+            placement=placement,
+            reader=reader,
+        )
+        yield Parts(db, listener, limiter, panel_app(backend))
+
+
+def _tiers(settings: Settings) -> dict[str, int]:
+    return {
+        "basic": settings.rate_basic,
+        "pro": settings.rate_pro,
+        "enterprise": settings.rate_enterprise,
+    }
+
+
+async def _within(limit_s: float, close: Callable[[], Awaitable[None]]) -> None:
+    try:
+        async with asyncio.timeout(limit_s):
+            await close()
+    except TimeoutError:
+        _log.warning("did not close in time", part=getattr(close, "__qualname__", ""))
+
+
+@contextlib.asynccontextmanager
+async def _repeated(name: str, act: Callable[[], Awaitable[None]], interval_s: float) -> AsyncIterator[None]:
+    """`act` now and every `interval_s` while the block runs; its failures are logged and it goes on."""
+
+    async def run() -> None:
+        while True:
+            try:
+                await act()
+            except Exception as error:
+                _log.warning("a background task failed and goes on", task=name, reason=str(error))
+            await asyncio.sleep(interval_s)
+
+    task = asyncio.create_task(run(), name=name)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+def _refused(_request: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str, str]]:
+    """An error of HTTP itself, such as an unknown path or method."""
+    return Response({"error": error.detail}, status_code=error.status_code, headers=error.headers)
+
+
+def _crashed(_request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, str]]:
+    _log.error("a request crashed", exc_info=error)
+    return Response({"error": "Internal Server Error"}, status_code=500)
+
+
+# Serving -------------------------------------------------------------------------------------
+
+
+def serve(settings: Settings) -> None:
+    """Answer requests until SIGTERM or SIGINT; those in flight are answered before it returns.
+
+    Runs in the main thread. One line on stdout tells the address once it can be connected to.
+
+    Raises:
+        ConfigurationError: an address or the secret key is missing, or `BIND` cannot be had.
+        SystemExit: the app did not start.
+    """
+    app = create_app(settings)
+    with _bind(settings.bind) as listening, _signals_end_the_block():
+        if settings.workers == 1:
+            _Server(_config(settings, app), _address(listening)).run([listening])
+        else:
+            worker = functools.partial(_create_worker_app, settings, os.getpid())
+            _announce(_address(listening))
+            supervisor = Multiprocess(_config(settings, worker, workers=settings.workers), [listening])
+            supervisor.run()
+            if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
+                raise SystemExit(STARTUP_FAILURE)
+
+
+class _Server(uvicorn.Server):
+    """Tells its address once it answers there."""
+
+    def __init__(self, config: uvicorn.Config, address: str) -> None:
+        super().__init__(config)
+        self._address = address
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        _announce(self._address)
+
+
+def _config(settings: Settings, app: Any, workers: int | None = None) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        factory=workers is not None,
+        workers=workers,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        backlog=BACKLOG,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies,
+        timeout_graceful_shutdown=math.ceil(settings.shutdown_grace_s),
+    )
+
+
+def _create_worker_app(settings: Settings, parent: int) -> ASGIApp:
+    """Called in each worker process, which does not outlive its supervisor."""
+    die_with_parent(parent)
+    configure_logging(settings)
+    return create_app(settings)
+
+
+def _bind(address: str) -> socket.socket:
+    """A listening socket; what connects before the app has started waits."""
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, int(port)), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise ConfigurationError([f"{PREFIX}BIND: cannot listen on {address}: {error.strerror}"]) from error
+
+
+def _address(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _announce(address: str) -> None:
+    print(f"listening on {address}", flush=True)
+
+
+@contextlib.contextmanager
+def _signals_end_the_block() -> Iterator[None]:
+    """uvicorn raises the signals that ended it once more: take them for the end of serving, not of the process."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

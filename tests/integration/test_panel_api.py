@@ -1,0 +1,329 @@
+"""The panel protocol through the whole HTTP side, on a real PostgreSQL and Valkey."""
+
+import asyncio
+import re
+import signal
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import aiohttp
+import msgspec
+import pytest
+
+from gateway.accounts.keys import issue_key, revoke_key
+from gateway.accounts.model import Tier, new_key
+from gateway.accounts.users import UNUSABLE_PASSWORD, add_user
+from gateway.app import PANEL_PATHS
+from gateway.db.engine import Database
+from gateway.keyring import Keyring
+from gateway.ledger import booking
+from gateway.ledger import store as ledger
+from gateway.settings import Settings
+from tests.support.serving import running, served
+
+SECRET = "0123456789abcdef0123456789abcdef"
+EMAIL = "reseller@example.com"
+LINK = "https://example.com/p/1"
+PROXY = "127.0.0.1"
+
+
+def settings_for(database_url: str, redis_url: str, **changes: Any) -> Settings:
+    settings = Settings(
+        database_url=database_url,
+        redis_url=redis_url,
+        secret_key=(SECRET,),
+        rate_wrong_keys=1000,
+        rate_basic=5,
+        trusted_proxies=PROXY,
+    )
+    return msgspec.structs.replace(settings, **changes)
+
+
+def environ_for(settings: Settings, workers: int) -> dict[str, str]:
+    return {
+        "GATEWAY_DATABASE_URL": settings.database_url or "",
+        "GATEWAY_REDIS_URL": settings.redis_url or "",
+        "GATEWAY_SECRET_KEY": SECRET,
+        "GATEWAY_BIND": "127.0.0.1:0",
+        "GATEWAY_WORKERS": str(workers),
+    }
+
+
+class Panel:
+    """A reseller's client."""
+
+    def __init__(self, http: aiohttp.ClientSession, url: str, key: str) -> None:
+        self.http = http
+        self.url = url
+        self.key = key
+
+    async def __call__(self, action: str, **fields: object) -> Any:
+        data = {"key": self.key, "action": action, **{name: str(value) for name, value in fields.items()}}
+        async with self.http.post(f"{self.url}/api/v2", data=data) as reply:
+            assert reply.headers["Content-Type"] == "application/json"
+            return await reply.json()
+
+
+async def issue(db: Database, tier: Tier = "enterprise", deposit: str = "100") -> str:
+    async with db.transaction() as tx:
+        user_id = await add_user(tx, f"{uuid4().hex}{EMAIL}", "reseller", UNUSABLE_PASSWORD)
+        email = await tx.fetchval("SELECT email FROM users WHERE id = $1", user_id)
+        _, key = await issue_key(tx, Keyring((SECRET,)), email, tier, "shop", "USD", None)
+        wallet_id = await ledger.open_wallet(tx, user_id, "USD")
+        await booking.deposit(tx, wallet_id, Decimal(deposit))
+    return key
+
+
+async def sell(db: Database, number: int, kind: str = "Default", currency: str = "USD", active: bool = True) -> None:
+    async with db.transaction() as tx:
+        provider_id = await tx.fetchval(
+            "INSERT INTO providers (id, name, api_endpoint, api_key_encrypted)"
+            " VALUES ($1, $2, 'https://upstream.example/api/v2', 'sealed') RETURNING id",
+            uuid4(),
+            f"upstream {number}",
+        )
+        service_id = await tx.fetchval(
+            "INSERT INTO services (id, number, name, platform, type, category, kind, price_per_1000, currency,"
+            " min_quantity, max_quantity, is_active, refill)"
+            " VALUES ($1, $2, 'Followers', 'instagram', 'followers', 'First', $3, 0.9, $4, 50, 10000, $5, true)"
+            " RETURNING id",
+            uuid4(),
+            number,
+            kind,
+            currency,
+            active,
+        )
+        await tx.execute(
+            "INSERT INTO service_routes (id, service_id, provider_id, provider_service_id, cost_per_1000)"
+            " VALUES ($1, $2, $3, '7', 0.5)",
+            uuid4(),
+            service_id,
+            provider_id,
+        )
+
+
+@pytest.fixture
+def settings(database_url: str, redis_url: str) -> Settings:
+    return settings_for(database_url, redis_url)
+
+
+@pytest.fixture
+async def panel(db: Database, settings: Settings) -> AsyncIterator[Panel]:
+    await sell(db, 1)
+    key = await issue(db)
+    async with running(settings) as url, aiohttp.ClientSession() as http:
+        yield Panel(http, url, key)
+
+
+async def test_the_services_on_sale_are_listed_with_the_types_of_the_protocol(panel: Panel) -> None:
+    [service] = await panel("services")
+    assert service == {
+        "service": 1,
+        "name": "Followers",
+        "type": "Default",
+        "category": "First",
+        "rate": "0.90",
+        "min": "50",
+        "max": "10000",
+        "refill": False,
+        "cancel": False,
+        "dripfeed": False,
+        "desc": "",
+    }
+
+
+async def test_only_what_the_caller_could_order_is_listed(db: Database, panel: Panel) -> None:
+    await sell(db, 2, active=False)
+    await sell(db, 3, currency="EUR")
+    await sell(db, 4, kind="Poll")
+    await sell(db, 5)
+    assert await eventually(panel, [1, 5]) == [1, 5]
+
+
+async def eventually(panel: Panel, numbers: list[int]) -> list[int]:
+    """What is listed once it is these numbers, or after five seconds."""
+    listed: list[int] = []
+    for _ in range(100):
+        listed = [service["service"] for service in await panel("services")]
+        if listed == numbers:
+            break
+        await asyncio.sleep(0.05)
+    return listed
+
+
+async def test_an_order_is_placed_paid_and_shown(panel: Panel) -> None:
+    added = await panel("add", service=1, link=LINK, quantity=1000)
+    assert added == {"order": 100001}
+    assert await panel("status", order=100001) == {
+        "charge": "0.9",
+        "start_count": "0",
+        "status": "Pending",
+        "remains": "1000",
+        "currency": "USD",
+    }
+    assert await panel("balance") == {"balance": "99.1", "currency": "USD"}
+
+
+async def test_many_orders_are_shown_by_id_and_a_strangers_is_incorrect(db: Database, panel: Panel) -> None:
+    mine = (await panel("add", service=1, link=LINK, quantity=100))["order"]
+    stranger = Panel(panel.http, panel.url, await issue(db))
+    theirs = (await stranger("add", service=1, link=LINK, quantity=100))["order"]
+    shown = await panel("status", orders=f"{mine},{theirs}")
+    assert shown[str(mine)]["status"] == "Pending"
+    assert shown[str(theirs)] == {"error": "Incorrect order ID"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"service": 1, "link": LINK, "quantity": 49}, "Quantity less than minimal 50"),
+        ({"service": 1, "link": LINK, "quantity": 10_001}, "Quantity more than maximum 10000"),
+        ({"service": 1, "link": LINK, "quantity": "1_000"}, "Incorrect quantity"),
+        ({"service": 1, "link": "", "quantity": 100}, "Incorrect link"),
+        ({"service": 1, "link": LINK, "quantity": 100, "runs": 2}, "Incorrect request"),
+        ({"service": 99, "link": LINK, "quantity": 100}, "Incorrect service ID"),
+        ({"service": "x", "link": LINK, "quantity": 100}, "Incorrect service ID"),
+        ({"link": LINK, "quantity": 100}, "Incorrect service ID"),
+        ({"service": 2, "link": LINK, "quantity": 100}, "Disabled service ID"),
+        ({"service": 3, "link": LINK, "quantity": 100}, "Incorrect service ID"),
+        ({"service": 4, "link": LINK, "quantity": 100}, "Incorrect service ID"),
+    ],
+)
+async def test_an_order_that_cannot_be_taken_is_refused_in_the_right_words(
+    db: Database, settings: Settings, fields: dict[str, object], error: str
+) -> None:
+    await sell(db, 1)
+    await sell(db, 2, active=False)
+    await sell(db, 3, currency="EUR")
+    await sell(db, 4, kind="Poll")
+    key = await issue(db)
+    async with running(settings) as url, aiohttp.ClientSession() as http:
+        panel = Panel(http, url, key)
+        assert await panel("add", **fields) == {"error": error}
+        assert await panel("balance") == {"balance": "100", "currency": "USD"}
+
+
+async def test_an_order_above_the_balance_is_refused(db: Database, panel: Panel) -> None:
+    poor = Panel(panel.http, panel.url, await issue(db, deposit="0.01"))
+    assert await poor("add", service=1, link=LINK, quantity=1000) == {"error": "Not enough funds on balance"}
+
+
+@pytest.mark.parametrize("path", sorted(PANEL_PATHS))
+async def test_every_path_speaks_the_panel_protocol_without_a_redirect(panel: Panel, path: str) -> None:
+    fields = {"key": panel.key, "action": "balance"}
+    multipart = aiohttp.FormData(fields, default_to_multipart=True)
+    wanted = {"balance": "100", "currency": "USD"}
+    url = panel.url + path
+    sent: list[dict[str, Any]] = [{"data": fields}, {"json": fields}, {"data": multipart}, {"params": fields}]
+    for body in sent:
+        async with panel.http.post(url, allow_redirects=False, **body) as reply:
+            assert (reply.status, await reply.json()) == (200, wanted)
+    async with panel.http.get(url, params=fields, allow_redirects=False) as reply:
+        assert (reply.status, await reply.json()) == (200, wanted)
+
+
+@pytest.mark.parametrize("key", ["", "nonsense", new_key()])
+async def test_a_key_that_leads_nowhere_is_invalid(panel: Panel, key: str) -> None:
+    assert await Panel(panel.http, panel.url, key)("balance") == {"error": "Invalid API key"}
+
+
+async def test_a_revoked_key_is_refused(db: Database, panel: Panel) -> None:
+    await panel("balance")
+    async with db.transaction() as tx:
+        await revoke_key(tx, await tx.fetchval("SELECT id FROM api_keys"))
+    reply: Any = {}
+    for _ in range(100):
+        reply = await panel("balance")
+        if "error" in reply:
+            break
+        await asyncio.sleep(0.05)
+    assert reply == {"error": "Invalid API key"}
+
+
+async def test_a_key_beyond_its_limit_is_told_when_to_come_back(db: Database, panel: Panel) -> None:
+    fields = {"key": await issue(db, tier="basic"), "action": "balance"}
+    for _ in range(5):
+        async with panel.http.post(f"{panel.url}/api/v2", data=fields) as reply:
+            assert reply.status == 200
+    async with panel.http.post(f"{panel.url}/api/v2", data=fields) as reply:
+        assert (reply.status, await reply.json()) == (429, {"error": "Too many requests"})
+        assert int(reply.headers["Retry-After"]) > 0
+        assert reply.headers["RateLimit-Policy"] == '"key";q=5;w=60'
+
+
+async def test_an_address_that_tries_many_wrong_keys_is_slowed_down(database_url: str, redis_url: str) -> None:
+    caller = {"X-Forwarded-For": f"2001:db8:{uuid4().hex[:4]}:{uuid4().hex[:4]}::1"}
+    async with (
+        running(settings_for(database_url, redis_url, rate_wrong_keys=2)) as url,
+        aiohttp.ClientSession() as http,
+    ):
+        statuses = []
+        for _ in range(3):
+            async with http.post(f"{url}/api/v2", data={"key": new_key()}, headers=caller) as reply:
+                statuses.append(reply.status)
+    assert statuses == [200, 200, 429]
+
+
+async def test_the_last_use_of_a_key_is_written_by_the_end(db: Database, settings: Settings) -> None:
+    key = await issue(db)
+    async with running(settings) as url, aiohttp.ClientSession() as http:
+        await Panel(http, url, key)("balance")
+    async with db.connection() as connection:
+        assert await connection.fetchval("SELECT last_used_at FROM api_keys") is not None
+
+
+async def test_a_request_id_is_taken_over_or_made(panel: Panel) -> None:
+    for given, wanted in (("order-17_A", "order-17_A"), ("no good; x", "[0-9a-f]{16}"), ("x" * 65, "[0-9a-f]{16}")):
+        async with panel.http.get(f"{panel.url}/api/v2", headers={"X-Request-Id": given}) as reply:
+            assert re.fullmatch(wanted, reply.headers["X-Request-Id"])
+
+
+async def test_what_is_not_there_is_answered_as_json(panel: Panel) -> None:
+    for method, path, status in (("GET", "/nowhere", 404), ("POST", "/health/live", 405), ("PUT", "/api/v2", 405)):
+        async with panel.http.request(method, panel.url + path) as reply:
+            assert (reply.status, reply.content_type) == (status, "application/json")
+            assert "error" in await reply.json()
+            assert "X-Request-Id" in reply.headers
+
+
+# As processes --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_sigterm_lets_the_request_in_flight_be_answered(db: Database, settings: Settings, workers: int) -> None:
+    key = await issue(db)
+    async with served(environ_for(settings, workers)) as (process, url):
+        body = f"key={key}&action=balance".encode()
+        reader, writer = await asyncio.open_connection(urlsplit(url).hostname, urlsplit(url).port)
+        writer.write(
+            b"POST /api/v2 HTTP/1.1\r\nHost: gateway\r\nExpect: 100-continue\r\n"
+            b"Content-Type: application/x-www-form-urlencoded\r\n"
+            b"Content-Length: %d\r\n\r\n" % len(body)
+        )
+        assert b"100 Continue" in await reader.readuntil(b"\r\n\r\n")
+        process.send_signal(signal.SIGTERM)
+        writer.write(body)
+        answer = await reader.read()
+        writer.close()
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert answer.endswith(b'{"balance":"100","currency":"USD"}')
+        assert await process.wait() == 0
+
+
+async def test_workers_do_not_outlive_their_supervisor(settings: Settings) -> None:
+    async with served(environ_for(settings, 2)) as (process, url), aiohttp.ClientSession() as http:
+        async with http.get(f"{url}/health/live") as reply:
+            assert reply.status == 200
+        process.kill()
+        await process.wait()
+        for _ in range(200):
+            try:
+                _, writer = await asyncio.open_connection(urlsplit(url).hostname, urlsplit(url).port)
+            except ConnectionRefusedError:
+                return
+            writer.close()
+            await asyncio.sleep(0.05)
+    pytest.fail("a worker still listens")
