@@ -31,6 +31,14 @@ CONNECTION_ERRORS: tuple[type[BaseException], ...] = (
 )
 """What tells that the database did not answer, so that the fate of a commit is not known."""
 
+ROLLED_BACK: tuple[type[BaseException], ...] = (
+    asyncpg.DeadlockDetectedError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.SerializationError,
+    asyncpg.InvalidCachedStatementError,
+)
+"""What undid a transaction as a whole through no fault of its own: it may simply be tried again."""
+
 
 def forbid_transaction() -> None:
     """Called where a network call begins: none is ever made with a transaction open."""
@@ -44,9 +52,7 @@ def _encode(value: Any) -> str:
 
 async def _prepare(connection: asyncpg.Connection) -> None:
     for name in ("json", "jsonb"):
-        await connection.set_type_codec(
-            name, encoder=_encode, decoder=msgspec.json.decode, schema="pg_catalog"
-        )
+        await connection.set_type_codec(name, encoder=_encode, decoder=msgspec.json.decode, schema="pg_catalog")
 
 
 class Database:
@@ -92,6 +98,8 @@ class Database:
             raise Unavailable("the database does not answer", placed=False) from error
         try:
             yield connection
+        except ROLLED_BACK as error:
+            raise Unavailable("the database is busy", placed=False) from error
         except CONNECTION_ERRORS as error:
             raise Unavailable("the database went away") from error
         finally:

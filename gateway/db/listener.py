@@ -67,9 +67,7 @@ class Listener:
         self._heard_at = None
 
     async def _listen(self) -> None:
-        connection = await asyncpg.connect(
-            self._url, timeout=5, server_settings={"application_name": "listener"}
-        )
+        connection = await asyncpg.connect(self._url, timeout=5, server_settings={"application_name": "listener"})
         try:
             for channel in self._callbacks:
                 await connection.add_listener(channel, self._dispatch)

@@ -52,9 +52,7 @@ async def ensure_roles(connection: asyncpg.Connection) -> None:
     except asyncpg.InsufficientPrivilegeError as error:
         commands = "; ".join(f"CREATE ROLE {role} NOLOGIN" for role in missing)
         raise ConfigurationError(
-            [
-                f"this login may not set up the roles ({error}). As a superuser: {commands or 'GRANT them to it'}"
-            ]
+            [f"this login may not set up the roles ({error}). As a superuser: {commands or 'GRANT them to it'}"]
         ) from error
 
 

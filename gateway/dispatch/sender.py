@@ -25,6 +25,7 @@ POLL_S = 1.0
 """How long a dispatcher waits for news before it looks by itself."""
 STRANDED_MAX = 100
 RECORD_TRIES = 5
+BARRED = timedelta(hours=1)
 POSTPONE = timedelta(seconds=5)
 """The rest of an order that no route can take now."""
 
@@ -44,6 +45,7 @@ class Dispatcher:
         self._wake = asyncio.Event()
         self._sends: set[asyncio.Task[None]] = set()
         self._unstarted: Counter[UUID] = Counter()
+        self._stranded_at = 0.0
         self._stopping = False
 
     def wake(self, _: str = "") -> None:
@@ -100,7 +102,7 @@ class Dispatcher:
         """The attempts written, and whether orders were planned anew for a ready provider."""
         free = {provider_id: count for provider_id, count in slots.items() if count > 0}
         claims = await store.claim_queued(tx, free) if free else []
-        stranded = await store.claim_stranded(tx, list(slots), STRANDED_MAX)
+        stranded = await self._claim_stranded(tx, list(slots))
         if not claims and not stranded:
             return [], False
         routes = await _routes_by_service(tx, [*claims, *stranded])
@@ -116,9 +118,26 @@ class Dispatcher:
         for order, _ in stranded:
             route = choose_route(routes.get(order.service_id, []), past.get(order.id, Past()), slots)
             moved |= await _plan(tx, order.id, route)
-        if attempts:
-            await store.insert_attempts(tx, attempts, self._lease)
-        return attempts, moved
+        return await self._begin(tx, attempts), moved
+
+    async def _begin(self, tx: Transaction, attempts: list[Attempt]) -> list[Attempt]:
+        """The attempts whose rows were written. The index refuses a second one for what may be placed already."""
+        if not attempts:
+            return []
+        begun = await store.insert_attempts(tx, attempts, self._lease)
+        for attempt in attempts:
+            if attempt.id not in begun:
+                log.error("a queued order has an open attempt; it is not sent", order=attempt.order.number)
+                await store.plan(tx, attempt.order.id, None, BARRED)
+        return [attempt for attempt in attempts if attempt.id in begun]
+
+    async def _claim_stranded(self, tx: Transaction, ready: list[UUID]) -> list[Claim]:
+        """Looked for once a second: the query reads past the queues of the ready providers."""
+        now = asyncio.get_running_loop().time()
+        if now < self._stranded_at:
+            return []
+        self._stranded_at = now + POLL_S
+        return await store.claim_stranded(tx, ready, STRANDED_MAX)
 
     async def _send(self, attempt: Attempt) -> None:
         route = attempt.route

@@ -80,16 +80,22 @@ def _count(routes: Sequence[UUID]) -> dict[UUID, int]:
     return {route: routes.count(route) for route in set(routes)}
 
 
-async def insert_attempts(tx: Transaction, attempts: Sequence[Attempt], lease: timedelta) -> None:
-    """Write the rows that must be committed before any socket opens, and mark their orders `sending`."""
-    await tx.execute(
+async def insert_attempts(tx: Transaction, attempts: Sequence[Attempt], lease: timedelta) -> set[UUID]:
+    """Write the rows that must be committed before any socket opens, and mark their orders `sending`.
+
+    Returns the attempts that were written; one whose order has an attempt that is open, accepted,
+    unknown or written off is refused by the index `uq_dispatch_attempts_open`.
+    """
+    rows = await tx.fetch(
         """
         WITH begun AS (
           INSERT INTO dispatch_attempts (id, order_id, provider_id, route_id, provider_service_id, cost, lease_until)
           SELECT a.*, now() + $7 FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[],
             $6::numeric[]) AS a
+          ON CONFLICT DO NOTHING RETURNING id, order_id
         )
-        UPDATE orders SET dispatch = 'sending' WHERE id = ANY($2) AND dispatch = 'queued'
+        UPDATE orders o SET dispatch = 'sending' FROM begun WHERE o.id = begun.order_id AND o.dispatch = 'queued'
+        RETURNING begun.id
         """,
         [attempt.id for attempt in attempts],
         [attempt.order.id for attempt in attempts],
@@ -99,6 +105,7 @@ async def insert_attempts(tx: Transaction, attempts: Sequence[Attempt], lease: t
         [attempt.cost for attempt in attempts],
         lease,
     )
+    return {row["id"] for row in rows}
 
 
 async def plan(tx: Transaction, order_id: UUID, provider_id: UUID | None, wait: timedelta) -> None:

@@ -24,6 +24,7 @@ log = structlog.get_logger(__name__)
 TICK_S = 0.5
 START_COUNT_MAX = 2**63 - 1
 REMAINS_MAX = 2**31 - 1
+LEFT_OUT = UpstreamReport(error="left out of the answer")
 
 
 class Poller:
@@ -81,9 +82,8 @@ class Poller:
                     return
                 reports = await self._upstreams.statuses(provider_id, list(due))
                 changes = [
-                    Change(due[upstream_id], reported(report))
-                    for upstream_id, report in reports.items()
-                    if upstream_id in due
+                    Change(order_id, reported(reports.get(upstream_id, LEFT_OUT)))
+                    for upstream_id, order_id in due.items()
                 ]
                 await self._settle(changes)
             except (UpstreamError, NotFound, Unavailable) as error:

@@ -24,9 +24,7 @@ services = Table(
     "services",
     metadata,
     key(),
-    Column(
-        "number", Integer, nullable=False, unique=True, server_default=text("nextval('services_number_seq')")
-    ),
+    Column("number", Integer, nullable=False, unique=True, server_default=text("nextval('services_number_seq')")),
     Column("name", String(255), nullable=False),
     Column("description", Text),
     Column("platform", String(50), nullable=False),

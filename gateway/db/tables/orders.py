@@ -68,9 +68,7 @@ orders = Table(
     Index("idx_orders_created_at", text("created_at DESC")),
     Index("idx_orders_number", "number"),
     Index("idx_orders_user_time", "user_id", "id"),
-    Index(
-        "idx_orders_queued", "provider_id", "next_attempt_at", postgresql_where=text("dispatch = 'queued'")
-    ),
+    Index("idx_orders_queued", "provider_id", "next_attempt_at", postgresql_where=text("dispatch = 'queued'")),
     Index("idx_orders_due", "provider_id", "next_check_at", postgresql_where=text("dispatch = 'accepted'")),
     Index("idx_orders_unknown", "id", postgresql_where=text("dispatch = 'unknown'")),
     Index("idx_orders_api_key_id", "api_key_id"),
