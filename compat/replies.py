@@ -2,25 +2,19 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from decimal import Decimal
 
 import msgspec
 
 from compat.errors import TOO_MANY_REQUESTS, Fault, fault_of, fold
 from compat.money import parse_amount
 from compat.status import parse_status
+from compat.values import TEXT_CHARS_MAX, read_amount, read_flag, read_id, read_text, read_whole
 from compat.wire import Accepted, AddOutcome, Balance, NotSent, Refused, Service, Unknown, UpstreamReport
 
-_ID = re.compile(r"[0-9A-Za-z_-]{1,64}", re.ASCII)
 _ORDER_NAMES = ("order", "order_id", "orderId")
 _ERROR_NAMES = ("error", "errors")
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
-_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
-_WHOLE = re.compile(r"[+-]?\d{1,15}(\.0{0,15})?", re.ASCII)
-_EXACT_MAX = 2**53
-_YES = frozenset({"1", "true", "yes", "on"})
 _NO_ERROR: tuple[object, ...] = (None, "", False)
-_TEXT_CHARS_MAX = 500
 _DESC_CHARS_MAX = 10_000
 
 
@@ -108,22 +102,6 @@ def _order_ids(reply: object) -> list[object]:
     return list(found.values())
 
 
-def read_id(value: object) -> str | None:
-    """An upstream's id as text: 1–64 of `[0-9A-Za-z_-]`, not `0`; exact-integer floats too, booleans not."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, float):
-        if not value.is_integer() or abs(value) > _EXACT_MAX:
-            return None
-        value = int(value)
-    if isinstance(value, int):
-        value = str(value) if value > 0 else ""
-    if not isinstance(value, str):
-        return None
-    text = value.strip()
-    return text if _ID.fullmatch(text) and text.strip("0") else None
-
-
 # errors --------------------------------------------------------------------------------------
 
 
@@ -148,7 +126,7 @@ def _refusal_of(values: Sequence[object]) -> Refusal:
     texts = [read_text(value) for value in values if isinstance(value, str)]
     faults = [fault_of(text) for text in texts]
     known = len(texts) == len(values) and bool(faults) and None not in faults
-    return Refusal("; ".join(texts)[:_TEXT_CHARS_MAX], faults[0] if known else None)
+    return Refusal("; ".join(texts)[:TEXT_CHARS_MAX], faults[0] if known else None)
 
 
 # statuses ------------------------------------------------------------------------------------
@@ -209,7 +187,7 @@ def _report(value: object) -> UpstreamReport | None:
     if refusal is not None:
         return UpstreamReport(error=refusal.text or "an error without words")
     word = value.get("status")
-    charge = _amount_or_none(value.get("charge"))
+    charge = read_amount(value.get("charge"))
     currency = read_text(value.get("currency")).upper()
     started = value.get("start_count")
     return UpstreamReport(
@@ -257,7 +235,7 @@ def read_service(row: object) -> Service | None:
         return None
     number = read_id(row.get("service", row.get("id")))
     name = read_text(row.get("name"))
-    rate = _amount_or_none(row.get("rate"))
+    rate = read_amount(row.get("rate"))
     least, most = read_whole(row.get("min")), read_whole(row.get("max"))
     if number is None or not name or rate is None or rate < 0:
         return None
@@ -294,35 +272,3 @@ def read_balance(reply: object) -> Balance:
         currency=currency if _CURRENCY.fullmatch(currency) else "",
         idempotency=reply.get("idempotency") is True,
     )
-
-
-# single values -------------------------------------------------------------------------------
-
-
-def read_text(value: object, chars_max: int = _TEXT_CHARS_MAX) -> str:
-    """A string, or a number as one, trimmed and without control characters; else empty."""
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return ""
-    return _UNPRINTABLE.sub(" ", str(value)[:chars_max]).strip()
-
-
-def read_whole(value: object) -> int | None:
-    """A whole number of at most 15 digits, also `"157.0"` and `"1,570"`; None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return None
-    if isinstance(value, float):
-        return int(value) if value.is_integer() and abs(value) < 10**15 else None
-    text = str(value)[:40].strip().replace(",", "")
-    return int(text.partition(".")[0]) if _WHOLE.fullmatch(text) else None
-
-
-def read_flag(value: object) -> bool:
-    """True for true, 1 and the words that mean it."""
-    return isinstance(value, bool | int | str) and str(value).strip().casefold() in _YES
-
-
-def _amount_or_none(value: object) -> Decimal | None:
-    try:
-        return parse_amount(value)
-    except ValueError:
-        return None
