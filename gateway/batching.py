@@ -83,6 +83,12 @@ class Batcher(Generic[In, Out]):
             elif not batch[0][1].done():
                 batch[0][1].set_exception(error)
             return
+        if len(results) != len(batch):
+            fault = RuntimeError(f"{self._name}: {len(results)} results for {len(batch)} items")
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(fault)
+            return
         for (_, future), result in zip(batch, results, strict=True):
             if future.done():
                 continue
