@@ -1,0 +1,253 @@
+"""A catalogue taken over from an upstream, and kept in memory."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from compat.kinds import Kind
+from gateway.catalog import store
+from gateway.catalog.snapshot import Catalog
+from gateway.catalog.sync import SyncResult, sync_provider
+from gateway.db.engine import Database
+from gateway.db.listener import Listener
+from gateway.egress import open_session
+from gateway.errors import Conflict, Unavailable
+from gateway.keyring import Keyring
+from gateway.providers import actions
+from gateway.providers.upstream import Upstreams
+from gateway.settings import Settings
+from tests.integration.scripted_panel import ScriptedPanel, open_panel, until
+
+KEYRING = Keyring(("a secret of this test, long enough",))
+
+
+def listed(service: int, **changes: Any) -> dict[str, Any]:
+    row = {"service": service, "name": f"Likes {service}", "type": "Default", "category": "Instagram"}
+    return {**row, "rate": "0.90", "min": "10", "max": "1000", "refill": True, "desc": "fast", **changes}
+
+
+@pytest.fixture
+async def panel() -> AsyncIterator[ScriptedPanel]:
+    async with open_panel() as panel:
+        panel.answers["services"] = [listed(1), listed(2), listed(3, type="Package")]
+        yield panel
+
+
+@pytest.fixture
+async def upstreams(db: Database, panel: ScriptedPanel) -> AsyncIterator[Upstreams]:
+    async with open_session(allow_private=True, limit=10) as session:
+        yield Upstreams(db, KEYRING, session, Settings())
+
+
+@pytest.fixture
+async def provider_id(db: Database, panel: ScriptedPanel, upstreams: Upstreams) -> UUID:
+    async with db.transaction() as tx:
+        provider_id = await actions.add_provider(tx, KEYRING, "North", panel.url, "k", Decimal(25), 0)
+    await upstreams.refresh()
+    return provider_id
+
+
+@pytest.fixture
+async def listener(database_url: str) -> AsyncIterator[Listener]:
+    """Not started yet: what listens is made first."""
+    listener = Listener(database_url)
+    yield listener
+    await listener.stop()
+
+
+class Sync:
+    """The sync of one provider, and what stands in the database after it."""
+
+    def __init__(self, db: Database, upstreams: Upstreams, provider_id: UUID) -> None:
+        self.db, self.upstreams, self.provider_id = db, upstreams, provider_id
+
+    async def __call__(self, *, dry_run: bool = False, hold_new: bool = False) -> tuple[int, int, int, int]:
+        result: SyncResult = await sync_provider(
+            self.db, self.upstreams, self.provider_id, dry_run=dry_run, hold_new=hold_new
+        )
+        return result.new, result.changed, result.vanished, result.skipped
+
+    async def on_sale(self) -> list[int]:
+        async with self.db.connection() as connection:
+            return [service.number for service in await store.list_services(connection) if service.is_active]
+
+    async def everything(self) -> list[Any]:
+        """All rows with their versions, so that even a rewrite with the same values shows."""
+        async with self.db.connection() as connection:
+            return [
+                await connection.fetch("SELECT xmin::text, * FROM services ORDER BY id"),
+                await connection.fetch("SELECT xmin::text, * FROM service_routes ORDER BY id"),
+            ]
+
+
+@pytest.fixture
+def sync(db: Database, upstreams: Upstreams, provider_id: UUID) -> Sync:
+    return Sync(db, upstreams, provider_id)
+
+
+async def test_new_services_go_on_sale_with_the_markup_and_a_route(db: Database, sync: Sync, provider_id: UUID) -> None:
+    assert await sync() == (3, 0, 0, 0)
+    async with db.connection() as connection:
+        likes, _, package = await store.list_services(connection)
+        (route,) = await store.routes_of(connection, [likes.id])
+    assert (likes.number, likes.name, likes.rate, likes.currency) == (1, "Likes 1", Decimal("1.125"), "USD")
+    assert (likes.platform, likes.type, likes.kind) == ("instagram", "likes", Kind.DEFAULT)
+    assert (likes.min_quantity, likes.max_quantity, likes.refill, likes.cancel) == (10, 1000, True, False)
+    assert (package.min_quantity, package.max_quantity) == (1, 1)
+    assert likes.provider_id == provider_id
+    assert (route.provider_service_id, route.cost_per_1000, route.usable) == ("1", Decimal("0.9"), True)
+
+
+async def test_the_same_list_again_writes_no_row(sync: Sync) -> None:
+    await sync()
+    before = await sync.everything()
+    assert await sync() == (0, 0, 0, 0)
+    assert await sync.everything() == before
+
+
+async def test_a_dry_run_counts_and_writes_nothing(sync: Sync) -> None:
+    assert await sync(dry_run=True) == (3, 0, 0, 0)
+    assert await sync.everything() == [[], []]
+
+
+async def test_new_services_can_be_held_back(sync: Sync, panel: ScriptedPanel) -> None:
+    await sync(hold_new=True)
+    assert await sync.on_sale() == []
+    assert await sync() == (0, 0, 0, 0)
+    assert await sync.on_sale() == []
+
+
+async def test_a_change_upstream_is_taken_over(db: Database, sync: Sync, panel: ScriptedPanel) -> None:
+    await sync()
+    panel.answers["services"][0] = listed(1, rate="2", min="5", max="50", name="Hearts", refill=False, cancel=True)
+    assert await sync() == (0, 1, 0, 0)
+    async with db.connection() as connection:
+        hearts = (await store.list_services(connection))[0]
+        (route,) = await store.routes_of(connection, [hearts.id])
+    assert (hearts.number, hearts.name, hearts.rate) == (1, "Hearts", Decimal("2.5"))
+    assert (hearts.min_quantity, hearts.max_quantity, hearts.refill, hearts.cancel) == (5, 50, False, True)
+    assert route.cost_per_1000 == 2
+
+
+async def test_another_markup_changes_every_price_at_the_next_sync(db: Database, sync: Sync) -> None:
+    await sync()
+    async with db.transaction() as tx:
+        await tx.execute("UPDATE providers SET markup_percent = 100")
+    assert await sync() == (0, 3, 0, 0)
+
+
+async def test_what_vanished_is_off_and_comes_back_as_it_was(db: Database, sync: Sync, panel: ScriptedPanel) -> None:
+    await sync()
+    async with db.transaction() as tx:
+        await store.set_service_active(tx, 2, False)
+    everything = panel.answers["services"]
+    panel.answers["services"] = [listed(3, type="Package")]
+    assert await sync() == (0, 0, 2, 0)
+    assert await sync.on_sale() == [3]
+    assert await sync() == (0, 0, 0, 0)
+    panel.answers["services"] = everything
+    assert await sync() == (0, 2, 0, 0)
+    assert await sync.on_sale() == [1, 3]
+    async with db.connection() as connection:
+        services = await store.list_services(connection)
+        routes = await store.routes_of(connection, [service.id for service in services])
+    assert all(route.usable for route in routes)
+
+
+async def test_a_list_without_anything_to_sell_is_the_fault_of_the_upstream(sync: Sync, panel: ScriptedPanel) -> None:
+    await sync()
+    for answer in ([], [listed(1, type="Mind Reading")], "<html>", {"error": "Invalid API key"}):
+        panel.answers["services"] = answer
+        with pytest.raises(Unavailable, match="North"):
+            await sync()
+    assert await sync.on_sale() == [1, 2, 3]
+
+
+async def test_rows_that_cannot_be_sold_are_counted(sync: Sync, panel: ScriptedPanel) -> None:
+    panel.answers["services"] += [listed(4, type="Mind Reading"), listed(5, rate="free"), listed(1)]
+    assert await sync() == (3, 0, 0, 3)
+
+
+async def test_prices_in_another_currency_are_not_taken_for_ours(db: Database, sync: Sync) -> None:
+    async with db.transaction() as tx:
+        await tx.execute("UPDATE providers SET currency = 'EUR'")
+    await sync.upstreams.refresh()
+    with pytest.raises(Conflict, match="EUR"):
+        await sync()
+
+
+async def test_syncs_at_the_same_time_insert_each_service_once(sync: Sync) -> None:
+    results = await asyncio.gather(*(sync() for _ in range(3)))
+    assert sorted(new for new, *_ in results) == [0, 0, 3]
+
+
+async def test_a_paused_route_and_a_provider_that_is_off_are_not_usable(
+    db: Database, sync: Sync, provider_id: UUID
+) -> None:
+    await sync()
+    async with db.transaction() as tx:
+        first, second, *_ = await store.list_services(tx)
+        (route,) = await store.routes_of(tx, [first.id])
+        assert await store.pause_route(tx, route.id, "disabled there", 60)
+        usable = {route.service_id: route.usable for route in await store.routes_of(tx, [first.id, second.id])}
+        assert usable == {first.id: False, second.id: True}
+        await actions.set_active(tx, provider_id, False)
+        assert not any(route.usable for route in await store.routes_of(tx, [first.id, second.id]))
+        assert all(service.provider_id is None for service in await store.list_services(tx))
+
+
+async def test_the_catalogue_hears_of_changes(
+    db: Database, sync: Sync, listener: Listener, panel: ScriptedPanel
+) -> None:
+    catalog = Catalog(db, listener)
+    await listener.start()
+    await until(lambda: listener.healthy)
+    assert await catalog.sold_in("USD") == []
+    version = catalog.version
+    await sync()
+    await until(lambda: catalog.version != version)
+    assert [service.number for service in await catalog.sold_in("USD")] == [1, 2, 3]
+    assert await catalog.sold_in("EUR") == []
+    service = await catalog.service(2)
+    assert service is not None
+    assert service.name == "Likes 2"
+    assert await catalog.service(99) is None
+
+
+async def test_a_healthy_listener_saves_the_reads(db: Database, sync: Sync, listener: Listener) -> None:
+    await sync()
+    catalog = Catalog(db, listener)
+    await listener.start()
+    await until(lambda: listener.healthy)
+    assert await catalog.service(1) is await catalog.service(1)
+
+
+async def test_without_a_listener_every_question_reads_the_database(
+    db: Database, sync: Sync, listener: Listener
+) -> None:
+    catalog = Catalog(db, listener)
+    assert await catalog.service(1) is None
+    await sync()
+    assert await catalog.service(1) is not None
+    version, sold = catalog.version, await catalog.sold_in("USD")
+    assert await catalog.sold_in("USD") is sold
+    assert catalog.version == version
+    async with db.transaction() as tx:
+        await store.set_service_active(tx, 1, False)
+    assert [service.number for service in await catalog.sold_in("USD")] == [2, 3]
+    assert catalog.version != version
+
+
+async def test_a_service_that_is_off_is_known_and_not_sold(db: Database, sync: Sync, listener: Listener) -> None:
+    await sync()
+    async with db.transaction() as tx:
+        await store.set_service_active(tx, 1, False)
+    catalog = Catalog(db, listener)
+    service = await catalog.service(1)
+    assert service is not None
+    assert not service.is_active
+    assert 1 not in [service.number for service in await catalog.sold_in("USD")]

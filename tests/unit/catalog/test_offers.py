@@ -1,0 +1,111 @@
+"""What an upstream's row becomes when we sell it."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from compat.kinds import RULES, Counting, Kind
+from compat.wire import Service
+from gateway.catalog.model import (
+    NAME_CHARS_MAX,
+    QUANTITY_MAX,
+    Offer,
+    offer_of,
+    offers_of,
+    price_with_markup,
+    quantities_of,
+)
+
+
+def row(**changes: Any) -> Service:
+    fields: dict[str, Any] = {
+        "service": 5,
+        "name": "Likes",
+        "type": "Default",
+        "category": "Instagram",
+        "rate": Decimal("0.9"),
+        "min": 10,
+        "max": 1000,
+    }
+    return Service(**{**fields, **changes})
+
+
+def offer(**changes: Any) -> Offer:
+    found = offer_of(row(**changes), Decimal(25))
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("cost", "markup", "price"),
+    [
+        ("0.9", "25", "1.125"),
+        ("1", "0", "1"),
+        ("1", "-100", "0"),
+        ("0.00000001", "50", "0.00000002"),
+        ("0.00000003", "50", "0.00000004"),
+        ("999999999999.99999999", "0.0001", "1000000999999.99999999"),
+        ("0.33333333", "12.3456", "0.37448533"),
+    ],
+)
+def test_the_price_is_the_cost_with_the_markup_half_even(cost: str, markup: str, price: str) -> None:
+    assert price_with_markup(Decimal(cost), Decimal(markup)) == Decimal(price)
+
+
+def test_an_offer_keeps_the_cost_and_has_the_markup_in_its_price() -> None:
+    assert offer().cost == Decimal("0.9")
+    assert offer().terms.price == Decimal("1.125")
+    assert offer().provider_service_id == "5"
+
+
+@pytest.mark.parametrize("kind", [kind for kind in Kind if RULES[kind].counting is Counting.ONE])
+def test_a_package_is_ordered_one_at_a_time(kind: Kind) -> None:
+    assert quantities_of(kind, 500, 10) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "kept"),
+    [(0, 10, (1, 10)), (-5, 1, (1, 1)), (1, 10**12, (1, QUANTITY_MAX)), (QUANTITY_MAX, 10**12, (QUANTITY_MAX,) * 2)],
+)
+def test_quantities_are_brought_into_range(least: int, most: int, kept: tuple[int, int]) -> None:
+    assert quantities_of(Kind.DEFAULT, least, most) == kept
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"min": 11, "max": 10},
+        {"min": 0, "max": 0},
+        {"min": QUANTITY_MAX + 1, "max": QUANTITY_MAX + 2},
+        {"type": "Mind Reading"},
+        {"rate": Decimal(-1)},
+        {"rate": Decimal("999999999999")},
+        {"service": "x" * 65},
+        {"service": ""},
+    ],
+)
+def test_a_row_that_cannot_be_sold_is_left_out_and_counted(changes: dict[str, Any]) -> None:
+    offers, skipped = offers_of([row(**{"service": 1, **changes}), row(service=2)], Decimal(25))
+    assert list(offers) == ["2"]
+    assert skipped == 1
+
+
+def test_of_two_rows_with_one_id_the_first_counts() -> None:
+    offers, skipped = offers_of([row(name="first"), row(name="second")], Decimal(0))
+    assert offers["5"].terms.name == "first"
+    assert skipped == 1
+
+
+def test_texts_are_made_to_fit_our_columns() -> None:
+    terms = offer(name=" Likes\x00 \n fast\ud800 " + "x" * 400, category="  ", desc="one\ntwo\x00").terms
+    assert terms.name.startswith("Likes fast x")
+    assert len(terms.name) == NAME_CHARS_MAX
+    assert terms.category == "Other"
+    assert terms.description == "one\ntwo"
+    assert offer(name="\x01").terms.name == "Service 5"
+    assert offer(desc=" ").terms.description is None
+
+
+def test_a_kind_is_known_in_any_case() -> None:
+    assert offer(type="custom  COMMENTS").terms.kind is Kind.CUSTOM_COMMENTS
