@@ -1,0 +1,71 @@
+"""`gateway order`: one order's whole story, and the operator's word where an outcome is unknown."""
+
+import getpass
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from gateway.cli.output import json_option, print_fields, print_json, print_table
+from gateway.cli.surroundings import with_database
+
+if TYPE_CHECKING:
+    from gateway.db.engine import Database
+    from gateway.settings import Settings
+
+
+@click.group()
+def order() -> None:
+    """Show orders and resolve those whose sending has an unknown outcome."""
+
+
+@order.command("show")
+@click.argument("number", metavar="N", type=click.IntRange(min=1))
+@json_option
+def show_order(number: int, as_json: bool) -> None:
+    """Show an order with its attempts, events and ledger rows."""
+
+    async def action(db: "Database", settings: "Settings") -> dict[str, Any]:
+        from gateway.orders.history import history
+
+        return await history(db, number)
+
+    story = with_database(action)
+    if as_json:
+        print_json(story)
+        return
+    print_fields(story["order"])
+    for part in ("attempts", "events", "ledger"):
+        rows: list[dict[str, Any]] = story[part]
+        click.echo(f"\n{part}: {'' if rows else 'none'}".rstrip())
+        if rows:
+            print_table({name: name.upper() for name in rows[0]}, rows)
+
+
+@order.command()
+@click.argument("number", metavar="N", type=click.IntRange(min=1))
+@click.option("--placed-as", metavar="ID", help="The upstream took it under this id.")
+@click.option("--not-placed", is_flag=True, help="The upstream never got it: queue it again.")
+@click.option("--refund", is_flag=True, help="Give the customer the money back.")
+@json_option
+def resolve(number: int, placed_as: str | None, not_placed: bool, refund: bool, as_json: bool) -> None:
+    """Say what became of an order that was sent and never answered."""
+    if (placed_as is not None) + not_placed + refund != 1:
+        raise click.UsageError("give exactly one of --placed-as ID, --not-placed and --refund")
+
+    async def action(db: "Database", settings: "Settings") -> dict[str, Any]:
+        from gateway.dispatch import resolve as dispatch_resolve
+        from gateway.orders.history import history
+
+        decision: dispatch_resolve.Decision
+        if placed_as is not None:
+            decision = dispatch_resolve.PlacedAs(placed_as)
+        else:
+            decision = dispatch_resolve.NotPlaced() if not_placed else dispatch_resolve.Refund()
+        await dispatch_resolve.resolve(db, number, decision, f"{getpass.getuser()} (command line)")
+        return await history(db, number)
+
+    after = with_database(action)["order"]
+    if as_json:
+        print_json(after)
+    else:
+        click.echo(f"order {number}: status {after['status']}, dispatch {after['dispatch']}")

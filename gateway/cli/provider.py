@@ -1,0 +1,143 @@
+"""`gateway provider`: the upstream panels that orders are bought from."""
+
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import rich_click as click
+
+from gateway.cli.output import json_option, print_fields, print_json, print_table
+from gateway.cli.surroundings import keyring_of, read_secret, with_database
+
+if TYPE_CHECKING:
+    from gateway.catalog.sync import SyncResult
+    from gateway.db.engine import Database
+    from gateway.providers.store import SealedProvider
+    from gateway.settings import Settings
+
+_COLUMNS = {
+    "name": "NAME",
+    "url": "URL",
+    "currency": "CURRENCY",
+    "markup_percent": "MARKUP %",
+    "priority": "PRIORITY",
+    "is_active": "ACTIVE",
+    "paused_until": "PAUSED UNTIL",
+}
+
+
+class Percentage(click.ParamType[Decimal]):
+    """A number with or without a percent sign."""
+
+    name = "percentage"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:
+        try:
+            percent = Decimal(str(value).strip().removesuffix("%"))
+        except InvalidOperation:
+            self.fail(f"{value!r} is not a percentage", param, ctx)
+        if not percent.is_finite() or "_" in str(value):
+            self.fail(f"{value!r} is not a percentage", param, ctx)
+        return percent
+
+
+@click.group()
+def provider() -> None:
+    """Add upstream panels and take over their catalogues."""
+
+
+@provider.command()
+@click.argument("name")
+@click.argument("url")
+@click.option("--key-stdin", is_flag=True, required=True, help="Read our key there from stdin; it is stored sealed.")
+@click.option("--markup", type=Percentage(), default="0%", show_default=True, help="Added to its prices.")
+@click.option("--priority", type=int, default=0, show_default=True, help="The highest is tried first.")
+@json_option
+def add(name: str, url: str, key_stdin: bool, markup: Decimal, priority: int, as_json: bool) -> None:
+    """Add a provider; its services come with `gateway provider sync`."""
+    api_key = read_secret("key")
+
+    async def action(db: "Database", settings: "Settings") -> UUID:
+        from gateway.providers.actions import add_provider
+
+        keyring = keyring_of(settings)
+        async with db.transaction() as tx:
+            return await add_provider(tx, keyring, name, url, api_key, markup, priority, currency=settings.currency)
+
+    provider_id = with_database(action)
+    if as_json:
+        print_json({"id": provider_id, "name": name.strip(), "url": url.strip()})
+    else:
+        click.echo(provider_id)
+
+
+@provider.command()
+@click.argument("name")
+@click.option("--dry-run", is_flag=True, help="Only count what would be done.")
+@click.option("--hold-new", is_flag=True, help="Keep new services off sale.")
+@json_option
+def sync(name: str, dry_run: bool, hold_new: bool, as_json: bool) -> None:
+    """Take over what the provider lists: new services, changed ones, and those that are gone."""
+
+    async def action(db: "Database", settings: "Settings") -> "SyncResult":
+        return await sync_by_name(db, settings, name, dry_run=dry_run, hold_new=hold_new)
+
+    result = with_database(action)
+    counts = {
+        "new": result.new,
+        "changed": result.changed,
+        "vanished": result.vanished,
+        "skipped": result.skipped,
+    }
+    if as_json:
+        print_json({"provider": name, "dry_run": dry_run, **counts})
+    else:
+        print_fields(counts)
+
+
+async def sync_by_name(
+    db: "Database", settings: "Settings", name: str, *, dry_run: bool = False, hold_new: bool = False
+) -> "SyncResult":
+    """Raises as `sync_provider`, and NotFound where no provider has this name."""
+    from gateway.catalog.sync import sync_provider
+    from gateway.egress import open_session
+    from gateway.providers.actions import get_provider
+    from gateway.providers.upstream import Upstreams
+
+    keyring = keyring_of(settings)
+    async with db.connection() as connection:
+        provider_id = (await get_provider(connection, keyring, name)).id
+    async with open_session(allow_private=settings.allow_private_addresses, limit=4) as session:
+        upstreams = Upstreams(db, keyring, session, settings)
+        await upstreams.refresh()
+        return await sync_provider(db, upstreams, provider_id, dry_run=dry_run, hold_new=hold_new)
+
+
+@provider.command("list")
+@json_option
+def list_providers(as_json: bool) -> None:
+    """List the providers, the highest priority first; never their keys."""
+
+    async def action(db: "Database", settings: "Settings") -> "list[SealedProvider]":
+        from gateway.providers import store
+
+        async with db.connection() as connection:
+            return await store.list_all(connection)
+
+    rows = [
+        {
+            "id": row.id,
+            "name": row.name,
+            "url": row.api_endpoint,
+            "currency": row.currency,
+            "markup_percent": row.markup_percent,
+            "priority": row.priority,
+            "is_active": row.is_active,
+            "paused_until": row.paused_until,
+        }
+        for row in with_database(action)
+    ]
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(_COLUMNS, rows)

@@ -1,0 +1,61 @@
+"""`gateway user`: who may hold keys and money."""
+
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from gateway.cli.output import json_option, print_json
+from gateway.cli.surroundings import read_secret, with_database
+
+if TYPE_CHECKING:
+    from gateway.accounts.model import Role, UserStatus
+    from gateway.db.engine import Database
+    from gateway.settings import Settings
+
+
+@click.group()
+def user() -> None:
+    """Add users and change their status."""
+
+
+@user.command()
+@click.argument("email")
+@click.option("--role", type=click.Choice(["reseller", "user", "admin"]), required=True)
+@click.option("--password-stdin", is_flag=True, help="Read a password from stdin; without it the user has none.")
+@json_option
+def add(email: str, role: "Role", password_stdin: bool, as_json: bool) -> None:
+    """Add a user."""
+    password = read_secret("password") if password_stdin else None
+
+    async def action(db: "Database", settings: "Settings") -> str:
+        from gateway.accounts.users import add_user, hash_password
+
+        password_hash = await hash_password(password)
+        async with db.transaction() as tx:
+            return str(await add_user(tx, email, role, password_hash))
+
+    user_id = with_database(action)
+    if as_json:
+        print_json({"id": user_id, "email": email.strip().lower(), "role": role})
+    else:
+        click.echo(user_id)
+
+
+@user.command()
+@click.argument("email")
+@click.argument("new_status", metavar="STATUS", type=click.Choice(["active", "suspended", "banned"]))
+@json_option
+def status(email: str, new_status: "UserStatus", as_json: bool) -> None:
+    """Let a user in again, or keep all the user's keys out within a second."""
+
+    async def action(db: "Database", settings: "Settings") -> None:
+        from gateway.accounts.users import set_user_status
+
+        async with db.transaction() as tx:
+            await set_user_status(tx, email, new_status)
+
+    with_database(action)
+    if as_json:
+        print_json({"email": email.strip().lower(), "status": new_status})
+    else:
+        click.echo(f"{email} is {new_status}")
