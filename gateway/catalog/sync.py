@@ -1,5 +1,6 @@
 """Taking over what an upstream lists: new services, changed ones, and those that are gone."""
 
+import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from uuid import UUID
@@ -7,15 +8,23 @@ from uuid import UUID
 import msgspec
 from uuid_utils.compat import uuid7
 
+from compat import wire
 from compat.client import UpstreamError
+from compat.kinds import parse_kind
+from compat.money import LIMIT, round8
 from gateway.catalog import store
-from gateway.catalog.model import Offer, Terms, offers_of
+from gateway.catalog.model import Offer, Terms, price_with_markup, quantities_of
 from gateway.catalog.store import VANISHED, VANISHED_UNSOLD, Imported, NewService
 from gateway.catalog.words import platform_of, type_of
 from gateway.db.engine import Database, Transaction
 from gateway.errors import Conflict, NotFound, Unavailable
 from gateway.providers import store as provider_store
 from gateway.providers.upstream import Upstreams
+
+NAME_CHARS_MAX = 255
+UPSTREAM_ID_CHARS_MAX = 64
+OTHER_CATEGORY = "Other"
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
 
 class SyncResult(msgspec.Struct, frozen=True):
@@ -73,6 +82,52 @@ async def sync_provider(
         if not dry_run:
             await _write(tx, provider_id, plan, currency=currency, hold_new=hold_new)
     return SyncResult(len(plan.new), plan.changed, len(plan.gone), skipped + rows.skipped)
+
+
+def offers_of(rows: Iterable[wire.Service], markup_percent: Decimal) -> tuple[dict[str, Offer], int]:
+    """What can be sold of an upstream's list, by its id there, and how many rows cannot."""
+    offers: dict[str, Offer] = {}
+    skipped = 0
+    for row in rows:
+        offer = offer_of(row, markup_percent)
+        if offer is None or offer.provider_service_id in offers:
+            skipped += 1
+        else:
+            offers[offer.provider_service_id] = offer
+    return offers, skipped
+
+
+def offer_of(row: wire.Service, markup_percent: Decimal) -> Offer | None:
+    """The row as we can sell it.
+
+    None where its kind is not in the protocol, its quantities make no sense or its price cannot be kept.
+    """
+    kind = parse_kind(row.type)
+    upstream_id = str(row.service)
+    if kind is None or not 0 < len(upstream_id) <= UPSTREAM_ID_CHARS_MAX:
+        return None
+    quantities = quantities_of(kind, row.min, row.max)
+    cost = round8(row.rate)
+    price = price_with_markup(cost, markup_percent)
+    if quantities is None or not 0 <= cost < LIMIT or not 0 <= price < LIMIT:
+        return None
+    terms = Terms(
+        name=_line(row.name) or f"Service {upstream_id}",
+        description=_UNPRINTABLE.sub("", row.desc).strip() or None,
+        category=_line(row.category) or OTHER_CATEGORY,
+        kind=kind,
+        price=price,
+        min_quantity=quantities[0],
+        max_quantity=quantities[1],
+        refill=row.refill,
+        cancel=row.cancel,
+        dripfeed=row.dripfeed,
+    )
+    return Offer(upstream_id, cost, terms)
+
+
+def _line(text: str) -> str:
+    return " ".join(_UNPRINTABLE.sub("", text).split())[:NAME_CHARS_MAX]
 
 
 def make_plan(imported: Iterable[Imported], offers: Mapping[str, Offer]) -> Plan:

@@ -7,15 +7,8 @@ import pytest
 
 from compat.kinds import RULES, Counting, Kind
 from compat.wire import Service
-from gateway.catalog.model import (
-    NAME_CHARS_MAX,
-    QUANTITY_MAX,
-    Offer,
-    offer_of,
-    offers_of,
-    price_with_markup,
-    quantities_of,
-)
+from gateway.catalog.model import QUANTITY_MAX, Offer, price_with_markup, quantities_of
+from gateway.catalog.sync import NAME_CHARS_MAX, offer_of, offers_of
 
 
 def row(**changes: Any) -> Service:
