@@ -151,7 +151,7 @@ class PanelClient:
             reply = await self._post(session, form, self._body_bytes_max)
         except _NEVER_CONNECTED as error:
             return NotSent(self._mask(_describe(error)))
-        except (aiohttp.ClientError, OSError, RuntimeError, ValueError) as error:
+        except Exception as error:  # whatever a hostile reply sets off in the parser: it may have left
             return Unknown(self._mask(_describe(error)))
         return self._class_of(reply)
 
@@ -207,7 +207,7 @@ class PanelClient:
             return await self._post(session, self._form(action, fields), bytes_max)
         except _NEVER_CONNECTED as error:
             raise NotReached(self._mask(_describe(error))) from None
-        except (aiohttp.ClientError, OSError, RuntimeError, ValueError) as error:
+        except Exception as error:
             raise BadAnswer(self._mask(_describe(error))) from None
 
     def _read_with(self, reply: _Reply, read: Callable[[object], T]) -> T:
@@ -253,7 +253,7 @@ class PanelClient:
                     if len(body) > bytes_max:
                         cut = f"a body of more than {bytes_max} bytes"
                         break
-            except (aiohttp.ClientError, OSError, RuntimeError, ValueError) as error:
+            except Exception as error:
                 cut = f"the body broke off: {_describe(error)}"
             if cut:
                 response.close()

@@ -42,7 +42,10 @@ def read_whole(value: object) -> int | None:
         return None
     if isinstance(value, float):
         return int(value) if value.is_integer() and abs(value) < 10**15 else None
-    text = str(value)[:40].strip().replace(",", "")
+    text = str(value)
+    if len(text) > 40:
+        return None
+    text = text.strip().replace(",", "")
     return int(text.partition(".")[0]) if _WHOLE.fullmatch(text) else None
 
 
