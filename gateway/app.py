@@ -19,12 +19,12 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from compat import panel_app
-from compat.server import ASGIApp, Receive, Scope, Send
 from gateway.accounts.directory import Directory
 from gateway.accounts.usage import UsageMarks
 from gateway.api import health
 from gateway.api.access import logged
 from gateway.api.panel import GatewayBackend
+from gateway.api.routing import ASGIApp, switch
 from gateway.catalog.snapshot import Catalog
 from gateway.db.engine import Database
 from gateway.db.listener import Listener
@@ -37,7 +37,6 @@ from gateway.ratelimit.limiter import RateLimiter
 from gateway.settings import PREFIX, Settings, load_settings, require_secret_key
 from gateway.telemetry import configure_logging
 
-PANEL_PATHS = frozenset(path + slash for path in ("/api/v2", "/api/v1", "/api") for slash in ("", "/"))
 USAGE_INTERVAL_S = 10.0
 REFRESH_INTERVAL_S = 60.0
 CLOSE_TIMEOUT_S = 5.0
@@ -90,7 +89,12 @@ def create_app(settings: Settings) -> ASGIApp:
         openapi_config=None,
         logging_config=None,
     )
-    return logged(_switch(litestar))
+
+    def find_panel() -> ASGIApp:
+        parts: Parts = litestar.state.parts
+        return parts.panel
+
+    return logged(switch(find_panel, cast("ASGIApp", litestar)))
 
 
 def create_app_from_environment() -> ASGIApp:
@@ -106,20 +110,6 @@ def _require_addresses(settings: Settings) -> Addresses:
         given = {"DATABASE_URL": database, "REDIS_URL": redis}
         raise ConfigurationError([f"{PREFIX}{name} is not set" for name, url in given.items() if url is None])
     return Addresses(database, settings.database_direct_url or database, redis)
-
-
-def _switch(litestar: Litestar) -> ASGIApp:
-    """The panel's six paths go straight to it, for every method and without a redirect; the rest to Litestar."""
-    other = cast("ASGIApp", litestar)
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] in PANEL_PATHS:
-            parts: Parts = litestar.state.parts
-            await parts.panel(scope, receive, send)
-        else:
-            await other(scope, receive, send)
-
-    return app
 
 
 @contextlib.asynccontextmanager

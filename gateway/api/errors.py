@@ -8,6 +8,7 @@ import msgspec
 from compat import errors as words
 from compat.errors import PanelError
 from gateway import errors
+from gateway.keyring import KeyringError
 
 
 class Wire(msgspec.Struct, frozen=True):
@@ -31,7 +32,8 @@ PANEL: dict[type[errors.GatewayError], Wire] = {
     errors.QuantityTooLow: Wire(words.QUANTITY_LESS, data=("minimum",)),
     errors.QuantityTooHigh: Wire(words.QUANTITY_MORE, data=("maximum",)),
     errors.UnknownOrder: Wire(words.INCORRECT_ORDER),
-    errors.ConfigurationError: Wire(words.INCORRECT_REQUEST),
+    errors.ConfigurationError: Wire(words.UNAVAILABLE, 503),
+    KeyringError: Wire(words.UNAVAILABLE, 503),
     errors.NotFound: Wire(words.INCORRECT_REQUEST),
     errors.Conflict: Wire(words.INCORRECT_REQUEST),
 }

@@ -2,107 +2,22 @@
 
 import asyncio
 import re
-import signal
 from collections.abc import AsyncIterator
-from decimal import Decimal
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import aiohttp
-import msgspec
 import pytest
 
-from gateway.accounts.keys import issue_key, revoke_key
-from gateway.accounts.model import Tier, new_key
-from gateway.accounts.users import UNUSABLE_PASSWORD, add_user
-from gateway.app import PANEL_PATHS
+from gateway.accounts.keys import revoke_key
+from gateway.accounts.model import new_key
+from gateway.api.routing import PANEL_PATHS
 from gateway.db.engine import Database
-from gateway.keyring import Keyring
-from gateway.ledger import booking
-from gateway.ledger import store as ledger
 from gateway.settings import Settings
-from tests.support.serving import running, served
+from tests.support.panel import Panel, issue, sell, settings_for
+from tests.support.serving import running
 
-SECRET = "0123456789abcdef0123456789abcdef"
-EMAIL = "reseller@example.com"
 LINK = "https://example.com/p/1"
-PROXY = "127.0.0.1"
-
-
-def settings_for(database_url: str, redis_url: str, **changes: Any) -> Settings:
-    settings = Settings(
-        database_url=database_url,
-        redis_url=redis_url,
-        secret_key=(SECRET,),
-        rate_wrong_keys=1000,
-        rate_basic=5,
-        trusted_proxies=PROXY,
-    )
-    return msgspec.structs.replace(settings, **changes)
-
-
-def environ_for(settings: Settings, workers: int) -> dict[str, str]:
-    return {
-        "GATEWAY_DATABASE_URL": settings.database_url or "",
-        "GATEWAY_REDIS_URL": settings.redis_url or "",
-        "GATEWAY_SECRET_KEY": SECRET,
-        "GATEWAY_BIND": "127.0.0.1:0",
-        "GATEWAY_WORKERS": str(workers),
-    }
-
-
-class Panel:
-    """A reseller's client."""
-
-    def __init__(self, http: aiohttp.ClientSession, url: str, key: str) -> None:
-        self.http = http
-        self.url = url
-        self.key = key
-
-    async def __call__(self, action: str, **fields: object) -> Any:
-        data = {"key": self.key, "action": action, **{name: str(value) for name, value in fields.items()}}
-        async with self.http.post(f"{self.url}/api/v2", data=data) as reply:
-            assert reply.headers["Content-Type"] == "application/json"
-            return await reply.json()
-
-
-async def issue(db: Database, tier: Tier = "enterprise", deposit: str = "100") -> str:
-    async with db.transaction() as tx:
-        user_id = await add_user(tx, f"{uuid4().hex}{EMAIL}", "reseller", UNUSABLE_PASSWORD)
-        email = await tx.fetchval("SELECT email FROM users WHERE id = $1", user_id)
-        _, key = await issue_key(tx, Keyring((SECRET,)), email, tier, "shop", "USD", None)
-        wallet_id = await ledger.open_wallet(tx, user_id, "USD")
-        await booking.deposit(tx, wallet_id, Decimal(deposit))
-    return key
-
-
-async def sell(db: Database, number: int, kind: str = "Default", currency: str = "USD", active: bool = True) -> None:
-    async with db.transaction() as tx:
-        provider_id = await tx.fetchval(
-            "INSERT INTO providers (id, name, api_endpoint, api_key_encrypted)"
-            " VALUES ($1, $2, 'https://upstream.example/api/v2', 'sealed') RETURNING id",
-            uuid4(),
-            f"upstream {number}",
-        )
-        service_id = await tx.fetchval(
-            "INSERT INTO services (id, number, name, platform, type, category, kind, price_per_1000, currency,"
-            " min_quantity, max_quantity, is_active, refill)"
-            " VALUES ($1, $2, 'Followers', 'instagram', 'followers', 'First', $3, 0.9, $4, 50, 10000, $5, true)"
-            " RETURNING id",
-            uuid4(),
-            number,
-            kind,
-            currency,
-            active,
-        )
-        await tx.execute(
-            "INSERT INTO service_routes (id, service_id, provider_id, provider_service_id, cost_per_1000)"
-            " VALUES ($1, $2, $3, '7', 0.5)",
-            uuid4(),
-            service_id,
-            provider_id,
-        )
 
 
 @pytest.fixture
@@ -287,43 +202,3 @@ async def test_what_is_not_there_is_answered_as_json(panel: Panel) -> None:
             assert (reply.status, reply.content_type) == (status, "application/json")
             assert "error" in await reply.json()
             assert "X-Request-Id" in reply.headers
-
-
-# As processes --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-async def test_sigterm_lets_the_request_in_flight_be_answered(db: Database, settings: Settings, workers: int) -> None:
-    key = await issue(db)
-    async with served(environ_for(settings, workers)) as (process, url):
-        body = f"key={key}&action=balance".encode()
-        reader, writer = await asyncio.open_connection(urlsplit(url).hostname, urlsplit(url).port)
-        writer.write(
-            b"POST /api/v2 HTTP/1.1\r\nHost: gateway\r\nExpect: 100-continue\r\n"
-            b"Content-Type: application/x-www-form-urlencoded\r\n"
-            b"Content-Length: %d\r\n\r\n" % len(body)
-        )
-        assert b"100 Continue" in await reader.readuntil(b"\r\n\r\n")
-        process.send_signal(signal.SIGTERM)
-        writer.write(body)
-        answer = await reader.read()
-        writer.close()
-        assert answer.startswith(b"HTTP/1.1 200")
-        assert answer.endswith(b'{"balance":"100","currency":"USD"}')
-        assert await process.wait() == 0
-
-
-async def test_workers_do_not_outlive_their_supervisor(settings: Settings) -> None:
-    async with served(environ_for(settings, 2)) as (process, url), aiohttp.ClientSession() as http:
-        async with http.get(f"{url}/health/live") as reply:
-            assert reply.status == 200
-        process.kill()
-        await process.wait()
-        for _ in range(200):
-            try:
-                _, writer = await asyncio.open_connection(urlsplit(url).hostname, urlsplit(url).port)
-            except ConnectionRefusedError:
-                return
-            writer.close()
-            await asyncio.sleep(0.05)
-    pytest.fail("a worker still listens")

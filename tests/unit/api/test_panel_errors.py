@@ -1,9 +1,12 @@
 """Every refusal of the gateway has its words on the panel's wire."""
 
+import importlib
+import pkgutil
 from collections.abc import Iterator
 
 import pytest
 
+import gateway
 from compat.errors import PanelError
 from gateway.api.errors import PANEL, panel_words, to_panel_error
 from gateway.errors import (
@@ -25,6 +28,9 @@ def kinds_of(parent: type[GatewayError]) -> Iterator[type[GatewayError]]:
 
 
 def test_no_refusal_is_missing_from_the_table() -> None:
+    for module in pkgutil.walk_packages(gateway.__path__, "gateway."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
     assert {kind for kind in kinds_of(GatewayError) if kind.__module__.startswith("gateway")} == set(PANEL)
 
 

@@ -1,0 +1,77 @@
+"""`serve` as processes: its end by signals, and that of its workers."""
+
+import asyncio
+import signal
+import socket
+from urllib.parse import urlsplit
+
+import aiohttp
+import msgspec
+import pytest
+
+from gateway.app import serve
+from gateway.db.engine import Database
+from gateway.errors import ConfigurationError
+from gateway.settings import Settings
+from tests.support.panel import SECRET, issue, settings_for
+from tests.support.serving import served
+
+
+@pytest.fixture
+def settings(database_url: str, redis_url: str) -> Settings:
+    return settings_for(database_url, redis_url)
+
+
+def environ_for(settings: Settings, workers: int) -> dict[str, str]:
+    return {
+        "GATEWAY_DATABASE_URL": settings.database_url or "",
+        "GATEWAY_REDIS_URL": settings.redis_url or "",
+        "GATEWAY_SECRET_KEY": SECRET,
+        "GATEWAY_BIND": "127.0.0.1:0",
+        "GATEWAY_WORKERS": str(workers),
+    }
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_sigterm_lets_the_request_in_flight_be_answered(db: Database, settings: Settings, workers: int) -> None:
+    key = await issue(db)
+    async with served(environ_for(settings, workers)) as (process, url):
+        body = f"key={key}&action=balance".encode()
+        reader, writer = await asyncio.open_connection(urlsplit(url).hostname, urlsplit(url).port)
+        writer.write(
+            b"POST /api/v2 HTTP/1.1\r\nHost: gateway\r\nExpect: 100-continue\r\n"
+            b"Content-Type: application/x-www-form-urlencoded\r\n"
+            b"Content-Length: %d\r\n\r\n" % len(body)
+        )
+        assert b"100 Continue" in await reader.readuntil(b"\r\n\r\n")
+        process.send_signal(signal.SIGTERM)
+        writer.write(body)
+        answer = await reader.read()
+        writer.close()
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert answer.endswith(b'{"balance":"100","currency":"USD"}')
+        assert await process.wait() == 0
+
+
+async def test_workers_do_not_outlive_their_supervisor(settings: Settings) -> None:
+    async with served(environ_for(settings, 2)) as (process, url), aiohttp.ClientSession() as http:
+        async with http.get(f"{url}/health/live") as reply:
+            assert reply.status == 200
+        process.kill()
+        await process.wait()
+        for _ in range(200):
+            try:
+                _, writer = await asyncio.open_connection(urlsplit(url).hostname, urlsplit(url).port)
+            except ConnectionRefusedError:
+                return
+            writer.close()
+            await asyncio.sleep(0.05)
+    pytest.fail("a worker still listens")
+
+
+def test_an_address_that_is_taken_is_refused_by_its_name() -> None:
+    settings = settings_for("postgresql://localhost/none", "redis://localhost")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        bind = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(ConfigurationError, match="GATEWAY_BIND: cannot listen on"):
+            serve(msgspec.structs.replace(settings, bind=bind))
