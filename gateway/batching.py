@@ -80,14 +80,11 @@ class Batcher(Generic[In, Out]):
                 middle = len(batch) // 2
                 await self._answer(batch[:middle])
                 await self._answer(batch[middle:])
-            elif not batch[0][1].done():
-                batch[0][1].set_exception(error)
+            else:
+                _fail(batch, error)
             return
         if len(results) != len(batch):
-            fault = RuntimeError(f"{self._name}: {len(results)} results for {len(batch)} items")
-            for _, future in batch:
-                if not future.done():
-                    future.set_exception(fault)
+            _fail(batch, RuntimeError(f"{self._name}: {len(results)} results for {len(batch)} items"))
             return
         for (_, future), result in zip(batch, results, strict=True):
             if future.done():
@@ -96,3 +93,9 @@ class Batcher(Generic[In, Out]):
                 future.set_exception(result)
             else:
                 future.set_result(result)
+
+
+def _fail(batch: list[tuple[In, asyncio.Future[Out]]], error: Exception) -> None:
+    for _, future in batch:
+        if not future.done():
+            future.set_exception(error)
