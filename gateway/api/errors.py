@@ -40,8 +40,8 @@ PANEL: dict[type[errors.GatewayError], Wire] = {
 
 
 def to_panel_error(error: errors.GatewayError) -> PanelError:
-    """The refusal in the protocol's words; nothing else of `error` goes out."""
-    wire = PANEL[type(error)]
+    """The refusal in the protocol's words, those of its nearest kind in the table; nothing else of it goes out."""
+    wire = next(PANEL[kind] for kind in type(error).__mro__ if kind in PANEL)
     text = wire.text.format(*(getattr(error, name) for name in wire.data))
     headers = error.headers if isinstance(error, errors.TooManyRequests) else None
     refusal = PanelError(text, status=wire.status, headers=headers)
