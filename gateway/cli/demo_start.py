@@ -13,11 +13,11 @@ from gateway.cli.demo_state import (
     ADMIN_EMAIL,
     UPSTREAM_LOG,
     DemoState,
+    Example,
     files_of_demo,
     load_state,
     save_state,
 )
-from gateway.cli.demo_stock import stock
 from gateway.cli.surroundings import read_settings
 from gateway.db.engine import HEAD
 from gateway.embedded import EmbeddedServers, remove_data
@@ -26,7 +26,6 @@ from gateway.processes import find_free_port, wait_until
 from gateway.settings import PREFIX, SETTINGS_ENV, create_secret_key, load_settings, write_settings_env
 
 if TYPE_CHECKING:
-    from gateway.catalog.model import Service
     from gateway.settings import Settings
 
 _READY_S = 60.0
@@ -53,7 +52,7 @@ class RunningDemo:
         servers: EmbeddedServers,
         children: Children,
         state: DemoState,
-        example: "tuple[Service, int]",
+        example: Example,
     ) -> None:
         self._data_dir = data_dir
         self._settings = settings
@@ -86,7 +85,7 @@ class RunningDemo:
     def welcome(self) -> str:
         """For people: where everything is, and three commands that can be pasted as they stand."""
         facts = self.facts()
-        service, quantity = self._example
+        example = self._example
         call = f"curl -s {facts['panel_url']} -d key={facts['api_key']}"
         return f"""
 The gateway is running.
@@ -102,10 +101,10 @@ What is sold:
 
   {call} -d action=services
 
-Order {quantity} of "{service.name}"; the number is printed and kept for the next command:
+Order {example.quantity} of "{example.name}"; the number is printed and kept for the next command:
 
-  ORDER=$({call} -d action=add -d service={service.number} \
--d link=https://example.com/p/1 -d quantity={quantity} | tr -dc 0-9); echo "$ORDER"
+  ORDER=$({call} -d action=add -d service={example.service} \
+-d link=https://example.com/p/1 -d quantity={example.quantity} | tr -dc 0-9); echo "$ORDER"
 
 How it is going (Completed after some seconds):
 
@@ -136,14 +135,15 @@ def start_demo(stack: contextlib.ExitStack, port: int | None, fresh: bool) -> Ru
     upstream = [f"--port={state.upstream_port}", f"--key={state.upstream_key}", f"--seed={_SEED}"]
     children.start(["simulate", *upstream, f"--log={data_dir / UPSTREAM_LOG}"], environment)
     _migrate(servers.database_url, data_dir, state)
-    is_stocked = state.is_synced
-    if is_stocked:
+    if state.example is not None:
         _start_gateway(children, environment)
     _await_answer(children, state.upstream_port, "/", "the simulated upstream")
-    example = asyncio.run(stock(settings, data_dir, state))
-    if not is_stocked:
+    example = state.example
+    if example is None:
+        example = asyncio.run(_stock(settings, data_dir, state))
         _start_gateway(children, environment)
-    _await_answer(children, _split(bind)[1], "/health/ready", "the API", status=200, host=_split(bind)[0])
+    host, api_port = _split(bind)
+    _await_answer(children, api_port, "/health/ready", "the API", status=200, host=host)
     return RunningDemo(data_dir, settings, servers, children, state, example)
 
 
@@ -197,6 +197,12 @@ def _migrate(database_url: str, data_dir: Path, state: DemoState) -> None:
     asyncio.run(upgrade(database_url))
     state.revision = HEAD
     save_state(data_dir, state)
+
+
+async def _stock(settings: "Settings", data_dir: Path, state: DemoState) -> Example:
+    from gateway.cli.demo_stock import stock
+
+    return await stock(settings, data_dir, state)
 
 
 def _start_gateway(children: Children, environment: dict[str, str]) -> None:

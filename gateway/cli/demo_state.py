@@ -18,6 +18,14 @@ _PORTS = range(20_000, 32_000)
 """Below those that systems lend to outgoing connections, so that the port is still free tomorrow."""
 
 
+class Example(msgspec.Struct, frozen=True):
+    """A service to try out, and a quantity that it allows."""
+
+    service: int
+    name: str
+    quantity: int
+
+
 class DemoState(msgspec.Struct):
     """Passwords and keys of the demo; `api_key` is empty until its users are in the database."""
 
@@ -26,7 +34,8 @@ class DemoState(msgspec.Struct):
     upstream_key: str
     upstream_port: int
     api_key: str = ""
-    is_synced: bool = False
+    example: Example | None = None
+    """Known once the catalogue is there too."""
     revision: str = ""
     """Of the database, where it is known to be migrated."""
 

@@ -5,12 +5,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gateway.cli.demo_state import ADMIN_EMAIL, RESELLER_EMAIL, DemoState, save_state
+from gateway.cli.demo_state import ADMIN_EMAIL, RESELLER_EMAIL, DemoState, Example, save_state
 from gateway.cli.surroundings import keyring_of, open_database
 from gateway.errors import Conflict
 
 if TYPE_CHECKING:
-    from gateway.catalog.model import Service
     from gateway.db.engine import Database
     from gateway.settings import Settings
 
@@ -21,20 +20,18 @@ KEY_NAME = "demo"
 _EXAMPLE_QUANTITY = 100
 
 
-async def stock(settings: "Settings", data_dir: Path, state: DemoState) -> "tuple[Service, int]":
-    """Put in what is missing; a service to try out, and a quantity that it allows.
+async def stock(settings: "Settings", data_dir: Path, state: DemoState) -> Example:
+    """Put in what is missing, and say what can be ordered. The simulated upstream must answer.
 
-    Killed in between it starts again where it was: users, key and money come in one transaction.
-    The simulated upstream must answer.
+    Killed in between it goes on where it was: users, key and money come in one transaction.
     """
     async with open_database(settings) as db:
         if not state.api_key or not await _has_users(db):
             await _add_users(db, settings, data_dir, state)
-        if not state.is_synced:
-            await _add_catalogue(db, settings, state)
-            state.is_synced = True
-            save_state(data_dir, state)
-        return await _example(db)
+        await _add_catalogue(db, settings, state)
+        state.example = await _choose_example(db)
+    save_state(data_dir, state)
+    return state.example
 
 
 async def _has_users(db: "Database") -> bool:
@@ -58,7 +55,6 @@ async def _add_users(db: "Database", settings: "Settings", data_dir: Path, state
         _, state.api_key = await issue_key(tx, keyring, RESELLER_EMAIL, "enterprise", KEY_NAME, currency, None)
         wallet_id = await store.open_wallet(tx, reseller_id, currency)
         await booking.deposit(tx, wallet_id, MONEY, reference="demo")
-        state.is_synced = False
         save_state(data_dir, state)
 
 
@@ -80,7 +76,7 @@ async def _add_catalogue(db: "Database", settings: "Settings", state: DemoState)
     await sync_by_name(db, settings, PROVIDER)
 
 
-async def _example(db: "Database") -> "tuple[Service, int]":
+async def _choose_example(db: "Database") -> Example:
     from compat.kinds import Kind
     from gateway.catalog.store import list_services
 
@@ -88,4 +84,5 @@ async def _example(db: "Database") -> "tuple[Service, int]":
         services = await list_services(connection)
     on_sale = [row for row in services if row.is_active and row.kind is Kind.DEFAULT]
     service = min(on_sale, key=lambda row: (row.min_quantity > _EXAMPLE_QUANTITY, row.number))
-    return service, min(max(service.min_quantity, _EXAMPLE_QUANTITY), service.max_quantity)
+    quantity = min(max(service.min_quantity, _EXAMPLE_QUANTITY), service.max_quantity)
+    return Example(service.number, service.name, quantity)
