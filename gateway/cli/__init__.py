@@ -48,7 +48,8 @@ def run(arguments: list[str]) -> int:
         return MISUSED
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else "gateway"
-        click.echo(f"{where}: {error.format_message()} (see {where} --help)", err=True)
+        said = " ".join(error.format_message().split())
+        click.echo(f"{where}: {said} (see {where} --help)", err=True)
         return MISUSED
     except click.ClickException as error:
         click.echo(f"gateway: {error.format_message()}", err=True)

@@ -1,0 +1,69 @@
+"""The command line itself: its words, its exit codes and what it loads."""
+
+import subprocess
+import sys
+
+import pytest
+
+from gateway.cli import cli, run
+
+COMMANDS = {
+    "demo": set(),
+    "serve": set(),
+    "work": set(),
+    "migrate": set(),
+    "simulate": set(),
+    "user": {"add", "status"},
+    "key": {"issue", "list", "revoke"},
+    "wallet": {"deposit", "show"},
+    "provider": {"add", "sync", "list"},
+    "service": {"list"},
+    "order": {"show", "resolve"},
+    "ledger": {"verify"},
+}
+HEAVY = ("alembic", "asyncpg", "sqlalchemy", "litestar", "uvicorn", "aiohttp", "redis", "cryptography", "argon2")
+
+
+def leaves() -> list[list[str]]:
+    return [[noun, verb] if verb else [noun] for noun, verbs in COMMANDS.items() for verb in (verbs or {""})]
+
+
+def test_the_commands_are_those_that_are_documented() -> None:
+    found = {name: set(getattr(command, "commands", {})) for name, command in cli.commands.items()}
+    assert found == COMMANDS
+
+
+@pytest.mark.parametrize("command", leaves(), ids=" ".join)
+def test_every_command_has_help_and_takes_json(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*command, "--help"]) == 0
+    assert "--json" in capsys.readouterr().out
+
+
+def test_help_loads_nothing_heavy() -> None:
+    script = "import sys, gateway.cli; gateway.cli.run(['--help']); print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert not set(HEAVY) & set(done.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nonsense"], "No such command"),
+        (["user", "add", "a@b.c"], "--role"),
+        (["user", "add", "a@b.c", "--role", "king"], "king"),
+        (["wallet", "deposit", "a@b.c", "1_0"], "not an amount"),
+        (["wallet", "deposit", "a@b.c", "NaN"], "not an amount"),
+        (["provider", "add", "p", "http://p", "--key-stdin", "--markup", "much"], "not a percentage"),
+        (["order", "resolve", "100001"], "exactly one of"),
+        (["order", "resolve", "100001", "--refund", "--not-placed"], "exactly one of"),
+        (["key", "revoke", "7"], "UUID"),
+    ],
+)
+def test_a_command_given_wrongly_is_one_line_and_exit_code_2(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == 2
+    shown = capsys.readouterr()
+    assert said in shown.err
+    assert shown.err.count("\n") == 1
+    assert shown.out == ""
