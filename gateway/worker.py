@@ -125,7 +125,8 @@ async def _keep_partitions(db: Database) -> None:
 
 
 async def _verify(db: Database) -> None:
-    async with db.transaction() as tx:
+    async with db.snapshot() as tx:
         problems = await verify(tx)
-        if problems:
+    if problems:
+        async with db.transaction() as tx:
             await alerts.raise_(tx, [Alert("ledger", "ledger", f"{len(problems)} faults: {problems[0].what}")])

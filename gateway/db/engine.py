@@ -2,7 +2,7 @@
 
 import contextlib
 import contextvars
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -53,6 +53,15 @@ def _encode(value: Any) -> str:
 async def _prepare(connection: asyncpg.Connection) -> None:
     for name in ("json", "jsonb"):
         await connection.set_type_codec(name, encoder=_encode, decoder=msgspec.json.decode, schema="pg_catalog")
+
+
+@contextlib.contextmanager
+def _marked_open() -> Iterator[None]:
+    token = _open.set(True)
+    try:
+        yield
+    finally:
+        _open.reset(token)
 
 
 class Database:
@@ -112,13 +121,18 @@ class Database:
         Raises:
             Unavailable: the database did not answer; `placed` False where nothing was begun.
         """
-        async with self.connection() as connection:
-            token = _open.set(True)
-            try:
-                async with connection.transaction():
-                    yield connection
-            finally:
-                _open.reset(token)
+        async with self.connection() as connection, _marked_open(), connection.transaction():
+            yield connection
+
+    @contextlib.asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Transaction]:
+        """A read-only transaction in which every statement sees the same moment."""
+        async with (
+            self.connection() as connection,
+            _marked_open(),
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            yield connection
 
     async def _release(self, connection: Transaction) -> None:
         try:
