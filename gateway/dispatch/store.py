@@ -145,9 +145,9 @@ async def finish(tx: Transaction, attempt: AttemptRow, record: Record) -> bool:
     row = await tx.fetchrow(
         """
         UPDATE dispatch_attempts
-           SET state = $3, reason = $4, evidence = coalesce(evidence, '{}') || coalesce($5, '{}'),
+           SET state = $3::varchar, reason = $4, evidence = coalesce(evidence, '{}'::jsonb) || coalesce($5::jsonb, '{}'::jsonb),
                upstream_id = coalesce($6, upstream_id), finished_at = now(),
-               loss = CASE WHEN $3 = 'written_off' THEN coalesce(cost, 0) END
+               loss = CASE WHEN $3::varchar = 'written_off' THEN coalesce(cost, 0) END
          WHERE id = $1 AND state = $2 RETURNING id
         """,
         attempt.id,
@@ -198,14 +198,18 @@ async def expired_leases(tx: Transaction, most: int) -> list[UUID]:
 
 async def old_unknown(tx: Transaction, age: timedelta, most: int) -> list[UUID]:
     rows = await tx.fetch(
-        "SELECT id FROM dispatch_attempts WHERE state = 'unknown' AND started_at < now() - $1 LIMIT $2", age, most
+        "SELECT id FROM dispatch_attempts WHERE state = 'unknown' AND started_at < now() - $1::interval LIMIT $2",
+        age,
+        most,
     )
     return [row["id"] for row in rows]
 
 
 async def queued_longer_than(tx: Transaction, age: timedelta, most: int) -> list[UUID]:
     rows = await tx.fetch(
-        "SELECT id FROM orders WHERE dispatch = 'queued' AND created_at < now() - $1 LIMIT $2", age, most
+        "SELECT id FROM orders WHERE dispatch = 'queued' AND created_at < now() - $1::interval LIMIT $2",
+        age,
+        most,
     )
     return [row["id"] for row in rows]
 
