@@ -121,18 +121,18 @@ class Database:
         Raises:
             Unavailable: the database did not answer; `placed` False where nothing was begun.
         """
-        async with self.connection() as connection, _marked_open(), connection.transaction():
-            yield connection
+        async with self.connection() as connection:
+            with _marked_open():
+                async with connection.transaction():
+                    yield connection
 
     @contextlib.asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Transaction]:
         """A read-only transaction in which every statement sees the same moment."""
-        async with (
-            self.connection() as connection,
-            _marked_open(),
-            connection.transaction(isolation="repeatable_read", readonly=True),
-        ):
-            yield connection
+        async with self.connection() as connection:
+            with _marked_open():
+                async with connection.transaction(isolation="repeatable_read", readonly=True):
+                    yield connection
 
     async def _release(self, connection: Transaction) -> None:
         try:
