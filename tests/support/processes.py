@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,7 +25,7 @@ Answer = TypeVar("Answer")
 
 
 async def eventually(condition: Callable[[], Awaitable[Answer | None]], *, what: str, within_s: float = 20.0) -> Answer:
-    """The first answer of `condition` that is neither None nor False.
+    """The first answer of `condition` that counts as true.
 
     Raises:
         TimeoutError: there was none in time.
@@ -33,7 +33,7 @@ async def eventually(condition: Callable[[], Awaitable[Answer | None]], *, what:
     deadline = time.monotonic() + within_s
     while True:
         answer = await condition()
-        if answer is not None and answer is not False:
+        if answer:
             return answer
         if time.monotonic() >= deadline:
             raise TimeoutError(f"{what}: not within {within_s:g} s")
@@ -117,19 +117,19 @@ class Processes:
         self.started.append(running)
         return running
 
-    def simulate(self, simulator: Simulator, *faults: str, speed: Sequence[str] = ()) -> Running:
+    def simulate(self, simulator: Simulator, *faults: str) -> Running:
         """Serve the simulator's panel; it answers when this returns."""
         words = ["simulate", "--port", str(simulator.port), "--key", simulator.key]
-        words += ["--log", str(simulator.log), *speed]
+        words += ["--log", str(simulator.log)]
         for fault in faults:
             words += ["--fault", fault]
         running = self.start("simulate", words, plain_environment())
         wait_until(lambda: running.has_said("http"), within_s=START_S_MAX, what="the simulator")
         return running
 
-    def simulator(self, *faults: str) -> Simulator:
-        """A new simulator that answers already."""
-        simulator = Simulator(self.folder, find_free_port())
+    def simulator(self, *faults: str, folder: Path | None = None) -> Simulator:
+        """A new simulator that answers already; one in a folder of its own has a log of its own."""
+        simulator = Simulator(folder or self.folder, find_free_port())
         self.simulate(simulator, *faults)
         return simulator
 
@@ -210,8 +210,14 @@ def plain_environment() -> dict[str, str]:
 
 @contextmanager
 def running_processes(folder: Path) -> Iterator[Processes]:
-    """Whatever was started in the block is gone after it."""
+    """Whatever was started in the block is gone after it; where it fails, what they said is shown."""
     processes = Processes(folder)
-    with ExitStack() as stack:
-        stack.callback(lambda: [running.kill() for running in processes.started])
+    try:
         yield processes
+    except BaseException:
+        for running in processes.started:
+            print(f"--- {running.name} ({running.popen.poll()}):\n{running.said()[-3000:]}")
+        raise
+    finally:
+        for running in processes.started:
+            running.kill()
