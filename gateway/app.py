@@ -203,6 +203,7 @@ def serve(settings: Settings) -> None:
     """
     app = create_app(settings)
     with _bind(settings.bind) as listening, _signals_end_the_block():
+        configure_logging(settings)
         if settings.workers == 1:
             _Server(_config(settings, app), _address(listening)).run([listening])
         else:

@@ -16,11 +16,8 @@ _SERVE = """
 import os
 from gateway.app import serve
 from gateway.settings import load_settings
-from gateway.telemetry import configure_logging
 if __name__ == "__main__":
-    settings = load_settings(os.environ)
-    configure_logging(settings)
-    serve(settings)
+    serve(load_settings(os.environ))
 """
 
 
