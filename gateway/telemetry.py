@@ -59,6 +59,7 @@ def configure_logging(settings: Settings) -> None:
             foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _drop_color_message,
                 structlog.processors.format_exc_info,
                 mask_secrets,
                 _renderer(settings),
@@ -103,6 +104,12 @@ def _renderer(settings: Settings) -> Processor:
     return structlog.dev.ConsoleRenderer(
         colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
     )
+
+
+def _drop_color_message(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """uvicorn says everything twice, once in colours."""
+    event.pop("color_message", None)
+    return event
 
 
 def _route_everything_to(handler: logging.Handler, level: int) -> None:

@@ -145,7 +145,8 @@ async def finish(tx: Transaction, attempt: AttemptRow, record: Record) -> bool:
     row = await tx.fetchrow(
         """
         UPDATE dispatch_attempts
-           SET state = $3::varchar, reason = $4, evidence = coalesce(evidence, '{}'::jsonb) || coalesce($5::jsonb, '{}'::jsonb),
+           SET state = $3::varchar, reason = $4,
+               evidence = coalesce(evidence, '{}'::jsonb) || coalesce($5::jsonb, '{}'::jsonb),
                upstream_id = coalesce($6, upstream_id), finished_at = now(),
                loss = CASE WHEN $3::varchar = 'written_off' THEN coalesce(cost, 0) END
          WHERE id = $1 AND state = $2 RETURNING id
