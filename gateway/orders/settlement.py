@@ -14,7 +14,7 @@ from gateway.events.store import Event
 from gateway.ledger import store as ledger
 from gateway.ledger.model import Entry, Reference, Wallet, post
 from gateway.orders import store
-from gateway.orders.model import Reported, Transition, Trigger, decide, may_move_money, shown_charge
+from gateway.orders.model import Order, Reported, Transition, Trigger, decide, may_move_money, shown_charge
 from gateway.orders.store import HistoryLine
 
 UNREADABLE_MAX = 5
@@ -57,7 +57,7 @@ async def settle(tx: Transaction, changes: Sequence[Change]) -> dict[UUID, Trans
         if transition.row == "19":
             after = msgspec.structs.replace(transition.order, check_failures=before.check_failures + 1)
             transition = msgspec.structs.replace(transition, order=after)
-        if transition.order == before and not transition.alert:
+        if transition.order == before and transition.row != "10":
             continue
         written[change.order_id] = transition
         owner = (before.user_id, before.currency)
@@ -65,7 +65,7 @@ async def settle(tx: Transaction, changes: Sequence[Change]) -> dict[UUID, Trans
             reference = Reference("order", before.id, move.part)
             wallets[owner], entry = post(wallets[owner], move.type, move.amount, reference)
             entries.append(entry)
-        if transition.row != "13" or transition.order.upstream_status != before.upstream_status:
+        if _is_told(transition, before):
             lines.append(_line(change, transition))
     await _write(tx, written, list(wallets.values()), entries, lines)
     return written
@@ -85,6 +85,17 @@ async def _write(
     await store.write_history(tx, lines)
     await events.insert(tx, [_event(transition) for transition in written.values() if transition.event])
     await alerts.raise_(tx, [_alert(transition) for transition in written.values() if _alarming(transition)])
+
+
+def _is_told(transition: Transition, before: Order) -> bool:
+    """Whether the history gets a line: not for mere progress, nor for the same trouble without end."""
+    match transition.row:
+        case "13":
+            return transition.order.upstream_status != before.upstream_status
+        case "19":
+            return transition.order.check_failures <= UNREADABLE_MAX
+        case _:
+            return True
 
 
 def _line(change: Change, transition: Transition) -> HistoryLine:
