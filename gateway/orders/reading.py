@@ -12,6 +12,7 @@ from gateway.orders.model import Order
 
 BATCH_MAX = 256
 WAITING_MAX = 4000
+NUMBER_MAX = 2**31 - 1
 
 Wanted = tuple[UUID, Sequence[int]]
 
@@ -45,6 +46,7 @@ class OrderReader:
             (user_id, number, low, high)
             for user_id, numbers in batch
             for number in numbers
+            if 0 < number <= NUMBER_MAX
             for low, high in ranges(number)
         }
         async with self._db.connection() as connection:
