@@ -201,7 +201,8 @@ async def begin_attempt(db: Database, shop: Shop, order: Order, *, lease_s: floa
     """The order as a dispatcher has it between its commit and the answer: `sending`."""
     attempt = Attempt(uuid7(), order, Kind.DEFAULT, shop.route)
     async with db.transaction() as tx:
-        await dispatch.insert_attempts(tx, [attempt], timedelta(seconds=lease_s))
+        written = await dispatch.insert_attempts(tx, [attempt], timedelta(seconds=lease_s))
+    assert written == {attempt.id}
     return attempt.id
 
 
