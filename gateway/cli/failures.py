@@ -39,7 +39,8 @@ def _because(cause: BaseException | None) -> str:
 def _os_error(error: OSError) -> str:
     if isinstance(error, socket.gaierror):
         return f"a name cannot be resolved ({error.strerror})"
-    return str(error) if error.filename is None else f"{error.filename}: {error.strerror}"
+    said = error.strerror or str(error)
+    return said if error.filename is None else f"{error.filename}: {said}"
 
 
 def _explain_foreign(error: BaseException) -> list[str]:

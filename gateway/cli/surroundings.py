@@ -4,7 +4,8 @@ import contextlib
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import TYPE_CHECKING, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from gateway.errors import ConfigurationError
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from gateway.settings import Settings
 
 Result = TypeVar("Result")
+
+_CONNECT_S = 2.0
 
 
 def read_settings() -> "Settings":
@@ -27,47 +30,90 @@ def read_settings() -> "Settings":
 def running_servers(settings: "Settings", *, with_redis: bool = True) -> Iterator["Settings"]:
     """The settings with servers behind them: those that are named, else embedded ones while the context lasts.
 
-    Addresses of embedded servers whose owner is gone (as `settings.env` has them after a demo) count
-    as not named, and the servers are started again on the same data.
+    Where another command runs the embedded servers of this data directory, they are used. Their
+    addresses in `settings.env`, which a demo that is gone has left there, count as not named.
 
     Raises:
-        ConfigurationError: the data directory has an owner that keeps its addresses to itself.
+        ConfigurationError: a server cannot run here.
     """
-    import msgspec
-
     from gateway.embedded import EmbeddedServers
 
-    wants_postgres = _is_absent(settings, settings.database_url)
-    wants_valkey = with_redis and _is_absent(settings, settings.redis_url)
+    known = _known_addresses(settings.data_dir)
+    wants_postgres = settings.database_url is None or _is_same_server(settings.database_url, known.database_url)
+    wants_valkey = with_redis and (settings.redis_url is None or _is_same_server(settings.redis_url, known.redis_url))
     if not wants_postgres and not wants_valkey:
         yield settings
-        return
-    with EmbeddedServers(settings.data_dir, postgres=wants_postgres, valkey=wants_valkey) as servers:
-        if wants_postgres:
-            url = servers.database_url
-            settings = msgspec.structs.replace(settings, database_url=url, database_direct_url=None)
-        if wants_valkey:
-            settings = msgspec.structs.replace(settings, redis_url=servers.redis_url)
-        yield settings
+    elif _is_running(known, wants_postgres, wants_valkey) and _has_owner(settings.data_dir):
+        yield _with_addresses(settings, known, wants_postgres, wants_valkey)
+    else:
+        with EmbeddedServers(settings.data_dir, postgres=wants_postgres, valkey=wants_valkey) as servers:
+            started = _Addresses(
+                servers.database_url if wants_postgres else None, servers.redis_url if wants_valkey else None
+            )
+            yield _with_addresses(settings, started, wants_postgres, wants_valkey)
 
 
-def _is_absent(settings: "Settings", url: str | None) -> bool:
-    from gateway.embedded.data import MARKER, DataDirLock, load_remembered
+class _Addresses(NamedTuple):
+    database_url: str | None
+    redis_url: str | None
 
-    if url is None:
-        return True
-    if not (settings.data_dir / MARKER).is_file():
+
+def _known_addresses(data_dir: Path) -> _Addresses:
+    """Where the embedded servers of the directory last ran, if any did."""
+    from gateway.embedded.data import MARKER, load_remembered
+    from gateway.embedded.postgres import DATABASE, USER
+
+    if not (data_dir / MARKER).is_file():
+        return _Addresses(None, None)
+    last = load_remembered(data_dir)
+    postgres = f"postgresql://{USER}:{last.postgres_password}@127.0.0.1:{last.postgres_port}/{DATABASE}"
+    valkey = f"redis://:{last.valkey_password}@127.0.0.1:{last.valkey_port}/0"
+    return _Addresses(postgres if last.postgres_port else None, valkey if last.valkey_port else None)
+
+
+def _is_same_server(url: str, known: str | None) -> bool:
+    """Whether they have the same random password; the port may have changed since."""
+    return known is not None and url.rpartition(":")[0] == known.rpartition(":")[0]
+
+
+def _is_running(known: _Addresses, wants_postgres: bool, wants_valkey: bool) -> bool:
+    wanted = [url for url, wants in zip(known, (wants_postgres, wants_valkey), strict=True) if wants]
+    return None not in wanted and all(map(_accepts, filter(None, wanted)))
+
+
+def _accepts(url: str) -> bool:
+    import socket
+    from urllib.parse import urlsplit
+
+    try:
+        socket.create_connection(("127.0.0.1", urlsplit(url).port or 0), timeout=_CONNECT_S).close()
+    except OSError:
         return False
-    remembered = load_remembered(settings.data_dir)
-    if not any(f":{word}@127.0.0.1:" in url for word in (remembered.postgres_password, remembered.valkey_password)):
-        return False
-    lock = DataDirLock(settings.data_dir)
+    return True
+
+
+def _has_owner(data_dir: Path) -> bool:
+    from gateway.embedded.data import DataDirLock
+
+    lock = DataDirLock(data_dir)
     try:
         lock.acquire()
     except ConfigurationError:
-        return False
+        return True
     lock.release()
-    return True
+    return False
+
+
+def _with_addresses(
+    settings: "Settings", addresses: _Addresses, takes_postgres: bool, takes_valkey: bool
+) -> "Settings":
+    import msgspec
+
+    if takes_postgres:
+        settings = msgspec.structs.replace(settings, database_url=addresses.database_url, database_direct_url=None)
+    if takes_valkey:
+        settings = msgspec.structs.replace(settings, redis_url=addresses.redis_url)
+    return settings
 
 
 def with_database(action: "Callable[[Database, Settings], Awaitable[Result]]") -> Result:

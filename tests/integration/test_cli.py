@@ -13,6 +13,7 @@ import asyncpg
 import pytest
 
 from compat.simulator import Simulator
+from gateway.embedded import EmbeddedServers
 from gateway.processes import find_free_port
 
 SECRET = "a-secret-of-the-tests-0123456789abcdef"
@@ -200,6 +201,14 @@ async def test_migrate_without_a_database_makes_an_embedded_one_that_later_comma
     migrated = await execute("migrate", "--json", **environ)
     assert isinstance(migrated.json(), dict)
     assert (await execute("service", "list", "--json", **environ)).json() == []
+
+
+async def test_commands_use_the_embedded_servers_that_another_one_runs(tmp_path: Path) -> None:
+    environ = {"GATEWAY_DATA_DIR": str(tmp_path / "data")}
+    with EmbeddedServers(tmp_path / "data", durable=False):
+        assert (await execute("migrate", **environ)).code == 0
+        assert (await execute("user", "add", "a@b.c", "--role", "user", **environ)).code == 0
+    assert (await execute("key", "list", "a@b.c", "--json", **environ)).json() == []
 
 
 async def test_a_fault_that_the_simulator_has_not_is_one_line() -> None:
