@@ -1,11 +1,11 @@
 """Every business refusal: what was refused and with which data. None of them knows HTTP.
 
-    GatewayError
-    ├── InvalidKey · TooManyRequests · Unavailable
-    ├── UnknownService · ServiceDisabled · InsufficientFunds
-    ├── IncorrectLink · IncorrectQuantity · QuantityTooLow · QuantityTooHigh · IncorrectRequest
-    ├── UnknownOrder
-    └── ConfigurationError · NotFound · Conflict        (operators only)
+GatewayError
+├── InvalidKey · TooManyRequests · Unavailable
+├── UnknownService · ServiceDisabled · InsufficientFunds
+├── IncorrectLink · IncorrectQuantity · QuantityTooLow · QuantityTooHigh · IncorrectRequest
+├── UnknownOrder
+└── ConfigurationError · NotFound · Conflict        (operators only)
 """
 
 
