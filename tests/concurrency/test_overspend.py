@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from gateway.db.engine import Database
 from tests.support.accounts import Client, add_provider, add_reseller, assert_ledger_is_clean
@@ -46,7 +47,7 @@ async def db_rate(db: Database) -> Decimal:
     return rate * QUANTITY / 1000
 
 
-async def place_at_once(urls: list[str], key: str) -> list[tuple[int, dict[str, object]]]:
+async def place_at_once(urls: list[str], key: str) -> list[tuple[int, Any]]:
     """All connections are open before the first order goes out."""
     async with Client(urls[0], key, connections=0) as first, Client(urls[1], key, connections=0) as second:
         service = await first.service()

@@ -29,7 +29,7 @@ async def test_three_workers_send_two_hundred_queued_orders_once_each(
 
         async def none_open() -> bool:
             async with db.connection() as connection:
-                waiting = await connection.fetchval(
+                waiting: int = await connection.fetchval(
                     "SELECT count(*) FROM orders WHERE dispatch IN ('queued', 'sending')"
                 )
             return waiting == 0

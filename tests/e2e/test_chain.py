@@ -42,7 +42,8 @@ async def test_an_order_placed_on_the_first_gateway_completes_through_both(
             number = await at_reseller.add(sold, "https://example.com/p/1", QUANTITY)
 
             async def completed() -> bool:
-                return (await at_reseller.status(number))["status"] == "Completed"
+                status: str = (await at_reseller.status(number))["status"]
+                return status == "Completed"
 
             await eventually(completed, what="the order completed", within_s=40)
 

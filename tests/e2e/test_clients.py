@@ -15,7 +15,7 @@ from gateway.db.engine import Database
 from tests.support.accounts import Reseller, add_provider, add_reseller
 from tests.support.processes import Installation, answering, running_processes
 
-LINK = "https://example.com/p/1?a=b&c=%20+d;e=ü"
+LINK = "https://example.com/p/1?a=b&c=%20+d=e=ü"
 """With all that an encoding could lose."""
 
 Fields = dict[str, str]

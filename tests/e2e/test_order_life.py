@@ -126,7 +126,7 @@ async def test_a_partial_and_a_cancelled_order_are_charged_for_what_was_delivere
 
         _, last = await follow(shop.client, cancelled)
         price = price_of(dropped, QUANTITY)
-        assert (last["status"], Decimal(last["charge"]), last["remains"]) == ("Canceled", 0, str(QUANTITY))
+        assert (last["status"], Decimal(last["charge"]), last["remains"]) == ("Canceled", Decimal(0), str(QUANTITY))
         assert await ledger_of_order(database_url, cancelled) == Counter([("hold", price), ("release", price)])
         assert await shop.spendable() == MONEY - charge
 
@@ -141,7 +141,7 @@ async def test_an_order_that_the_upstream_refuses_is_cancelled_and_its_money_rel
 
         _, last = await follow(shop.client, number)
         price = price_of(service, QUANTITY)
-        assert (last["status"], Decimal(last["charge"]), last["remains"]) == ("Canceled", 0, str(QUANTITY))
+        assert (last["status"], Decimal(last["charge"]), last["remains"]) == ("Canceled", Decimal(0), str(QUANTITY))
         assert await ledger_of_order(database_url, number) == Counter([("hold", price), ("release", price)])
         assert await shop.spendable() == MONEY
         assert upstream.accepted() == []
