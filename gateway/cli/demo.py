@@ -28,11 +28,11 @@ def demo(port: int | None, fresh: bool, as_json: bool) -> None:
         click.echo("starting", err=True)
     with _signals_interrupt(), contextlib.ExitStack() as stack:
         running = start_demo(stack, port, fresh)
-        if as_json:
-            print_json(running.facts())
-        else:
-            click.echo(running.welcome())
         with contextlib.suppress(KeyboardInterrupt):
+            if as_json:
+                print_json(running.facts())
+            else:
+                click.echo(running.welcome())
             while True:
                 running.check()
                 time.sleep(_WATCH_S)
