@@ -1,0 +1,262 @@
+"""Orders placed on a real PostgreSQL: many at once, refusals, and answers lost at the commit."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from decimal import Decimal
+
+import asyncpg
+import msgspec
+import pytest
+
+from gateway.db.engine import Database
+from gateway.errors import (
+    GatewayError,
+    InsufficientFunds,
+    QuantityTooHigh,
+    QuantityTooLow,
+    ServiceDisabled,
+    Unavailable,
+    UnknownService,
+)
+from gateway.orders.model import Dispatch, Status
+from gateway.orders.placement import Placement
+from tests.support.factories import (
+    Shop,
+    add_account,
+    add_shop,
+    draft,
+    event_types,
+    ledger_rows,
+    place_order,
+    read_order,
+    read_wallet,
+)
+from tests.support.proxy import Break, Wire, wire_to
+
+TWO = Decimal(2)
+
+
+@pytest.fixture
+async def shop(db: Database) -> Shop:
+    """1000 pieces cost 2, and the account holds 100."""
+    return await add_shop(db)
+
+
+@pytest.fixture
+def placement(db: Database) -> Placement:
+    return Placement(db)
+
+
+async def count_orders(db: Database) -> int:
+    async with db.connection() as connection:
+        orders: int = await connection.fetchval("SELECT count(*) FROM orders")
+    return orders
+
+
+async def assert_each_order_is_held_once(db: Database, shop: Shop, orders: int) -> None:
+    wallet = await read_wallet(db, shop.account.wallet_id)
+    assert (wallet.balance, wallet.hold_amount) == (Decimal(100), TWO * orders)
+    assert wallet.last_seq == 1 + orders
+    async with db.connection() as connection:
+        rows = await connection.fetch(
+            "SELECT wallet_seq, hold_before, hold_after FROM ledger WHERE type = 'hold' ORDER BY wallet_seq"
+        )
+        created: int = await connection.fetchval("SELECT count(*) FROM events WHERE type = 'order.created'")
+    assert [row["wallet_seq"] for row in rows] == list(range(2, orders + 2))
+    assert [row["hold_after"] for row in rows] == [TWO * n for n in range(1, orders + 1)]
+    assert created == orders == await count_orders(db)
+
+
+async def test_a_placed_order_is_queued_held_and_told(db: Database, shop: Shop, placement: Placement) -> None:
+    number = await placement.place(shop.account, shop.service, draft(quantity=1500))
+    order = await read_order(db, number)
+    assert number == 100001
+    assert (order.status, order.dispatch, order.quantity) == (Status.PENDING, Dispatch.QUEUED, 1500)
+    assert (order.price, order.charge, order.currency) == (Decimal(3), Decimal(0), "USD")
+    assert (order.user_id, order.service_id, order.provider_id) == (
+        shop.account.user_id,
+        shop.service.id,
+        shop.provider_id,
+    )
+    assert await ledger_rows(db, order.id) == [("hold", Decimal(3))]
+    assert await event_types(db, order.id) == ["order.created"]
+
+
+async def test_many_at_once_are_each_placed_once(db: Database, shop: Shop, placement: Placement) -> None:
+    numbers = await asyncio.gather(
+        *(placement.place(shop.account, shop.service, draft(link=f"https://example.com/{n}")) for n in range(40))
+    )
+    assert len(set(numbers)) == 40
+    await assert_each_order_is_held_once(db, shop, 40)
+    for n in (0, 39):
+        assert (await read_order(db, numbers[n])).link == f"https://example.com/{n}"
+
+
+async def test_a_wallet_is_spent_to_the_last_order_it_covers(db: Database, placement: Placement) -> None:
+    poor, rich = await add_shop(db, funds="9"), await add_shop(db, funds="100")
+    outcomes = await asyncio.gather(
+        *(placement.place(shop.account, shop.service, draft()) for _ in range(10) for shop in (poor, rich)),
+        return_exceptions=True,
+    )
+    assert sum(isinstance(outcome, InsufficientFunds) for outcome in outcomes) == 6
+    assert sum(isinstance(outcome, int) for outcome in outcomes) == 14
+    assert (await read_wallet(db, poor.account.wallet_id)).spendable == Decimal(1)
+    assert (await read_wallet(db, rich.account.wallet_id)).spendable == Decimal(80)
+
+
+async def test_processes_that_spend_from_one_wallet_never_overspend(db: Database, database_url: str) -> None:
+    shop = await add_shop(db, funds="20")
+    others = [await Database.open(database_url, size=2) for _ in range(3)]
+    outcomes = await asyncio.gather(
+        *(
+            placement.place(shop.account, shop.service, draft())
+            for placement in map(Placement, others)
+            for _ in range(8)
+        ),
+        return_exceptions=True,
+    )
+    for other in others:
+        await other.close()
+    assert sum(isinstance(outcome, int) for outcome in outcomes) == 10
+    assert {type(outcome) for outcome in outcomes} == {int, InsufficientFunds}
+    assert (await read_wallet(db, shop.account.wallet_id)).spendable == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "quantity", "refusal"),
+    [
+        ({"is_active": False}, 1000, ServiceDisabled),
+        ({"provider_id": None}, 1000, ServiceDisabled),
+        ({"currency": "EUR"}, 1000, UnknownService),
+        ({"kind": None}, 1000, UnknownService),
+        ({}, 1, QuantityTooLow),
+        ({}, 10**9, QuantityTooHigh),
+        ({"rate": Decimal(101)}, 1000, InsufficientFunds),
+    ],
+)
+async def test_a_refusal_writes_nothing(
+    db: Database,
+    shop: Shop,
+    placement: Placement,
+    changes: dict[str, object],
+    quantity: int,
+    refusal: type[GatewayError],
+) -> None:
+    service = msgspec.structs.replace(shop.service, **changes)
+    with pytest.raises(refusal):
+        await placement.place(shop.account, service, draft(quantity=quantity))
+    await assert_each_order_is_held_once(db, shop, 0)
+
+
+async def test_the_whole_balance_can_be_spent_and_not_a_place_more(db: Database, placement: Placement) -> None:
+    shop = await add_shop(db, funds="0.00000039", rate="0.00001")
+    await placement.place(shop.account, shop.service, draft(quantity=20))
+    with pytest.raises(InsufficientFunds):
+        await placement.place(shop.account, shop.service, draft(quantity=20))
+    await placement.place(shop.account, shop.service, draft(quantity=19))
+    assert (await read_wallet(db, shop.account.wallet_id)).spendable == 0
+
+
+async def test_a_service_that_is_gone_harms_only_its_own_order(db: Database, shop: Shop, placement: Placement) -> None:
+    gone = msgspec.structs.replace(shop.service, id=shop.account.user_id)
+    outcomes = await asyncio.gather(
+        *(placement.place(shop.account, gone if n == 3 else shop.service, draft()) for n in range(8)),
+        return_exceptions=True,
+    )
+    assert [n for n, outcome in enumerate(outcomes) if not isinstance(outcome, int)] == [3]
+    await assert_each_order_is_held_once(db, shop, 7)
+
+
+async def test_one_users_order_is_paid_by_that_users_wallet(db: Database, shop: Shop, placement: Placement) -> None:
+    other = await add_account(db, funds="50")
+    await asyncio.gather(
+        placement.place(shop.account, shop.service, draft()), placement.place(other, shop.service, draft())
+    )
+    assert (await read_wallet(db, other.wallet_id)).hold_amount == TWO
+    assert (await read_wallet(db, shop.account.wallet_id)).hold_amount == TWO
+
+
+async def test_new_orders_wake_the_dispatchers(db: Database, shop: Shop, database_url: str) -> None:
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    listener = await asyncpg.connect(database_url)
+    await listener.add_listener("orders_queued", lambda *news: heard.put_nowait(str(news[2])))
+    await place_order(db, shop)
+    async with asyncio.timeout(10):
+        assert await heard.get() == "orders_queued"
+    await listener.close()
+
+
+# Answers lost at the commit ------------------------------------------------------------------
+
+
+@pytest.fixture
+async def wire(database_url: str) -> AsyncIterator[tuple[Wire, Placement]]:
+    """A placement whose database is at the end of a wire that can break."""
+    async with wire_to(database_url) as (wire, url):
+        far = await Database.open(url, size=4, acquire_timeout_s=5)
+        yield wire, Placement(far)
+        await far.close()
+
+
+async def place_three(shop: Shop, placement: Placement) -> list[int | BaseException]:
+    return await asyncio.gather(
+        *(placement.place(shop.account, shop.service, draft()) for _ in range(3)), return_exceptions=True
+    )
+
+
+async def test_an_answer_lost_after_the_commit_is_looked_up_and_nothing_is_placed_twice(
+    db: Database, shop: Shop, wire: tuple[Wire, Placement]
+) -> None:
+    line, placement = wire
+    line.broken = Break.AFTER_COMMIT
+    numbers = await place_three(shop, placement)
+    assert all(isinstance(number, int) for number in numbers)
+    assert len(set(numbers)) == 3
+    assert line.commits > 1
+    await assert_each_order_is_held_once(db, shop, 3)
+
+
+async def test_a_commit_that_never_arrived_is_known_to_have_placed_nothing(
+    db: Database, shop: Shop, wire: tuple[Wire, Placement]
+) -> None:
+    line, placement = wire
+    line.broken = Break.BEFORE_COMMIT
+    first = await placement_failure(shop, placement)
+    assert first.placed is False
+    await assert_each_order_is_held_once(db, shop, 0)
+    assert isinstance(await placement.place(shop.account, shop.service, draft()), int)
+
+
+async def test_what_cannot_be_looked_up_is_said_to_be_unknown_and_is_placed_once(
+    db: Database, shop: Shop, wire: tuple[Wire, Placement]
+) -> None:
+    line, placement = wire
+    line.broken = Break.FOR_GOOD
+    assert (await placement_failure(shop, placement)).placed is None
+    await assert_each_order_is_held_once(db, shop, 1)
+    assert (await placement_failure(shop, placement)).placed is False
+
+
+async def placement_failure(shop: Shop, placement: Placement) -> Unavailable:
+    with pytest.raises(Unavailable) as failure:
+        await placement.place(shop.account, shop.service, draft())
+    return failure.value
+
+
+async def test_a_server_that_ends_the_connection_in_the_commit_places_nothing(
+    db: Database, shop: Shop, placement: Placement, database_url: str
+) -> None:
+    owner = await asyncpg.connect(database_url)
+    await owner.execute(
+        "CREATE FUNCTION end_connection() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS "
+        "'BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END'"
+    )
+    await owner.execute(
+        "CREATE CONSTRAINT TRIGGER end_connection AFTER INSERT ON events DEFERRABLE INITIALLY DEFERRED "
+        "FOR EACH ROW EXECUTE FUNCTION end_connection()"
+    )
+    assert (await placement_failure(shop, placement)).placed is False
+    await owner.execute("DROP TRIGGER end_connection ON events")
+    await owner.close()
+    await assert_each_order_is_held_once(db, shop, 0)
+    assert isinstance(await placement.place(shop.account, shop.service, draft()), int)

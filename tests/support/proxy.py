@@ -1,0 +1,84 @@
+"""A wire between the gateway and PostgreSQL that can break at the moment of a commit."""
+
+import asyncio
+import enum
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit, urlunsplit
+
+
+class Break(enum.Enum):
+    """When the connection is lost."""
+
+    NEVER = "never"
+    BEFORE_COMMIT = "the commit never reaches the server"
+    AFTER_COMMIT = "the server commits, its answer is lost"
+    FOR_GOOD = "the server commits, its answer is lost, and nothing connects after that"
+
+
+class Wire:
+    """Forwards bytes; the first COMMIT that passes meets `broken`, those after it pass."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.broken = Break.NEVER
+        self.commits = 0
+        self._host, self._port = host, port
+        self._closed = False
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._closed:
+            writer.close()
+            return
+        up_reader, up_writer = await asyncio.open_connection(self._host, self._port)
+        answer_is_lost = asyncio.Event()
+        pumps = [
+            asyncio.create_task(self._forward(reader, up_writer, answer_is_lost)),
+            asyncio.create_task(self._back(up_reader, writer, answer_is_lost)),
+        ]
+        self._tasks.update(pumps)
+        await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        for pump in pumps:
+            pump.cancel()
+        up_writer.close()
+        writer.close()
+
+    async def _forward(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer_is_lost: asyncio.Event
+    ) -> None:
+        while data := await reader.read(65536):
+            if b"COMMIT" in data:
+                self.commits += 1
+                if self.broken is Break.BEFORE_COMMIT:
+                    self.broken = Break.NEVER
+                    return
+                if self.broken is not Break.NEVER:
+                    self._closed = self.broken is Break.FOR_GOOD
+                    self.broken = Break.NEVER
+                    answer_is_lost.set()
+            writer.write(data)
+            await writer.drain()
+
+    async def _back(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer_is_lost: asyncio.Event
+    ) -> None:
+        while data := await reader.read(65536):
+            if answer_is_lost.is_set():
+                return
+            writer.write(data)
+            await writer.drain()
+
+
+@asynccontextmanager
+async def wire_to(database_url: str) -> AsyncIterator[tuple[Wire, str]]:
+    """The wire, and the database's URL through it."""
+    parts = urlsplit(database_url)
+    wire = Wire(parts.hostname or "127.0.0.1", parts.port or 5432)
+    server = await asyncio.start_server(wire.serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    credentials, _, _ = parts.netloc.rpartition("@")
+    netloc = f"{credentials}@127.0.0.1:{port}" if credentials else f"127.0.0.1:{port}"
+    try:
+        yield wire, urlunsplit(parts._replace(netloc=netloc))
+    finally:
+        server.close()
