@@ -8,7 +8,6 @@ import shlex
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.error
@@ -55,6 +54,11 @@ class Image:
         base = {"PATH": f"{self.root}/usr/local/bin:{os.environ['PATH']}"}
         return base | self.environment | (extra or {})
 
+    def is_open_to_all(self) -> bool:
+        """Whether any user of this machine can reach the interpreter, which an image has of its own."""
+        interpreter = self.path("/opt/gateway/bin/python").resolve()
+        return all(folder.stat().st_mode & 0o005 == 0o005 for folder in interpreter.parents)
+
     def run(self, command: str) -> None:
         """One RUN, with what the build machine needs to reach its package registry."""
         passed = {name: value for name, value in os.environ.items() if PASSED_ON.fullmatch(name)}
@@ -74,7 +78,7 @@ class Image:
         program = shutil.which(self.entrypoint[0], path=self.variables()["PATH"])
         assert program is not None
         assert Path(program).is_relative_to(self.root)
-        uid = int(self.user) if os.geteuid() == 0 and _open_to_all(Path(sys.base_prefix)) else None
+        uid = int(self.user) if os.geteuid() == 0 and self.is_open_to_all() else None
         with (
             tempfile.TemporaryFile("w+") as log,
             subprocess.Popen(
@@ -97,10 +101,6 @@ class Image:
                 raise
             finally:
                 process.kill()
-
-
-def _open_to_all(folder: Path) -> bool:
-    return all(part.stat().st_mode & 0o005 == 0o005 for part in (folder, *folder.parents))
 
 
 def instructions(text: str) -> list[tuple[str, str]]:
