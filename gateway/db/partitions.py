@@ -33,7 +33,7 @@ class NumberMap:
         self._open_from = month_floor(next_month(self._closed[-1][0])) if self._closed else FIRST_ID
 
     def ranges(self, number: int) -> list[tuple[UUID, UUID]]:
-        """`(lowest, highest)` id of every range that may hold the number; the open one comes first."""
+        """`(lowest id, id above all)` of every range that may hold the number; the open one comes first."""
         found = [(self._open_from, LAST_ID)]
         found += [
             (month_floor(month), month_floor(next_month(month)))
