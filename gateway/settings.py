@@ -214,7 +214,7 @@ def _value(field: str, text: str) -> Any:
         case "bind":
             return _bind(text)
         case "currency":
-            return _matching(text, r"[A-Z]{3,10}", "a currency of three to ten capital letters")
+            return _matching(text, r"[A-Z]{3}", "a currency of three capital letters")
         case "trusted_proxies":
             return _networks(text)
         case "data_dir":

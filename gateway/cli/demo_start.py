@@ -93,7 +93,7 @@ The gateway is running.
   address     {facts["url"]}
   panel       {facts["panel_url"]}
   API key     {facts["api_key"]}
-  dashboard   {facts["url"]}/  ({facts["admin_email"]} / {facts["admin_password"]})
+  operator    {facts["admin_email"]} / {facts["admin_password"]}  (for the dashboard, which is not served yet)
   upstream    {facts["upstream_url"]}  (simulated)
   data, logs  {self._data_dir}
 

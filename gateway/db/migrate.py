@@ -8,7 +8,8 @@ import asyncpg
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from gateway.db.engine import HEAD
@@ -72,13 +73,22 @@ async def _run(database_url: str, action: Any, *arguments: str) -> None:
     engine = create_async_engine(_sqlalchemy_url(database_url), poolclass=NullPool)
     try:
         async with engine.connect() as connection:
-            await connection.exec_driver_sql("SET ROLE gateway_migrate")
+            await _become_owner(connection)
             await connection.exec_driver_sql("SET lock_timeout = '5s'")
             await connection.commit()
             await connection.run_sync(lambda sync: action(_config(sync), *arguments))
             await connection.commit()
     finally:
         await engine.dispose()
+
+
+async def _become_owner(connection: AsyncConnection) -> None:
+    try:
+        await connection.exec_driver_sql("SET ROLE gateway_migrate")
+    except DBAPIError as error:
+        raise ConfigurationError(
+            ["this login may not act as gateway_migrate. As a superuser: GRANT gateway_migrate TO the login"]
+        ) from error
 
 
 def _sqlalchemy_url(database_url: str) -> str:
