@@ -1,10 +1,11 @@
-"""kill -9 at the worst moments: no order is lost, none is sent twice; the upstream's accept log is the judge."""
+"""Processes end at the worst moments: no order is lost, none is sent twice; the upstream's accept log is the judge."""
 
 import asyncio
 import contextlib
+import functools
 import itertools
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -104,7 +105,7 @@ async def test_an_api_killed_right_after_its_commit_loses_no_order(
             for _ in range(ROUNDS):
                 api = gateway.begin_serving(database_url=gate.url, database_direct_url=database_url)
                 await asyncio.to_thread(answering, api)
-                given |= await place_until_killed(api, gate, reseller.key, links)
+                given |= await place_until_ended(api, functools.partial(gate.arm, api), reseller.key, links)
                 placed = await links_by_number(db)
                 assert given.items() <= placed.items()
                 assert set(placed) - set(given), "the commit that the process did not live to tell of"
@@ -120,8 +121,50 @@ async def test_an_api_killed_right_after_its_commit_loses_no_order(
         await assert_ledger_is_clean(db)
 
 
-async def place_until_killed(api: Running, gate: "CommitGate", key: str, links: Iterator[str]) -> dict[int, str]:
-    """Many clients place orders until the process dies: the numbers that went out, with their links."""
+async def test_processes_that_are_asked_to_stop_leave_nothing_half_done(
+    tmp_path: Path, db: Database, database_url: str, redis_url: str
+) -> None:
+    with running_processes(tmp_path) as processes:
+        gateway = Installation(processes, database_url, redis_url)
+        api = gateway.begin_serving()
+        upstream = processes.simulator()
+        await add_provider(db, gateway.settings, upstream.url, upstream.key)
+        reseller = await add_reseller(db, gateway.keyring, "100000")
+        links = (f"https://example.com/p/{n}" for n in itertools.count())
+
+        given = await place_until_ended(answering(api), api.ask_to_stop, reseller.key, links)
+        assert await ended(api) == 0
+        assert given == await links_by_number(db)
+
+        worker = gateway.work()
+
+        async def some_were_sent() -> bool:
+            return bool(upstream.accepted())
+
+        await eventually(some_were_sent, what="the first order at the upstream")
+        worker.ask_to_stop()
+        assert await ended(worker) == 0
+        assert await numbers(db, "sending") == []
+        assert set(once_each(upstream)) == set(await links_with_an_id(db))
+
+        gateway.work()
+        await eventually(lambda: none_is_under_way(db), what="all orders sent")
+        assert await places(db) == once_each(upstream)
+        await assert_ledger_is_clean(db)
+
+
+async def ended(process: Running) -> int:
+    """The exit code of a process that was asked to stop."""
+
+    async def gone() -> bool:
+        return process.popen.poll() is not None
+
+    await eventually(gone, what=f"the end of {process.name}")
+    return process.popen.wait()
+
+
+async def place_until_ended(api: Running, end: Callable[[], None], key: str, links: Iterator[str]) -> dict[int, str]:
+    """Many clients place orders; after some, `end` is called: the numbers that went out until the process was gone."""
     given: dict[int, str] = {}
 
     async def place(client: Client, service: dict[str, object]) -> None:
@@ -138,7 +181,7 @@ async def place_until_killed(api: Running, gate: "CommitGate", key: str, links: 
             return len(given) >= 2 * CLIENTS
 
         await eventually(some_went_out, what="the first orders")
-        gate.victim = api
+        end()
         await asyncio.gather(*placing)
     return given
 
@@ -153,6 +196,9 @@ class CommitGate:
     url: str
     victim: Running | None = None
     pumps: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def arm(self, victim: Running) -> None:
+        self.victim = victim
 
     async def from_client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError), contextlib.closing(writer):
@@ -205,11 +251,15 @@ def once_each(upstream: Simulator) -> dict[str, str]:
     return {link: ids[0] for link, ids in found.items()}
 
 
-async def places(db: Database) -> dict[str, str]:
+async def places(db: Database) -> dict[str, str | None]:
     """By link the upstream's id of each order, as we know it."""
     async with db.connection() as connection:
         rows = await connection.fetch("SELECT link, external_order_id FROM orders")
     return {row["link"]: row["external_order_id"] for row in rows}
+
+
+async def links_with_an_id(db: Database) -> list[str]:
+    return [link for link, upstream_id in (await places(db)).items() if upstream_id is not None]
 
 
 async def links_by_number(db: Database) -> dict[int, str]:

@@ -123,8 +123,7 @@ class Client:
 
 
 async def assert_ledger_is_clean(db: Database) -> None:
-    async with db.transaction() as tx:
-        await tx.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    async with db.snapshot() as tx:
         assert list(await verify(tx)) == []
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gateway.keyring import Keyring
-from gateway.processes import find_free_port, spawn, terminate, wait_until
+from gateway.processes import find_free_port, spawn, wait_until
 from gateway.settings import Settings, load_settings
 
 GATEWAY = Path(sys.executable).with_name("gateway")
@@ -54,9 +54,9 @@ class Running:
         self.popen.kill()
         self.popen.wait()
 
-    def stop(self) -> int:
-        """SIGTERM; its exit code."""
-        return terminate(self.popen)
+    def ask_to_stop(self) -> None:
+        """SIGTERM; it goes on until it is done."""
+        self.popen.terminate()
 
     def said(self) -> str:
         return self.output.read_text("utf-8", "replace")
