@@ -1,7 +1,7 @@
 """Upstream answers settled on real rows: order, money, event and history in one transaction."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -12,6 +12,7 @@ from compat.status import UpstreamStatus
 from compat.wire import Accepted
 from gateway.db.engine import Database
 from gateway.dispatch.outcomes import record
+from gateway.ledger.verify import verify
 from gateway.orders.model import GaveUp, Order, Reported, Status, Trigger, WasRefused
 from gateway.orders.settlement import UNREADABLE_MAX, Change, settle
 from tests.support.factories import (
@@ -28,6 +29,14 @@ from tests.support.factories import (
 
 FUNDS = Decimal(100)
 HELD = ("hold", Decimal(2))
+
+
+@pytest.fixture(autouse=True)
+async def _the_books_are_right(db: Database) -> AsyncIterator[None]:
+    """After every test, whatever it did."""
+    yield
+    async with db.snapshot() as tx:
+        assert await verify(tx) == []
 
 
 @pytest.fixture

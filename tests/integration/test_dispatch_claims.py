@@ -1,0 +1,148 @@
+"""Which orders a dispatcher takes, and where those go whose provider cannot take them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from compat.wire import NotSent
+from gateway.db.engine import Database
+from gateway.dispatch import store
+from gateway.dispatch.outcomes import record
+from gateway.dispatch.sender import Dispatcher
+from gateway.egress import open_session
+from gateway.keyring import Keyring
+from gateway.orders.model import Order
+from gateway.providers import actions
+from gateway.providers.upstream import Upstreams
+from gateway.settings import Settings
+from tests.support.factories import (
+    Shop,
+    add_provider,
+    add_route,
+    add_shop,
+    begin_attempt,
+    place_order,
+    read_order,
+)
+
+SECRETS = ("a secret that is long enough to be one",)
+WITHIN_S = 15
+
+
+@pytest.fixture
+async def shop(db: Database) -> Shop:
+    return await add_shop(db)
+
+
+@pytest.fixture
+async def order(db: Database, shop: Shop) -> Order:
+    return await place_order(db, shop)
+
+
+async def claimed(db: Database, slots: Mapping[UUID, int]) -> set[int]:
+    async with db.transaction() as tx:
+        return {order.number for order, _ in await store.claim_queued(tx, slots)}
+
+
+async def test_as_many_orders_are_claimed_as_there_are_slots(db: Database, shop: Shop) -> None:
+    orders = [await place_order(db, shop) for _ in range(3)]
+    assert len(await claimed(db, {shop.provider_id: 2})) == 2
+    assert await claimed(db, {shop.provider_id: 9}) == {order.number for order in orders}
+
+
+async def test_orders_of_another_provider_are_not_claimed(db: Database, shop: Shop, order: Order) -> None:
+    elsewhere = await add_shop(db)
+    assert await claimed(db, {elsewhere.provider_id: 5}) == set()
+
+
+async def test_orders_that_another_dispatcher_holds_are_passed_over(db: Database, shop: Shop) -> None:
+    orders = [await place_order(db, shop) for _ in range(3)]
+    async with db.transaction() as tx:
+        held = {order.number for order, _ in await store.claim_queued(tx, {shop.provider_id: 2})}
+        assert await claimed(db, {shop.provider_id: 9}) == {order.number for order in orders} - held
+
+
+async def test_an_order_at_rest_is_not_claimed(db: Database, shop: Shop, order: Order) -> None:
+    attempt = await begin_attempt(db, shop, order)
+    await record(db, attempt, NotSent("connection refused"), timedelta())
+    assert await claimed(db, {shop.provider_id: 9}) == set()
+
+
+async def test_an_order_is_claimed_by_one_of_many_dispatchers(db: Database, shop: Shop, order: Order) -> None:
+    gate = asyncio.Barrier(4)
+
+    async def claim() -> int:
+        async with db.transaction() as tx:
+            found = await store.claim_queued(tx, {shop.provider_id: 5})
+            await gate.wait()
+            return len(found)
+
+    assert sum(await asyncio.gather(*(claim() for _ in range(4)))) == 1
+
+
+async def test_orders_of_a_provider_that_is_not_ready_are_stranded(db: Database, shop: Shop, order: Order) -> None:
+    ready = await add_provider(db)
+    async with db.transaction() as tx:
+        assert [found.number for found, _ in await store.claim_stranded(tx, [ready], 10)] == [order.number]
+        assert await store.claim_stranded(tx, [shop.provider_id], 10) == []
+
+
+# A dispatcher at work ------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def upstreams(db: Database) -> AsyncIterator[Upstreams]:
+    """Its providers are at a local port where nothing listens."""
+    async with open_session(allow_private=True, limit=10) as session:
+        yield Upstreams(db, Keyring(SECRETS), session, Settings(secret_key=SECRETS))
+
+
+async def make_callable(db: Database, provider_id: UUID) -> None:
+    async with db.transaction() as tx:
+        await actions.set_api_key(tx, Keyring(SECRETS), provider_id, "a-key")
+
+
+async def dispatch_until_attempted(db: Database, upstreams: Upstreams, order: Order) -> UUID:
+    """Run a dispatcher until the order has an attempt; its provider."""
+    await upstreams.refresh()
+    dispatcher = Dispatcher(db, upstreams, lease_s=60, first_check_s=5)
+    running = asyncio.create_task(dispatcher.run())
+    provider_id: UUID | None = None
+    try:
+        async with asyncio.timeout(WITHIN_S):
+            while provider_id is None:
+                async with db.connection() as connection:
+                    provider_id = await connection.fetchval(
+                        "SELECT provider_id FROM dispatch_attempts WHERE order_id = $1 AND state = 'not_sent'", order.id
+                    )
+                await asyncio.sleep(0.02)
+    finally:
+        await dispatcher.stop(WITHIN_S)
+        await running
+    return provider_id
+
+
+async def test_an_order_goes_to_its_own_provider_while_that_is_ready(
+    db: Database, shop: Shop, order: Order, upstreams: Upstreams
+) -> None:
+    await make_callable(db, shop.provider_id)
+    assert await dispatch_until_attempted(db, upstreams, order) == shop.provider_id
+
+
+@pytest.mark.parametrize("trouble", ["paused", "off", "key unreadable"])
+async def test_a_stranded_order_goes_to_another_provider_that_is_ready(
+    db: Database, shop: Shop, order: Order, upstreams: Upstreams, trouble: str
+) -> None:
+    other = await add_provider(db)
+    await add_route(db, shop.service.id, other)
+    await make_callable(db, other)
+    async with db.transaction() as tx:
+        if trouble == "paused":
+            await actions.pause(tx, shop.provider_id, "maintenance", 3600)
+        if trouble == "off":
+            await actions.set_active(tx, shop.provider_id, False)
+    assert await dispatch_until_attempted(db, upstreams, order) == other
+    assert (await read_order(db, order.number)).provider_id == other
