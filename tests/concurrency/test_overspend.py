@@ -19,7 +19,7 @@ async def test_five_hundred_simultaneous_adds_spend_what_there_is_for_a_hundred(
     tmp_path: Path, db: Database, database_url: str, redis_url: str
 ) -> None:
     with running_processes(tmp_path) as processes:
-        gateway = Installation(processes, database_url, redis_url)
+        gateway = Installation(processes, database_url, redis_url, extra={"rate_enterprise": 6000})
         starting = [gateway.begin_serving(), gateway.begin_serving()]
         upstream = processes.simulator()
         await add_provider(db, gateway.settings, upstream.url, upstream.key)
