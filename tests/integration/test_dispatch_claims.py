@@ -146,3 +146,28 @@ async def test_a_stranded_order_goes_to_another_provider_that_is_ready(
             await actions.set_active(tx, shop.provider_id, False)
     assert await dispatch_until_attempted(db, upstreams, order) == other
     assert (await read_order(db, order.number)).provider_id == other
+
+
+async def test_a_busy_provider_is_ready_with_no_slots_so_that_its_orders_wait_for_it(
+    db: Database, shop: Shop, order: Order, upstreams: Upstreams
+) -> None:
+    called, finish = asyncio.Event(), asyncio.Event()
+
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        called.set()
+        await finish.wait()
+        writer.close()
+
+    panel = await asyncio.start_server(hang, "127.0.0.1", 0)
+    port = panel.sockets[0].getsockname()[1]
+    await make_callable(db, shop.provider_id)
+    async with db.transaction() as tx:
+        await tx.execute("UPDATE providers SET max_in_flight = 1, api_endpoint = $1", f"http://127.0.0.1:{port}/")
+    await upstreams.refresh()
+    sending = asyncio.create_task(upstreams.add(shop.provider_id, "1", {}))
+    async with asyncio.timeout(WITHIN_S):
+        await called.wait()
+    assert upstreams.ready() == {shop.provider_id: 0}
+    finish.set()
+    await sending
+    panel.close()
