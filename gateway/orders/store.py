@@ -93,12 +93,15 @@ async def numbers_of(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, int]:
 async def find_by_numbers(
     tx: Transaction, wanted: Sequence[tuple[UUID, int, UUID, UUID]]
 ) -> dict[tuple[UUID, int], Order]:
-    """Orders by `(user, number, lowest id, id above all)`; only months that the ids span are visited."""
+    """Orders by `(user, number, lowest id, id above all)`; only months that the ids span are visited.
+
+    OFFSET 0 keeps the planner from joining whole months instead.
+    """
     rows = await tx.fetch(
         f"""
         SELECT {_OF_O} FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::uuid[]) AS w(user_id, number, low, high)
          CROSS JOIN LATERAL (SELECT * FROM orders WHERE number = w.number AND user_id = w.user_id
-                                AND id >= w.low AND id < w.high) o
+                                AND id >= w.low AND id < w.high OFFSET 0) o
         """,
         [user_id for user_id, _, _, _ in wanted],
         [number for _, number, _, _ in wanted],
