@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 import msgspec
+from yarl import URL
 
 from gateway.errors import Conflict
 
@@ -41,9 +42,10 @@ def check_url(text: str) -> str:
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
+        URL(url)
     except ValueError as error:
         raise Conflict("the URL of a provider cannot be read") from error
-    if parts.scheme not in ("http", "https") or not host or any(c.isspace() or c < " " for c in url):
+    if parts.scheme not in ("http", "https") or not host or any(c.isspace() or not c.isprintable() for c in url):
         raise Conflict("the URL of a provider starts with http:// or https:// and names a host")
     if parts.username is not None or parts.fragment:
         raise Conflict("the URL of a provider has no user name, password or fragment")

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID
 
@@ -101,12 +101,13 @@ class Upstreams:
         self._keyring = keyring
         self._session = session
         self._lines: dict[UUID, _Line] = {}
-        self._unreadable: set[UUID] = set()
+        self._unusable: set[UUID] = set()
 
     async def refresh(self) -> None:
         """Read the providers again. One with another key or URL gets a new client and a closed breaker.
 
-        A provider whose key cannot be opened is left out and logged once; the others go on.
+        A provider whose key cannot be opened, or whose URL is none, is left out and logged once; the
+        others go on.
 
         Raises:
             Unavailable: the database does not answer; what was known stays.
@@ -116,14 +117,13 @@ class Upstreams:
         lines: dict[UUID, _Line] = {}
         for row in rows:
             try:
-                provider = unseal(self._keyring, row)
-            except KeyringError as error:
-                if row.id not in self._unreadable:
-                    log.error("provider key cannot be opened", provider=row.name, reason=error.reason)
-                    self._unreadable.add(row.id)
+                lines[row.id] = self._line(unseal(self._keyring, row))
+            except (KeyringError, ValueError) as error:
+                if row.id not in self._unusable:
+                    log.error("provider cannot be used", provider=row.name, reason=str(error))
+                    self._unusable.add(row.id)
                 continue
-            self._unreadable.discard(row.id)
-            lines[row.id] = self._line(provider)
+            self._unusable.discard(row.id)
             lines[row.id].paused_until = time.monotonic() + (row.pause_left_s or 0.0)
         self._lines = lines
 
@@ -136,14 +136,31 @@ class Upstreams:
             if line.provider.is_active and line.paused_until <= now and line.breaker.admits(1)
         }
 
+    def broken(self) -> list[UUID]:
+        """Providers on and not paused whose breaker, this process's own, admits nothing now."""
+        now = time.monotonic()
+        return [
+            provider_id
+            for provider_id, line in self._lines.items()
+            if line.provider.is_active and line.paused_until <= now and not line.breaker.admits(1)
+        ]
+
     def provider(self, provider_id: UUID) -> Provider:
-        """Raises NotFound where `refresh` has not seen it, or its key cannot be opened."""
+        """Raises NotFound where `refresh` has not seen it, or could not use its key or URL."""
         return self._get(provider_id).provider
 
-    async def add(self, provider_id: UUID, service: str, fields: Mapping[str, str]) -> AddOutcome:
+    async def add(
+        self,
+        provider_id: UUID,
+        service: str,
+        fields: Mapping[str, str],
+        *,
+        may_start: Callable[[float], bool] = lambda _: True,
+    ) -> AddOutcome:
         """Place one order there; nothing is ever retried. Not sent where no slot comes free in time.
 
-        The wait for a slot and the call together end well within the send's lease.
+        The wait for a slot and the call together end well within the send's lease; `may_start` is
+        asked last, with the seconds that the call may take, before the socket opens.
         """
         forbid_transaction()
         line = self._lines.get(provider_id)
@@ -156,6 +173,8 @@ class Upstreams:
         except TimeoutError:
             return NotSent(f"no free slot within {wait_s:g} s")
         try:
+            if not may_start(self.settings.send_timeout_s):
+                return NotSent("too late: the lease would end before the answer")
             return await _guarded(line, service, fields)
         finally:
             line.sends.release()

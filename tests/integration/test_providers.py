@@ -59,6 +59,18 @@ async def test_a_key_is_stored_sealed_and_opens_again(db: Database) -> None:
     assert "the-secret-key" not in repr(provider)
 
 
+@pytest.mark.parametrize("url", ["http://panel.example\\api/v2", "http://\u3002/"])
+async def test_an_address_that_is_none_leaves_out_its_provider_alone(
+    db: Database, upstreams: Upstreams, url: str
+) -> None:
+    good, bad = await add(db, "https://panel.example/api/v2"), await add(db, "https://other.example/", "South")
+    async with db.transaction() as tx:
+        await tx.execute("UPDATE providers SET api_endpoint = $2 WHERE id = $1", bad, url)
+    await upstreams.refresh()
+    assert set(upstreams.ready()) == {good}
+    assert isinstance(await upstreams.add(bad, "1", {}), NotSent)
+
+
 async def test_a_name_is_taken_once(db: Database) -> None:
     await add(db, "https://panel.example/api/v2")
     with pytest.raises(Conflict, match="name exists already"):

@@ -28,6 +28,10 @@ def test_an_address_over_http_is_taken(url: str) -> None:
         "https://panel.example/a b",
         "https://panel.example/#top",
         "file:///etc/passwd",
+        "http://panel.example\\api/v2",
+        "http://\u3002/",
+        "https://panel.example:70000/",
+        "https://panel.example/\ud800",
     ],
 )
 def test_anything_else_is_refused_without_repeating_it(url: str) -> None:
