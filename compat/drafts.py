@@ -18,7 +18,9 @@ from compat.kinds import RULES, Counting, Kind, KindRule
 
 LINK_CHARS_MAX = 2048
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_UNLINKED = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_UNWRITTEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Control characters and lone surrogates; a detail may have line ends and tabs."""
 
 
 class Draft(msgspec.Struct, frozen=True):
@@ -48,7 +50,7 @@ def read_draft(kind: Kind, fields: Mapping[str, str]) -> Draft:
 
 def _read_link(text: str) -> str:
     link = text.strip()
-    if not link or len(link) > LINK_CHARS_MAX or _CONTROL.search(link):
+    if not link or len(link) > LINK_CHARS_MAX or _UNLINKED.search(link):
         raise PanelError(INCORRECT_LINK)
     return link
 
@@ -57,7 +59,7 @@ def _read_detail(name: str, fields: Mapping[str, str]) -> str:
     value = fields.get(name, "").strip()
     if name in LINE_FIELDS:
         value = "\n".join(split_lines(value))
-    if not value:
+    if not value or _UNWRITTEN.search(value):
         raise PanelError(INCORRECT_REQUEST)
     return value
 

@@ -63,7 +63,7 @@ def test_an_order_is_read_as_its_kind_wants(kind: Kind, fields: dict[str, str], 
 
 
 @pytest.mark.parametrize("kind", sorted(SERVED))
-@pytest.mark.parametrize("link", [None, "", "  ", "a\tb", "a\nb", "a\x7fb", "a\x85b", "a" * 2049])
+@pytest.mark.parametrize("link", [None, "", "  ", "a\tb", "a\nb", "a\x7fb", "a\x85b", "a\ud800b", "a" * 2049])
 def test_a_link_that_cannot_be_one_is_refused(kind: Kind, link: str | None) -> None:
     fields = {"quantity": "5", "comments": "a"} | ({} if link is None else {"link": link})
     assert _refusal(kind, fields) == "Incorrect link"
@@ -79,6 +79,17 @@ def test_a_quantity_is_digits_only(quantity: str | None) -> None:
 @pytest.mark.parametrize("fields", [{}, {"comments": ""}, {"comments": " \n\\n\r\n"}])
 def test_comments_without_a_line_are_refused(kind: Kind, fields: dict[str, str]) -> None:
     assert _refusal(kind, {"link": LINK, **fields}) == "Incorrect request"
+
+
+@pytest.mark.parametrize("character", ["\0", "\x08", "\x0b", "\r", "\x1b", "\x7f", "\x85", "\ud800", "\udfff"])
+def test_a_detail_with_a_control_character_or_half_a_character_is_refused(character: str) -> None:
+    fields = {"link": LINK, "comments": f"one\ntwo{character}three"}
+    assert _refusal(Kind.CUSTOM_COMMENTS, fields) == "Incorrect request"
+
+
+def test_a_detail_may_hold_tabs_and_any_whole_character() -> None:
+    comments = "a\tb\n\U0001f600 \u200f\u0645"
+    assert read_draft(Kind.CUSTOM_COMMENTS, {"link": LINK, "comments": comments}).details == {"comments": comments}
 
 
 def test_drip_feed_is_refused_until_it_exists() -> None:
