@@ -25,16 +25,18 @@ class NumberMap:
     """Which ids an order's number can have, so that a look-up visits only those months.
 
     Months that are closed have their first and last number on record; all the rest, which has no
-    record yet, is one range from the end of the newest closed month on.
+    record yet, is open: before them, between them and after them.
     """
 
     def __init__(self, closed: Iterable[tuple[date, int, int]] = ()) -> None:
         self._closed = sorted(closed)
-        self._open_from = month_floor(next_month(self._closed[-1][0])) if self._closed else FIRST_ID
+        starts = [FIRST_ID, *(month_floor(next_month(month)) for month, _, _ in self._closed)]
+        ends = [*(month_floor(month) for month, _, _ in self._closed), LAST_ID]
+        self._open = [(low, high) for low, high in zip(starts, ends, strict=True) if low < high][::-1]
 
     def ranges(self, number: int) -> list[tuple[UUID, UUID]]:
-        """`(lowest id, id above all)` of every range that may hold the number; the open one comes first."""
-        found = [(self._open_from, LAST_ID)]
+        """`(lowest id, id above all)` of every range that may hold the number; open ones come first, newest first."""
+        found = [*self._open]
         found += [
             (month_floor(month), month_floor(next_month(month)))
             for month, first, last in self._closed
