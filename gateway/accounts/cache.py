@@ -18,6 +18,8 @@ class AccountCache:
         self._ttl_s = ttl_s
         self._clock = clock
         self._entries: OrderedDict[str, tuple[Account, float]] = OrderedDict()
+        self._hashes: dict[str, set[str]] = {}
+        """Of the entries, by the id of the key and by that of the user."""
         self.generation = 0
 
     def __len__(self) -> int:
@@ -29,7 +31,7 @@ class AccountCache:
             return None
         account, stale_at = entry
         if stale_at <= self._clock():
-            del self._entries[key_hash]
+            self._remove(key_hash)
             return None
         self._entries.move_to_end(key_hash)
         return account
@@ -37,22 +39,32 @@ class AccountCache:
     def put(self, key_hash: str, account: Account, generation: int) -> None:
         if generation != self.generation:
             return
+        if key_hash in self._entries:
+            self._remove(key_hash)
         self._entries[key_hash] = (account, self._clock() + self._ttl_s)
-        self._entries.move_to_end(key_hash)
+        for owner in _owners(account):
+            self._hashes.setdefault(owner, set()).add(key_hash)
         if len(self._entries) > self._max_size:
-            self._entries.popitem(last=False)
+            self._remove(next(iter(self._entries)))
 
     def drop(self, changed: str) -> None:
         """Forget the accounts of one key's or one user's id."""
         self.generation += 1
-        gone = [
-            key_hash
-            for key_hash, (account, _) in self._entries.items()
-            if changed in (str(account.key_id), str(account.user_id))
-        ]
-        for key_hash in gone:
-            del self._entries[key_hash]
+        for key_hash in list(self._hashes.get(changed, ())):
+            self._remove(key_hash)
 
     def clear(self) -> None:
         self.generation += 1
         self._entries.clear()
+        self._hashes.clear()
+
+    def _remove(self, key_hash: str) -> None:
+        account, _ = self._entries.pop(key_hash)
+        for owner in _owners(account):
+            self._hashes[owner].discard(key_hash)
+            if not self._hashes[owner]:
+                del self._hashes[owner]
+
+
+def _owners(account: Account) -> tuple[str, str]:
+    return str(account.key_id), str(account.user_id)

@@ -60,6 +60,28 @@ def test_a_changed_key_is_dropped_alone_and_a_changed_user_with_all_its_keys(clo
     assert len(cache) == 0
 
 
+def test_a_hash_put_again_belongs_to_its_newest_account_alone(cache: AccountCache) -> None:
+    old, new = account(), account()
+    cache.put("a", old, cache.generation)
+    cache.put("a", new, cache.generation)
+    cache.drop(str(old.user_id))
+    assert cache.find("a") == new
+    cache.drop(str(new.key_id))
+    assert len(cache) == 0
+
+
+def test_what_went_by_itself_is_dropped_without_a_trace(cache: AccountCache, clock: Clock) -> None:
+    known = [account() for _ in range(4)]
+    for key_hash, one in zip("abc", known, strict=False):
+        cache.put(key_hash, one, cache.generation)
+    clock.now = 60.0
+    assert cache.find("b") is None
+    for one in known:
+        cache.drop(str(one.key_id))
+        cache.drop(str(one.user_id))
+    assert len(cache) == 0
+
+
 @pytest.mark.parametrize("change", ["drop", "clear"])
 def test_a_row_read_before_a_change_is_not_kept_after_it(cache: AccountCache, change: str) -> None:
     read_at, known = cache.generation, account()
