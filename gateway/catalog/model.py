@@ -40,7 +40,7 @@ class Service(msgspec.Struct, frozen=True):
 
 
 class Route(msgspec.Struct, frozen=True):
-    """Where a service can be bought. `usable`: it and its provider are on, and neither is paused."""
+    """Where a service can be bought. `active`: it and its provider are on; `usable`: neither is paused besides."""
 
     id: UUID
     service_id: UUID
@@ -50,6 +50,7 @@ class Route(msgspec.Struct, frozen=True):
     priority: int
     weight: int
     usable: bool
+    active: bool
 
 
 class Terms(msgspec.Struct, frozen=True):

@@ -62,7 +62,8 @@ async def routes_of(tx: Transaction, service_ids: Iterable[UUID]) -> list[Route]
         """
         SELECT r.id, r.service_id, r.provider_id, r.provider_service_id, r.cost_per_1000, r.priority, r.weight,
                r.is_active AND p.is_active AND coalesce(r.paused_until <= now(), true)
-                 AND coalesce(p.paused_until <= now(), true) AS usable
+                 AND coalesce(p.paused_until <= now(), true) AS usable,
+               r.is_active AND p.is_active AS active
           FROM service_routes r JOIN providers p ON p.id = r.provider_id
          WHERE r.service_id = ANY($1)
          ORDER BY r.service_id, r.priority DESC, p.priority DESC, r.cost_per_1000, r.id

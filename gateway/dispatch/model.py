@@ -9,6 +9,7 @@ import msgspec
 
 from compat.errors import Fault
 from compat.kinds import RULES, Counting, Kind
+from compat.money import LIMIT
 from compat.wire import Accepted, AddOutcome, NotSent, Refused, Unknown
 from gateway.catalog.model import Route
 from gateway.orders.model import Order, price_of
@@ -28,11 +29,11 @@ class Attempt(msgspec.Struct, frozen=True):
     route: Route
 
     @property
-    def cost(self) -> Decimal:
-        """What the upstream is expected to charge, by the rate of its last price list."""
-        return price_of(
-            self.route.cost_per_1000, self.order.quantity, package=RULES[self.kind].counting is Counting.ONE
-        )
+    def cost(self) -> Decimal | None:
+        """What the upstream is expected to charge by its last price list; None for more than a row can hold."""
+        package = RULES[self.kind].counting is Counting.ONE
+        cost = price_of(self.route.cost_per_1000, self.order.quantity, package=package)
+        return cost if cost < LIMIT else None
 
 
 class Past(msgspec.Struct, frozen=True):
@@ -56,8 +57,8 @@ def choose_route(routes: Sequence[Route], past: Past, ready: Collection[UUID]) -
 
 
 def is_route_left(routes: Sequence[Route], past: Past, just_refused: UUID | None) -> bool:
-    """Whether any route remains that has not refused the order, paused ones included."""
-    return any(route.id not in past.refused and route.id != just_refused for route in routes)
+    """Whether any route that is switched on has not refused the order; paused ones count too."""
+    return any(r.active and r.id not in past.refused and r.id != just_refused for r in routes)
 
 
 def back_off(tries: int) -> timedelta:
@@ -87,10 +88,15 @@ def record_of(outcome: AddOutcome) -> Record:
         case Accepted(order):
             return Record("accepted", upstream_id=order)
         case Refused(Fault.PASSING, text):
-            return Record("not_sent", text, {"fault": Fault.PASSING.value})
+            return Record("not_sent", _storable(text), {"fault": Fault.PASSING.value})
         case Refused(fault, text):
-            return Record("refused", text, {"fault": fault.value})
+            return Record("refused", _storable(text), {"fault": fault.value})
         case NotSent(reason):
-            return Record("not_sent", reason)
+            return Record("not_sent", _storable(reason))
         case Unknown(reason, evidence):
-            return Record("unknown", reason, {"answer": evidence[:EVIDENCE_CHARS_MAX]} if evidence else None)
+            return Record("unknown", _storable(reason), {"answer": _storable(evidence)} if evidence else None)
+
+
+def _storable(text: str) -> str:
+    """What PostgreSQL can store of an upstream's bytes: no NUL, no half of a surrogate pair, no end without end."""
+    return text[:EVIDENCE_CHARS_MAX].replace("\x00", " ").encode("utf-8", "replace").decode()

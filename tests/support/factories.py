@@ -159,7 +159,7 @@ async def add_route(
             Decimal(cost),
             priority,
         )
-    return Route(route_id, service_id, provider_id, provider_service_id, Decimal(cost), priority, 1, True)
+    return Route(route_id, service_id, provider_id, provider_service_id, Decimal(cost), priority, 1, True, True)
 
 
 def draft(

@@ -32,8 +32,18 @@ NORTH, SOUTH = UUID(int=10), UUID(int=11)
 BOTH = {NORTH: 5, SOUTH: 5}
 
 
-def route(number: int, provider: UUID = NORTH, *, priority: int = 0, cost: str = "1", usable: bool = True) -> Route:
-    return Route(UUID(int=100 + number), SERVICE, provider, str(number), Decimal(cost), priority, 1, usable)
+def route(
+    number: int,
+    provider: UUID = NORTH,
+    *,
+    priority: int = 0,
+    cost: str = "1",
+    usable: bool = True,
+    active: bool = True,
+) -> Route:
+    return Route(
+        UUID(int=100 + number), SERVICE, provider, str(number), Decimal(cost), priority, 1, usable and active, active
+    )
 
 
 def order_of(*, quantity: int = 500, details: dict[str, str] | None = None) -> Order:
@@ -96,6 +106,11 @@ def test_a_lone_route_out_of_reach_is_tried_on() -> None:
 def test_a_paused_route_is_still_one_that_is_left() -> None:
     refusing, paused = route(1), route(2, usable=False)
     assert is_route_left([refusing, paused], Past(), refusing.id)
+
+
+def test_a_route_that_is_switched_off_is_not_left() -> None:
+    refusing, off = route(1), route(2, active=False)
+    assert not is_route_left([refusing, off], Past(), refusing.id)
 
 
 def test_no_route_is_left_once_each_has_refused() -> None:
