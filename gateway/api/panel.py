@@ -1,6 +1,7 @@
 """The panel protocol of `compat`, served from the gateway's accounts, catalogue, orders and wallets."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from compat import wire
 from compat.codec import encode_services, parse_id
@@ -49,12 +50,11 @@ class GatewayBackend:
         """Whose key it is, for one request of its limit; a wrong key costs the address one instead."""
         with panel_words():
             try:
-                account = await self._directory.get_account(key)
+                with _nothing_placed():
+                    account = await self._directory.get_account(key)
             except InvalidKey:
                 _check(await self._limiter.spend_wrong_key(address))
                 raise
-            except Unavailable as error:
-                raise Unavailable(error.what, placed=False) from error
             _check(await self._limiter.spend(str(account.key_id), account.tier))
         self._usage.mark(account.key_id)
         return account
@@ -71,7 +71,8 @@ class GatewayBackend:
 
     async def add(self, caller: Account, request: wire.AddRequest) -> int:
         with panel_words():
-            service, kind = await self._get_service(request.service, caller.currency)
+            with _nothing_placed():
+                service, kind = await self._get_service(request.service, caller.currency)
             draft = read_draft(kind, request.fields)
             return await self._placement.place(caller, service, draft)
 
@@ -102,6 +103,15 @@ class GatewayBackend:
         if not service.is_active:
             raise ServiceDisabled
         return service, service.kind
+
+
+@contextmanager
+def _nothing_placed() -> Iterator[None]:
+    """For what comes before an order is written: whatever fails there, none was placed."""
+    try:
+        yield
+    except Unavailable as error:
+        raise Unavailable(error.what, placed=False) from error
 
 
 def _check(verdict: Verdict) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import aiohttp
+import asyncpg
 import pytest
 
 from gateway.accounts.keys import revoke_key
@@ -18,6 +19,7 @@ from tests.support.panel import Panel, issue, sell, settings_for
 from tests.support.serving import running
 
 LINK = "https://example.com/p/1"
+END_WHO_WAITS = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE NOT granted AND relation = 'services'::regclass"
 
 
 @pytest.fixture
@@ -119,6 +121,21 @@ async def test_an_order_that_cannot_be_taken_is_refused_in_the_right_words(
         panel = Panel(http, url, key)
         assert await panel("add", **fields) == {"error": error}
         assert await panel("balance") == {"balance": "100", "currency": "USD"}
+
+
+async def test_an_order_is_not_placed_where_the_catalogue_could_not_be_read(
+    db: Database, settings: Settings, database_url: str
+) -> None:
+    await sell(db, 1)
+    key = await issue(db)
+    admin = await asyncpg.connect(database_url)
+    async with running(settings) as url, aiohttp.ClientSession() as http, admin.transaction():
+        await admin.execute("LOCK TABLE services")
+        added = asyncio.create_task(Panel(http, url, key)("add", service=1, link=LINK, quantity=1000))
+        while not await admin.fetchval(END_WHO_WAITS):
+            assert not added.done(), "it did not wait for the lock"
+        assert await added == {"error": "Service temporarily unavailable", "placed": False}
+    await admin.close()
 
 
 async def test_an_order_above_the_balance_is_refused(db: Database, panel: Panel) -> None:
