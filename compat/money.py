@@ -17,6 +17,11 @@ def round8(value: Decimal) -> Decimal:
     return value.quantize(CENT, rounding=ROUND_HALF_EVEN, context=_EXACT)
 
 
+def share(amount: Decimal, part: int, whole: int) -> Decimal:
+    """`amount × part / whole`, half-even to eight places, exact for all that a row can hold."""
+    return round8(_EXACT.divide(_EXACT.multiply(amount, Decimal(part)), Decimal(whole)))
+
+
 def parse_amount(value: object) -> Decimal:
     """An amount from an upstream's JSON: a string or a number, also `1e-3` and `0.0012`, rounded to 8 places.
 

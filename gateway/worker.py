@@ -69,23 +69,26 @@ async def run_worker(settings: Settings) -> None:
             *_upkeep(settings, db, upstreams),
         ]
         log.info("working")
-        await _until_stopped(stopping, loops)
+        failed = await _until_stopped(stopping, loops)
         await dispatcher.stop(settings.shutdown_grace_s)
         await poller.stop()
         for task in loops:
             task.cancel()
         await asyncio.gather(*loops, return_exceptions=True)
     log.info("stopped")
+    if failed:
+        raise SystemExit(1)
 
 
-async def _until_stopped(stopping: asyncio.Event, loops: list[asyncio.Task[None]]) -> None:
-    """Wait for the signal; a loop that ends by itself is a bug, and ends the worker so that it is restarted."""
+async def _until_stopped(stopping: asyncio.Event, loops: list[asyncio.Task[None]]) -> bool:
+    """Wait for the signal. A loop that ends by itself is a bug: True then, so that the worker is restarted."""
     signalled = asyncio.create_task(stopping.wait())
     done, _ = await asyncio.wait([signalled, *loops], return_when=asyncio.FIRST_COMPLETED)
     signalled.cancel()
-    for task in done & set(loops):
+    failed = [task for task in loops if task in done]
+    for task in failed:
         log.error("a loop ended", loop=task.get_name(), exc_info=task.exception())
-        raise SystemExit(1)
+    return bool(failed)
 
 
 def _upkeep(settings: Settings, db: Database, upstreams: Upstreams) -> list[asyncio.Task[None]]:

@@ -7,8 +7,11 @@ from typing import Any, TypeAlias
 
 import asyncpg
 import msgspec
+import structlog
 
 from gateway.errors import Unavailable
+
+log = structlog.get_logger(__name__)
 
 HEAD = "0002"
 """The newest migration."""
@@ -30,6 +33,8 @@ CONNECTION_ERRORS: tuple[type[BaseException], ...] = (
     asyncpg.QueryCanceledError,
 )
 """What tells that the database did not answer, so that the fate of a commit is not known."""
+
+LOST_ON_RELEASE: tuple[type[BaseException], ...] = (*CONNECTION_ERRORS, asyncpg.PostgresError)
 
 ROLLED_BACK: tuple[type[BaseException], ...] = (
     asyncpg.DeadlockDetectedError,
@@ -89,7 +94,12 @@ class Database:
             init=_prepare,
             timeout=acquire_timeout_s,
             command_timeout=30,
-            server_settings={"role": role, "application_name": application, "lock_timeout": "10s"},
+            server_settings={
+                "role": role,
+                "application_name": application,
+                "lock_timeout": "3s",
+                "idle_in_transaction_session_timeout": "15s",
+            },
         )
         await pool
         return cls(pool, acquire_timeout_s)
@@ -135,10 +145,11 @@ class Database:
                     yield connection
 
     async def _release(self, connection: Transaction) -> None:
+        """Give the connection back. Never raises: by then what was to be done is done, and must not look undone."""
         try:
             await self._pool.release(connection, timeout=self._acquire_timeout_s)
-        except CONNECTION_ERRORS:
-            connection.terminate()
+        except LOST_ON_RELEASE as error:
+            log.warning("a connection was lost on its way back", error=repr(error))
 
     async def close(self) -> None:
         try:

@@ -12,18 +12,10 @@ from gateway.db.engine import Database, Transaction
 from gateway.dispatch import store
 from gateway.dispatch.model import Past, Record, back_off, is_route_left, record_of
 from gateway.dispatch.store import AttemptRow
-from gateway.errors import Conflict, Unavailable
-from gateway.orders.model import (
-    GaveUp,
-    Transition,
-    Trigger,
-    WasAccepted,
-    WasNotPlaced,
-    WasNotSent,
-    WasRefused,
-    WentUnknown,
-)
+from gateway.errors import Conflict
+from gateway.orders.model import Transition
 from gateway.orders.settlement import Change, settle
+from gateway.orders.triggers import GaveUp, Trigger, WasAccepted, WasNotPlaced, WasNotSent, WasRefused, WentUnknown
 
 RACES_MAX = 3
 PAUSE_S = 300
@@ -45,8 +37,9 @@ async def record(db: Database, attempt_id: UUID, outcome: AddOutcome, first_chec
 
     Raises:
         Unavailable: the database does not answer; the attempt stays as it is.
+        AttemptMoved: the order's row and the attempt's do not fit together.
     """
-    for _ in range(RACES_MAX):
+    for race in range(1, RACES_MAX + 1):
         try:
             async with db.transaction() as tx:
                 attempt = await store.find(tx, attempt_id)
@@ -54,8 +47,8 @@ async def record(db: Database, attempt_id: UUID, outcome: AddOutcome, first_chec
                     await _apply(tx, attempt, outcome, first_check)
             return
         except AttemptMoved:
-            continue
-    raise Unavailable("an attempt kept changing under its outcome")
+            if race == RACES_MAX:
+                raise
 
 
 async def _apply(tx: Transaction, attempt: AttemptRow, outcome: AddOutcome, first_check: timedelta) -> None:
@@ -70,11 +63,20 @@ async def _apply(tx: Transaction, attempt: AttemptRow, outcome: AddOutcome, firs
         case "unknown" if isinstance(outcome, Refused | NotSent):
             note = record_of(outcome)
             await not_placed(tx, attempt, {"late answer": note.reason or note.state})
-        case "written_off" if isinstance(outcome, Accepted):
-            await _finish(tx, attempt, Record("written_off", upstream_id=outcome.order))
-            await settle(tx, [Change(attempt.order_id, WasAccepted(outcome.order))])
+        case "written_off" | "not_placed" if isinstance(outcome, Accepted):
+            await _keep_orphan(tx, attempt, outcome.order)
         case _:
             return
+
+
+async def _keep_orphan(tx: Transaction, attempt: AttemptRow, upstream_id: str) -> None:
+    """Row 10: an id turned up for an attempt that was given up; it is kept, and somebody is told."""
+    await store.bind(tx, attempt.provider_id, upstream_id, attempt.order_id)
+    await settle(tx, [Change(attempt.order_id, WasAccepted(upstream_id))] if attempt.state == "written_off" else [])
+    await _finish(tx, attempt, Record(attempt.state, upstream_id=upstream_id))
+    if attempt.state == "not_placed":
+        message = f"the upstream took it as {upstream_id} after it was held for not placed; cancel it there"
+        await alerts.raise_(tx, [Alert("orphaned_upstream_order", f"attempt {attempt.id}", message)])
 
 
 async def _accept(
@@ -123,7 +125,7 @@ async def not_placed(tx: Transaction, attempt: AttemptRow, evidence: dict[str, s
     """Row 8: it is certain that the unknown attempt placed nothing; the order is queued again."""
     await _settle(tx, attempt, WasNotPlaced(), next(iter(evidence.values())))
     await _finish(tx, attempt, Record("not_placed", evidence=evidence))
-    await store.plan(tx, attempt.order_id, None, timedelta())
+    await store.queue_anew(tx, attempt.order_id)
 
 
 async def give_up(tx: Transaction, attempt: AttemptRow, evidence: dict[str, str]) -> None:

@@ -1,50 +1,58 @@
-"""The dispatcher: claims queued orders, commits their attempts, sends them, records the outcomes."""
+"""The dispatcher: claims queued orders, sends what is committed, records the outcomes."""
 
 import asyncio
+import time
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Coroutine
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import structlog
-from uuid_utils.compat import uuid7
 
-from gateway.catalog import store as catalog
-from gateway.catalog.model import Route
-from gateway.db.engine import Database, Transaction
+from compat.wire import Accepted, AddOutcome, NotSent
+from gateway.alerts import store as alerts
+from gateway.alerts.store import Alert
+from gateway.db.engine import Database
 from gateway.dispatch import store
-from gateway.dispatch.model import Attempt, Past, choose_route, fields_of
+from gateway.dispatch.claims import BARRED, Claimed, Ready, claim
+from gateway.dispatch.model import Attempt, fields_of
 from gateway.dispatch.outcomes import record
-from gateway.dispatch.store import Claim
-from gateway.errors import GatewayError, Unavailable
+from gateway.errors import Unavailable
 from gateway.providers.upstream import Upstreams
 
 log = structlog.get_logger(__name__)
 
 POLL_S = 1.0
 """How long a dispatcher waits for news before it looks by itself."""
-STRANDED_MAX = 100
-RECORD_TRIES = 5
-BARRED = timedelta(hours=1)
-POSTPONE = timedelta(seconds=5)
-"""The rest of an order that no route can take now."""
+RECORD_TRIES = 120
+RECORD_WAIT_S_MAX = 30.0
+
+
+def running_s() -> float:
+    """Seconds that go on while the machine or the process is suspended."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 class Dispatcher:
     """Sends the orders of one process; any number of processes may run one.
 
     An order is sent only after the row that says so is committed, so a crash leaves `sending`
-    and never an order that went out unrecorded.
+    and never an order that went out unrecorded; and only while its lease lasts, so a process that
+    was frozen does not send what another was given meanwhile.
     """
 
     def __init__(self, db: Database, upstreams: Upstreams, *, lease_s: float, first_check_s: float) -> None:
         self._db = db
         self._upstreams = upstreams
-        self._lease = timedelta(seconds=lease_s)
+        self._lease_s = lease_s
         self._first_check = timedelta(seconds=first_check_s)
         self._wake = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._ended.set()
         self._sends: set[asyncio.Task[None]] = set()
         self._unstarted: Counter[UUID] = Counter()
+        self._most: int | None = None
         self._stranded_at = 0.0
         self._stopping = False
 
@@ -54,17 +62,27 @@ class Dispatcher:
 
     async def run(self) -> None:
         """Until `stop`."""
-        while not self._stopping:
-            self._wake.clear()
-            if not await self._claim_and_send():
-                await self._news()
+        self._ended.clear()
+        try:
+            while not self._stopping:
+                self._wake.clear()
+                if not await self._claim_and_send():
+                    await self._news()
+        finally:
+            self._ended.set()
 
     async def stop(self, grace_s: float) -> None:
-        """Claim nothing more and let sends in flight finish; what is left stays `sending`."""
+        """Claim nothing more and let claims and sends under way finish; what is left stays `sending`."""
         self._stopping = True
         self._wake.set()
-        if self._sends:
-            await asyncio.wait(self._sends, timeout=grace_s)
+        end = time.monotonic() + grace_s
+        try:
+            async with asyncio.timeout(grace_s):
+                await self._ended.wait()
+        except TimeoutError:
+            log.warning("a claim did not end within the grace")
+        while self._sends and (left := end - time.monotonic()) > 0:
+            await asyncio.wait(self._sends, timeout=left)
         for task in self._sends:
             task.cancel()
 
@@ -74,23 +92,61 @@ class Dispatcher:
         except TimeoutError:
             return
 
+    def _ready(self) -> Ready:
+        """Free slots, less those of sends that are about to start; few of them after a claim that failed."""
+        free = self._upstreams.ready()
+        slots = {provider_id: max(0, count - self._unstarted[provider_id]) for provider_id, count in free.items()}
+        if self._most is not None:
+            slots = _at_most(self._most, slots)
+        return Ready(slots, self._upstreams.broken())
+
     async def _claim_and_send(self) -> bool:
-        """Whether anything was claimed, so that there may be more at once."""
-        slots = {
-            provider_id: free - self._unstarted[provider_id] for provider_id, free in self._upstreams.ready().items()
-        }
+        """Whether anything was claimed or moved, so that there may be more at once."""
+        stranded = time.monotonic() >= self._stranded_at
+        if stranded:
+            self._stranded_at = time.monotonic() + POLL_S
+        send_before_s = running_s() + self._lease_s
+        claimed = Claimed()
         try:
             async with self._db.transaction() as tx:
-                attempts, moved = await self._claim(tx, slots)
+                await claim(tx, self._ready(), claimed, lease=timedelta(seconds=self._lease_s), stranded=stranded)
         except Unavailable as error:
             log.warning("claim failed", error=str(error))
+            if error.placed is not False:
+                self._take_back(claimed.attempts)
             return False
-        for attempt in attempts:
+        except Exception:
+            log.exception("claim failed", orders=len(claimed.orders))
+            await self._isolate(claimed.orders)
+            return False
+        self._most = None
+        for attempt in claimed.attempts:
             self._unstarted[attempt.route.provider_id] += 1
-            task = asyncio.create_task(self._send(attempt))
-            self._sends.add(task)
-            task.add_done_callback(self._sent)
-        return bool(attempts) or moved
+            self._start(self._send(attempt, send_before_s))
+        return bool(claimed.attempts) or claimed.planned
+
+    def _take_back(self, attempts: list[Attempt]) -> None:
+        """The claim may be committed or not, and its answer is lost; what is certain is that nothing was sent."""
+        for attempt in attempts:
+            self._start(self._record(attempt, NotSent("the claim was not confirmed")))
+
+    async def _isolate(self, orders: list[UUID]) -> None:
+        """Claim fewer next time, until the order at fault stands alone; that one rests and raises an alert."""
+        if len(orders) != 1:
+            self._most = max(1, len(orders) // 2)
+            return
+        self._most = None
+        try:
+            async with self._db.transaction() as tx:
+                await store.plan(tx, orders[0], None, BARRED)
+                await alerts.raise_(tx, [Alert("unsendable_order", f"order {orders[0]}", "it cannot be claimed")])
+        except Exception:
+            log.exception("an order at fault could not be put aside", order=str(orders[0]))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._sends.add(task)
+        task.add_done_callback(self._sent)
 
     def _sent(self, task: asyncio.Task[None]) -> None:
         self._sends.discard(task)
@@ -98,75 +154,42 @@ class Dispatcher:
         if not task.cancelled() and task.exception() is not None:
             log.error("send failed; its lease will make it unknown", exc_info=task.exception())
 
-    async def _claim(self, tx: Transaction, slots: Mapping[UUID, int]) -> tuple[list[Attempt], bool]:
-        """The attempts written, and whether orders were planned anew for a ready provider."""
-        free = {provider_id: count for provider_id, count in slots.items() if count > 0}
-        claims = await store.claim_queued(tx, free) if free else []
-        stranded = await self._claim_stranded(tx, list(slots))
-        if not claims and not stranded:
-            return [], False
-        routes = await _routes_by_service(tx, [*claims, *stranded])
-        past = await store.past_of(tx, [order.id for order, _ in [*claims, *stranded]])
-        attempts: list[Attempt] = []
-        moved = False
-        for order, kind in claims:
-            route = choose_route(routes.get(order.service_id, []), past.get(order.id, Past()), slots)
-            if route is not None and route.provider_id == order.provider_id:
-                attempts.append(Attempt(uuid7(), order, kind, route))
-            else:
-                moved |= await _plan(tx, order.id, route)
-        for order, _ in stranded:
-            route = choose_route(routes.get(order.service_id, []), past.get(order.id, Past()), slots)
-            moved |= await _plan(tx, order.id, route)
-        return await self._begin(tx, attempts), moved
-
-    async def _begin(self, tx: Transaction, attempts: list[Attempt]) -> list[Attempt]:
-        """The attempts whose rows were written. The index refuses a second one for what may be placed already."""
-        if not attempts:
-            return []
-        begun = await store.insert_attempts(tx, attempts, self._lease)
-        for attempt in attempts:
-            if attempt.id not in begun:
-                log.error("a queued order has an open attempt; it is not sent", order=attempt.order.number)
-                await store.plan(tx, attempt.order.id, None, BARRED)
-        return [attempt for attempt in attempts if attempt.id in begun]
-
-    async def _claim_stranded(self, tx: Transaction, ready: list[UUID]) -> list[Claim]:
-        """Looked for once a second: the query reads past the queues of the ready providers."""
-        now = asyncio.get_running_loop().time()
-        if now < self._stranded_at:
-            return []
-        self._stranded_at = now + POLL_S
-        return await store.claim_stranded(tx, ready, STRANDED_MAX)
-
-    async def _send(self, attempt: Attempt) -> None:
+    async def _send(self, attempt: Attempt, lease_ends_s: float) -> None:
         route = attempt.route
         self._unstarted[route.provider_id] -= 1
         outcome = await self._upstreams.add(
-            route.provider_id, route.provider_service_id, fields_of(attempt.order, attempt.kind)
+            route.provider_id,
+            route.provider_service_id,
+            fields_of(attempt.order, attempt.kind),
+            may_start=lambda within_s: running_s() + within_s < lease_ends_s,
         )
-        log.info("sent", order=attempt.order.number, attempt=str(attempt.id), outcome=type(outcome).__name__)
+        upstream_id = outcome.order if isinstance(outcome, Accepted) else None
+        log.info(
+            "sent",
+            order=attempt.order.number,
+            attempt=str(attempt.id),
+            outcome=type(outcome).__name__,
+            upstream_id=upstream_id,
+        )
+        await self._record(attempt, outcome)
+
+    async def _record(self, attempt: Attempt, outcome: AddOutcome) -> None:
+        """Write what is known, through an outage of the database of about an hour."""
         for tries in range(RECORD_TRIES):
             try:
                 await record(self._db, attempt.id, outcome, self._first_check)
                 return
-            except Unavailable as error:
-                log.warning("outcome not recorded yet", attempt=str(attempt.id), error=str(error))
-                await asyncio.sleep(2.0**tries / 4)
-        raise GatewayError
+            except Exception as error:
+                log.warning("outcome not recorded yet", attempt=str(attempt.id), error=repr(error))
+                await asyncio.sleep(min(2.0 ** min(tries, 10) / 4, RECORD_WAIT_S_MAX))
+        log.error("outcome not recorded", attempt=str(attempt.id), outcome=repr(outcome)[:500])
 
 
-async def _plan(tx: Transaction, order_id: UUID, route: Route | None) -> bool:
-    if route is None:
-        await store.plan(tx, order_id, None, POSTPONE)
-        return False
-    await store.plan(tx, order_id, route.provider_id, timedelta())
-    return True
-
-
-async def _routes_by_service(tx: Transaction, claims: Sequence[Claim]) -> dict[UUID, list[Route]]:
-    services: Collection[UUID] = {order.service_id for order, _ in claims}
-    found: dict[UUID, list[Route]] = {}
-    for route in await catalog.routes_of(tx, list(services)):
-        found.setdefault(route.service_id, []).append(route)
-    return found
+def _at_most(most: int, slots: dict[UUID, int]) -> dict[UUID, int]:
+    """The same providers with at most so many slots together."""
+    left = most
+    few = {}
+    for provider_id, count in slots.items():
+        few[provider_id] = min(count, left)
+        left -= few[provider_id]
+    return few

@@ -47,17 +47,25 @@ async def claim_queued(tx: Transaction, slots: Mapping[UUID, int]) -> list[Claim
     return [(to_order(row), parse_kind(row["kind"]) or Kind.DEFAULT) for row in rows]
 
 
-async def claim_stranded(tx: Transaction, ready: Sequence[UUID], most: int) -> list[Claim]:
-    """Due orders whose provider cannot take any now, locked, so that they may be planned anew."""
+async def claim_stranded(tx: Transaction, ready: Sequence[UUID], broken: Sequence[UUID], most: int) -> list[Claim]:
+    """Due orders whose provider takes none now, locked, so that they may be planned anew.
+
+    What is queued for a `broken` provider, which only this process may find so, is left to others
+    unless another route leads to a ready one.
+    """
     rows = await tx.fetch(
         """
         SELECT o.*, s.kind FROM (
-           SELECT * FROM orders WHERE dispatch = 'queued' AND next_attempt_at <= now()
+           SELECT * FROM orders q WHERE dispatch = 'queued' AND next_attempt_at <= now()
               AND (provider_id IS NULL OR provider_id <> ALL($1::uuid[]))
-            ORDER BY next_attempt_at LIMIT $2 FOR UPDATE SKIP LOCKED) o
+              AND (provider_id <> ALL($2::uuid[]) OR provider_id IS NULL OR EXISTS (
+                     SELECT FROM service_routes r WHERE r.service_id = q.service_id AND r.is_active
+                        AND r.provider_id = ANY($1::uuid[])))
+            ORDER BY next_attempt_at LIMIT $3 FOR UPDATE SKIP LOCKED) o
           JOIN services s ON s.id = o.service_id
         """,
         ready,
+        broken,
         most,
     )
     return [(to_order(row), parse_kind(row["kind"]) or Kind.DEFAULT) for row in rows]
@@ -119,6 +127,11 @@ async def plan(tx: Transaction, order_id: UUID, provider_id: UUID | None, wait: 
         provider_id,
         wait,
     )
+
+
+async def queue_anew(tx: Transaction, order_id: UUID) -> None:
+    """Its time in the queue begins again, and it is due at once."""
+    await tx.execute("UPDATE orders SET queued_at = now(), next_attempt_at = now() WHERE id = $1", order_id)
 
 
 async def count_not_sent(tx: Transaction, order_id: UUID) -> int:
@@ -192,14 +205,18 @@ async def start_tracking(tx: Transaction, order_id: UUID, wait: timedelta) -> No
 
 async def expired_leases(tx: Transaction, most: int) -> list[UUID]:
     rows = await tx.fetch(
-        "SELECT id FROM dispatch_attempts WHERE state = 'sending' AND lease_until < now() LIMIT $1", most
+        "SELECT id FROM dispatch_attempts WHERE state = 'sending' AND lease_until < now() ORDER BY lease_until LIMIT $1",
+        most,
     )
     return [row["id"] for row in rows]
 
 
 async def old_unknown(tx: Transaction, age: timedelta, most: int) -> list[UUID]:
     rows = await tx.fetch(
-        "SELECT id FROM dispatch_attempts WHERE state = 'unknown' AND started_at < now() - $1::interval LIMIT $2",
+        """
+        SELECT id FROM dispatch_attempts WHERE state = 'unknown' AND started_at < now() - $1::interval
+         ORDER BY started_at LIMIT $2
+        """,
         age,
         most,
     )
@@ -208,7 +225,10 @@ async def old_unknown(tx: Transaction, age: timedelta, most: int) -> list[UUID]:
 
 async def queued_longer_than(tx: Transaction, age: timedelta, most: int) -> list[UUID]:
     rows = await tx.fetch(
-        "SELECT id FROM orders WHERE dispatch = 'queued' AND created_at < now() - $1::interval LIMIT $2",
+        """
+        SELECT id FROM orders WHERE dispatch = 'queued' AND queued_at < now() - $1::interval
+         ORDER BY queued_at LIMIT $2
+        """,
         age,
         most,
     )

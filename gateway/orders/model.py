@@ -3,14 +3,26 @@
 import enum
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any, TypeAlias
+from typing import Any
 from uuid import UUID
 
 import msgspec
 
-from compat.money import CENT, round8
+from compat.money import CENT, round8, share
 from compat.status import PanelStatus, UpstreamStatus, parse_status
 from gateway.ledger.model import EntryType
+from gateway.orders.triggers import (
+    Claimed,
+    GaveUp,
+    QueuedTooLong,
+    Reported,
+    Trigger,
+    WasAccepted,
+    WasNotPlaced,
+    WasNotSent,
+    WasRefused,
+    WentUnknown,
+)
 
 
 class Status(enum.StrEnum):
@@ -66,12 +78,12 @@ class Order(msgspec.Struct, frozen=True):
 
 def price_of(rate: Decimal, quantity: int, *, package: bool) -> Decimal:
     """The price of an order: of 1000 pieces by `rate`, or of one package (design §4)."""
-    return round8(rate if package else rate * quantity / 1000)
+    return round8(rate) if package else share(rate, quantity, 1000)
 
 
 def charge_for(order: Order, delivered: int) -> Decimal:
     """C(d): what `delivered` pieces of the order cost, half-even to eight places."""
-    return round8(order.price * delivered / order.quantity)
+    return share(order.price, delivered, order.quantity)
 
 
 class Move(msgspec.Struct, frozen=True):
@@ -90,83 +102,6 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
     moves: tuple[Move, ...] = ()
     event: str | None = None
     alert: str | None = None
-
-
-# What can happen to an order -----------------------------------------------------------------
-
-
-class Claimed(msgspec.Struct, frozen=True):
-    """A dispatcher took it; the attempt row is in the same transaction."""
-
-
-class WasNotSent(msgspec.Struct, frozen=True):
-    """Nothing left this machine, or a passing refusal; it may be tried again."""
-
-
-class WasAccepted(msgspec.Struct, frozen=True):
-    """The upstream gave an id."""
-
-    upstream_id: str
-
-
-class WasRefused(msgspec.Struct, frozen=True):
-    """The upstream said no; `requeue` is False where no route is left."""
-
-    requeue: bool
-
-
-class WentUnknown(msgspec.Struct, frozen=True):
-    """It may have been placed upstream, or not."""
-
-
-class QueuedTooLong(msgspec.Struct, frozen=True):
-    """No route could take it within `QUEUED_MAX_AGE`."""
-
-
-class WasNotPlaced(msgspec.Struct, frozen=True):
-    """There is stored evidence that the unknown attempt placed nothing."""
-
-
-class GaveUp(msgspec.Struct, frozen=True):
-    """Unknown for longer than `UNKNOWN_MAX_AGE`, or an operator's refund."""
-
-
-class Reported(msgspec.Struct, frozen=True):
-    """The upstream's answer to `status`. `status` is None for a word we do not know."""
-
-    word: str
-    status: UpstreamStatus | None
-    remains: int | None = None
-    start_count: int | None = None
-    error: str | None = None
-
-
-Trigger: TypeAlias = (
-    Claimed | WasNotSent | WasAccepted | WasRefused | WentUnknown | QueuedTooLong | WasNotPlaced | GaveUp | Reported
-)
-
-_MOVING = frozenset(
-    {
-        UpstreamStatus.COMPLETED,
-        UpstreamStatus.PARTIAL,
-        UpstreamStatus.CANCELED,
-        UpstreamStatus.FAILED,
-        UpstreamStatus.REFUNDED,
-    }
-)
-
-
-def may_move_money(trigger: Trigger) -> bool:
-    """Whether any row of the table books money for it, whatever state the order is in."""
-    match trigger:
-        case Reported():
-            return trigger.status in _MOVING
-        case WasRefused():
-            return not trigger.requeue
-        case QueuedTooLong() | GaveUp():
-            return True
-        case Claimed() | WasNotSent() | WasAccepted() | WentUnknown() | WasNotPlaced():
-            return False
 
 
 def decide(order: Order, trigger: Trigger) -> Transition | None:

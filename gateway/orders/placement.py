@@ -13,8 +13,9 @@ from compat.money import LIMIT
 from gateway.accounts.model import Account
 from gateway.batching import Batcher
 from gateway.catalog.model import Service
-from gateway.db.engine import Database
+from gateway.db.engine import ROLLED_BACK, Database
 from gateway.errors import (
+    Conflict,
     GatewayError,
     IncorrectQuantity,
     InsufficientFunds,
@@ -113,6 +114,10 @@ def decide(batch: Sequence[Placing], wallets: dict[UUID, Wallet]) -> Decided:
     return decided
 
 
+class _Contended(Exception):
+    """Some wallet of the batch is locked by another; the batcher halves it, so that the others go on."""
+
+
 class Placement:
     """Takes orders of one process. Nothing leaves the process here: the row is the instruction to send."""
 
@@ -138,10 +143,14 @@ class Placement:
     async def _flush(self, batch: list[Placing]) -> list[int | GatewayError]:
         try:
             return await self._write(batch)
+        except Conflict as error:  # holds of these very orders are booked: an earlier commit went through
+            return await self._look_up(batch, Unavailable(error.what))
         except Unavailable as error:
-            if error.placed is False:
-                raise
-            return await self._look_up(batch, error)
+            if error.placed is not False:
+                return await self._look_up(batch, error)
+            if len(batch) > 1 and isinstance(error.__cause__, ROLLED_BACK):
+                raise _Contended from error
+            raise
 
     async def _write(self, batch: list[Placing]) -> list[int | GatewayError]:
         async with self._db.transaction() as tx:

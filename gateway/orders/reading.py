@@ -10,7 +10,9 @@ from gateway.errors import GatewayError
 from gateway.orders import store
 from gateway.orders.model import Order
 
-BATCH_MAX = 256
+BATCH_MAX = 64
+IDS_MAX = 2000
+"""Look-ups in one statement."""
 WAITING_MAX = 4000
 NUMBER_MAX = 2**31 - 1
 
@@ -42,15 +44,19 @@ class OrderReader:
 
     async def _flush(self, batch: list[Wanted]) -> list[dict[int, Order] | GatewayError]:
         ranges = self._numbers.ranges
-        wanted = {
-            (user_id, number, low, high)
-            for user_id, numbers in batch
-            for number in numbers
-            if 0 < number <= NUMBER_MAX
-            for low, high in ranges(number)
-        }
+        wanted = list(
+            {
+                (user_id, number, low, high)
+                for user_id, numbers in batch
+                for number in numbers
+                if 0 < number <= NUMBER_MAX
+                for low, high in ranges(number)
+            }
+        )
+        found: dict[tuple[UUID, int], Order] = {}
         async with self._db.connection() as connection:
-            found = await store.find_by_numbers(connection, list(wanted))
+            for start in range(0, len(wanted), IDS_MAX):
+                found |= await store.find_by_numbers(connection, wanted[start : start + IDS_MAX])
         return [
             {number: found[user_id, number] for number in numbers if (user_id, number) in found}
             for user_id, numbers in batch

@@ -14,8 +14,9 @@ from gateway.events.store import Event
 from gateway.ledger import store as ledger
 from gateway.ledger.model import Entry, Reference, Wallet, post
 from gateway.orders import store
-from gateway.orders.model import Order, Reported, Transition, Trigger, decide, may_move_money, shown_charge
+from gateway.orders.model import Order, Transition, decide, shown_charge
 from gateway.orders.store import HistoryLine
+from gateway.orders.triggers import Reported, Trigger, may_move_money
 
 UNREADABLE_MAX = 5
 """Unreadable answers for one order in a row before an alert."""

@@ -5,23 +5,26 @@ A provider that is paused or off is asked all the same: what it has taken goes o
 
 import asyncio
 import functools
+import time
 from datetime import timedelta
 from uuid import UUID
 
 import structlog
 
-from compat.client import UpstreamError
+from compat.client import UpstreamError, UpstreamRefusal
+from compat.errors import is_unknown_order
 from compat.wire import UpstreamReport
 from gateway.db.engine import Database
-from gateway.errors import GatewayError, NotFound, Unavailable
-from gateway.orders.model import Reported
+from gateway.errors import NotFound, Unavailable
 from gateway.orders.settlement import Change, settle
+from gateway.orders.triggers import Reported
 from gateway.providers.upstream import Upstreams
 from gateway.tracking import store
 
 log = structlog.get_logger(__name__)
 
 TICK_S = 0.5
+REST_S_MAX = 60.0
 START_COUNT_MAX = 2**63 - 1
 REMAINS_MAX = 2**31 - 1
 LEFT_OUT = UpstreamReport(error="left out of the answer")
@@ -38,6 +41,7 @@ class Poller:
         self._shortest = timedelta(seconds=check_interval_min_s)
         self._longest = timedelta(seconds=check_interval_max_s)
         self._polls: dict[UUID, asyncio.Task[None]] = {}
+        self._rests: dict[UUID, tuple[float, float]] = {}
         self._stopped = asyncio.Event()
 
     async def run(self) -> None:
@@ -62,7 +66,8 @@ class Poller:
         async with self._db.connection() as connection:
             due = await store.providers_due(connection)
         for provider_id in due:
-            if provider_id not in self._polls:
+            rest_until, _ = self._rests.get(provider_id, (0.0, 0.0))
+            if provider_id not in self._polls and time.monotonic() >= rest_until:
                 task = asyncio.create_task(self._poll(provider_id))
                 self._polls[provider_id] = task
                 task.add_done_callback(functools.partial(self._polled, provider_id))
@@ -80,22 +85,42 @@ class Poller:
                     due = await store.claim_due(tx, provider_id, self._shortest, self._longest)
                 if not due:
                     return
-                reports = await self._upstreams.statuses(provider_id, list(due))
+                reports = await self._ask(provider_id, list(due))
                 changes = [
                     Change(order_id, reported(reports.get(upstream_id, LEFT_OUT)))
                     for upstream_id, order_id in due.items()
                 ]
                 await self._settle(changes)
+                self._rests.pop(provider_id, None)
             except (UpstreamError, NotFound, Unavailable) as error:
+                self._rest(provider_id)
                 log.warning("no status", provider=str(provider_id), error=str(error))
                 return
+
+    async def _ask(self, provider_id: UUID, ids: list[str]) -> dict[str, UpstreamReport]:
+        """Ask about all ids at once. One that refuses the list for an id it does not know is asked by halves."""
+        try:
+            return await self._upstreams.statuses(provider_id, ids)
+        except UpstreamRefusal as error:
+            if not is_unknown_order(error.text):
+                raise
+            if len(ids) == 1:
+                return {ids[0]: UpstreamReport(error=error.text)}
+        middle = len(ids) // 2
+        return await self._ask(provider_id, ids[:middle]) | await self._ask(provider_id, ids[middle:])
+
+    def _rest(self, provider_id: UUID) -> None:
+        """Ask a provider that does not answer again after 1, 2, 4 … seconds, at most a minute."""
+        _, last_s = self._rests.get(provider_id, (0.0, 0.5))
+        rest_s = min(last_s * 2, REST_S_MAX)
+        self._rests[provider_id] = (time.monotonic() + rest_s, rest_s)
 
     async def _settle(self, changes: list[Change]) -> None:
         """Settle a batch; when it fails as a whole it is halved until the culprit stands alone."""
         try:
             async with self._db.transaction() as tx:
                 await settle(tx, changes)
-        except GatewayError:
+        except Unavailable:
             raise
         except Exception:
             if len(changes) <= 1:

@@ -342,6 +342,7 @@ CREATE TABLE orders (
     remains INTEGER,
     not_sent_tries INTEGER DEFAULT 0 NOT NULL,
     check_failures INTEGER DEFAULT 0 NOT NULL,
+    queued_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
     next_attempt_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
     next_check_at TIMESTAMP WITH TIME ZONE,
     created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,

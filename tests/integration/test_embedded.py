@@ -259,9 +259,7 @@ def test_an_ordinary_user_runs_them_too(open_folder: Path) -> None:
 def _can_run_python(prefix: list[str]) -> bool:
     try:
         return (
-            subprocess.run(
-                [*prefix, sys.executable, "-c", "import asyncpg, redis"], capture_output=True
-            ).returncode
+            subprocess.run([*prefix, sys.executable, "-c", "import asyncpg, redis"], capture_output=True).returncode
             == 0
         )
     except FileNotFoundError:

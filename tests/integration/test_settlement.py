@@ -13,8 +13,9 @@ from compat.wire import Accepted
 from gateway.db.engine import Database
 from gateway.dispatch.outcomes import record
 from gateway.ledger.verify import verify
-from gateway.orders.model import GaveUp, Order, Reported, Status, Trigger, WasRefused
+from gateway.orders.model import Order, Status
 from gateway.orders.settlement import UNREADABLE_MAX, Change, settle
+from gateway.orders.triggers import GaveUp, Reported, Trigger, WasRefused
 from tests.support.factories import (
     Shop,
     add_shop,

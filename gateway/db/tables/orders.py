@@ -48,6 +48,7 @@ orders = Table(
     Column("remains", Integer),
     Column("not_sent_tries", Integer, nullable=False, server_default=text("0")),
     Column("check_failures", Integer, nullable=False, server_default=text("0")),
+    Column("queued_at", TIME, nullable=False, server_default=text("now()")),
     Column("next_attempt_at", TIME, nullable=False, server_default=text("now()")),
     Column("next_check_at", TIME),
     created_at(),

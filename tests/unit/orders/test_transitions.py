@@ -15,28 +15,30 @@ from compat.status import PanelStatus, UpstreamStatus
 from gateway.ledger.model import EntryType
 from gateway.orders.model import (
     TERMINAL,
-    Claimed,
     Dispatch,
-    GaveUp,
     Move,
     Order,
-    QueuedTooLong,
-    Reported,
     Status,
     Transition,
+    charge_for,
+    decide,
+    price_of,
+    shown_charge,
+    shown_remains,
+    shown_status,
+)
+from gateway.orders.triggers import (
+    Claimed,
+    GaveUp,
+    QueuedTooLong,
+    Reported,
     Trigger,
     WasAccepted,
     WasNotPlaced,
     WasNotSent,
     WasRefused,
     WentUnknown,
-    charge_for,
-    decide,
     may_move_money,
-    price_of,
-    shown_charge,
-    shown_remains,
-    shown_status,
 )
 
 PRICE = Decimal("1.00000001")

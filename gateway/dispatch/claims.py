@@ -1,0 +1,85 @@
+"""Claiming: which queued orders go out now, by which route, with their attempt rows written."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
+from uuid import UUID
+
+import msgspec
+import structlog
+from uuid_utils.compat import uuid7
+
+from gateway.catalog import store as catalog
+from gateway.catalog.model import Route
+from gateway.db.engine import Transaction
+from gateway.dispatch import store
+from gateway.dispatch.model import Attempt, Past, choose_route
+from gateway.dispatch.store import Claim
+
+log = structlog.get_logger(__name__)
+
+STRANDED_MAX = 100
+BARRED = timedelta(hours=1)
+"""The rest of an order that must not be sent, until somebody has looked at it."""
+POSTPONE = timedelta(seconds=30)
+"""The rest of an order that no route can take now."""
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """What this process can send now: free slots by provider, and providers it cannot reach at present."""
+
+    slots: Mapping[UUID, int]
+    broken: Collection[UUID] = ()
+
+
+class Claimed(msgspec.Struct):
+    """Filled while the claim goes on, so that it tells what was touched when the claim fails."""
+
+    orders: list[UUID] = []
+    attempts: list[Attempt] = []
+    planned: bool = False
+    """Orders were moved or put off, so that others may be first in the queue now."""
+
+
+async def claim(tx: Transaction, ready: Ready, claimed: Claimed, *, lease: timedelta, stranded: bool) -> None:
+    """Write an attempt for each due order whose provider has a free slot; plan the others anew.
+
+    Nothing may be sent before the transaction is committed.
+    """
+    free = {provider_id: count for provider_id, count in ready.slots.items() if count > 0}
+    due = await store.claim_queued(tx, free) if free else []
+    left = await store.claim_stranded(tx, list(ready.slots), list(ready.broken), STRANDED_MAX) if stranded else []
+    claimed.orders = [order.id for order, _ in (*due, *left)]
+    if not claimed.orders:
+        return
+    routes = await _routes_by_service(tx, (*due, *left))
+    past = await store.past_of(tx, claimed.orders)
+    attempts: list[Attempt] = []
+    for order, kind in (*due, *left):
+        route = choose_route(routes.get(order.service_id, []), past.get(order.id, Past()), ready.slots)
+        if route is not None and route.provider_id == order.provider_id and route.provider_id in free:
+            attempts.append(Attempt(uuid7(), order, kind, route))
+        elif route is not None:
+            await store.plan(tx, order.id, route.provider_id, timedelta())
+            claimed.planned = True
+        else:
+            await store.plan(tx, order.id, None, POSTPONE)
+            claimed.planned = True
+    if attempts:
+        claimed.attempts = await _begin(tx, attempts, lease)
+
+
+async def _begin(tx: Transaction, attempts: list[Attempt], lease: timedelta) -> list[Attempt]:
+    """The attempts whose rows were written. The index refuses a second one for what may be placed already."""
+    begun = await store.insert_attempts(tx, attempts, lease)
+    for attempt in attempts:
+        if attempt.id not in begun:
+            log.error("a queued order has an open attempt; it is not sent", order=attempt.order.number)
+            await store.plan(tx, attempt.order.id, None, BARRED)
+    return [attempt for attempt in attempts if attempt.id in begun]
+
+
+async def _routes_by_service(tx: Transaction, claims: Sequence[Claim]) -> dict[UUID, list[Route]]:
+    found: dict[UUID, list[Route]] = {}
+    for route in await catalog.routes_of(tx, list({order.service_id for order, _ in claims})):
+        found.setdefault(route.service_id, []).append(route)
+    return found
