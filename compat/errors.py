@@ -71,12 +71,9 @@ _PREFIXES: tuple[tuple[str, Fault], ...] = (
     ("api is disable for this user", Fault.PROVIDER),
 )
 _FUNDS = frozenset(
-    fold(text)
-    for text in (NOT_ENOUGH_FUNDS, "neworder.error.not_enough_funds", "neworder.error.insufficient_balance")
+    fold(text) for text in (NOT_ENOUGH_FUNDS, "neworder.error.not_enough_funds", "neworder.error.insufficient_balance")
 )
-_UNKNOWN_ORDER = frozenset(
-    fold(text) for text in (INCORRECT_ORDER, "Order not found", "error.incorrect_order_id")
-)
+_UNKNOWN_ORDER = frozenset(fold(text) for text in (INCORRECT_ORDER, "Order not found", "error.incorrect_order_id"))
 
 
 def fault_of(text: str) -> Fault | None:

@@ -38,6 +38,4 @@ def _package_folder(package: str, setting: str) -> Path:
 
 
 def _missing(package: str, setting: str) -> ConfigurationError:
-    return ConfigurationError(
-        [f"{package} is not installed: set GATEWAY_{setting}, or install smm-gateway[embedded]"]
-    )
+    return ConfigurationError([f"{package} is not installed: set GATEWAY_{setting}, or install smm-gateway[embedded]"])

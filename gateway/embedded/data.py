@@ -48,9 +48,7 @@ class DataDirLock:
             try:
                 descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
             except PermissionError:
-                raise ConfigurationError(
-                    [f"{self._path} belongs to another user: run as that user"]
-                ) from None
+                raise ConfigurationError([f"{self._path} belongs to another user: run as that user"]) from None
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

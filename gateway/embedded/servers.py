@@ -33,9 +33,7 @@ class EmbeddedServers:
         ConfigurationError: the directory has an owner, or a server cannot run here.
     """
 
-    def __init__(
-        self, data_dir: Path, *, postgres: bool = True, valkey: bool = True, durable: bool = True
-    ) -> None:
+    def __init__(self, data_dir: Path, *, postgres: bool = True, valkey: bool = True, durable: bool = True) -> None:
         self._data_dir = data_dir.expanduser().absolute()
         self._wanted = (postgres, valkey)
         self._durable = durable

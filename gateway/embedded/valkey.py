@@ -37,9 +37,7 @@ def stop_valkey(process: subprocess.Popen[bytes]) -> None:
     terminate(process, grace_s=_STOP_S)
 
 
-def _spawn_server(
-    program: Path, log: Path, identity: Identity, password: str, port: int
-) -> subprocess.Popen[bytes]:
+def _spawn_server(program: Path, log: Path, identity: Identity, password: str, port: int) -> subprocess.Popen[bytes]:
     """The configuration goes through stdin: an argument would show the password to every user."""
     settings = [
         "bind 127.0.0.1",

@@ -14,21 +14,18 @@ import pytest
 
 from compat.status import UpstreamStatus
 from gateway.cli import cli
-from gateway.orders.model import (
+from gateway.orders.model import Dispatch, Order, Status, decide
+from gateway.orders.triggers import (
     Claimed,
-    Dispatch,
     GaveUp,
-    Order,
     QueuedTooLong,
     Reported,
-    Status,
     Trigger,
     WasAccepted,
     WasNotPlaced,
     WasNotSent,
     WasRefused,
     WentUnknown,
-    decide,
 )
 from gateway.settings import Settings
 
