@@ -12,8 +12,10 @@ from gateway.db.engine import CONNECTION_ERRORS
 
 log = structlog.get_logger(__name__)
 
-HEARTBEAT_S = 0.4
-SILENCE_S_MAX = 1.0
+HEARTBEAT_S = 0.3
+ANSWER_S_MAX = 0.5
+SILENCE_S_MAX = 0.9
+"""Since a heartbeat that was answered was sent: with the next one, it is the oldest news that is trusted."""
 RETRY_S = 0.5
 
 
@@ -24,8 +26,9 @@ class Listener:
     callbacks run before `healthy` turns True again, so that caches start from nothing.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._url = url
+        self._clock = clock
         self._callbacks: dict[str, list[Callable[[str], None]]] = {}
         self._on_reconnect: list[Callable[[], None]] = []
         self._heard_at: float | None = None
@@ -33,7 +36,7 @@ class Listener:
 
     @property
     def healthy(self) -> bool:
-        return self._heard_at is not None and time.monotonic() - self._heard_at < SILENCE_S_MAX
+        return self._heard_at is not None and self._clock() - self._heard_at < SILENCE_S_MAX
 
     def on(self, channel: str, callback: Callable[[str], None]) -> None:
         """Register before `start`."""
@@ -74,8 +77,9 @@ class Listener:
             for reconnected in self._on_reconnect:
                 reconnected()
             while True:
-                await connection.fetchval("SELECT 1", timeout=SILENCE_S_MAX)
-                self._heard_at = time.monotonic()
+                sent_at = self._clock()
+                await connection.fetchval("SELECT 1", timeout=ANSWER_S_MAX)
+                self._heard_at = sent_at
                 await asyncio.sleep(HEARTBEAT_S)
         finally:
             connection.terminate()
