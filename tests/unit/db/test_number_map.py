@@ -1,5 +1,6 @@
 """Where an order's number can be: the months that are closed and can hold it, and all that is not closed."""
 
+import itertools
 from datetime import date
 from uuid import UUID
 
@@ -30,4 +31,4 @@ def test_the_ranges_of_a_number_that_every_month_may_hold_cover_each_id_once(mon
     ranges = sorted(NumberMap((month, 1, 9) for month in months).ranges(5))
     assert ranges[0][0] == UUID(int=0)
     assert ranges[-1][1] == LAST_ID
-    assert all(above == low for (_, above), (low, _) in zip(ranges, ranges[1:], strict=False))
+    assert all(above == low for (_, above), (low, _) in itertools.pairwise(ranges))
