@@ -180,6 +180,7 @@ WITH ledger_tables AS (
   VALUES ('ledger_references'::regclass, 'ledger_references_append_only', 'refuse_change'),
          ('ledger_references'::regclass, 'ledger_no_truncate', 'refuse_change'),
          ('wallets'::regclass, 'wallets_guard', 'guard_wallet'),
+         ('wallets'::regclass, 'wallets_recorded', 'check_wallet_recorded'),
          ('wallets'::regclass, 'wallets_updated_at', 'set_updated_at')
 )
 SELECT NULL::uuid, NULL::text, NULL::integer, format('trigger %s on %s is missing', e.name, e.oid::regclass)

@@ -129,9 +129,8 @@ async def clear_pause(tx: Transaction, provider_id: UUID) -> bool:
 
 
 async def update_active(tx: Transaction, provider_id: UUID, is_active: bool) -> bool:
-    """Whether there is such a provider. Catalogue snapshots are told, since its routes come or go."""
+    """Whether there is such a provider."""
     done = await tx.fetchval("UPDATE providers SET is_active = $2 WHERE id = $1 RETURNING true", provider_id, is_active)
-    await tx.execute("SELECT pg_notify('catalog_changed', '')")
     return bool(done)
 
 

@@ -1,6 +1,7 @@
 """Triggers that keep time stamps and the ledger, months of partitions, and what each role may do."""
 
 from alembic import op
+from alembic.util import CommandError
 
 revision = "0002"
 down_revision = "0001"
@@ -30,11 +31,21 @@ BEGIN
     END IF;
   ELSIF NEW.user_id <> OLD.user_id OR NEW.currency <> OLD.currency THEN
     RAISE EXCEPTION 'a wallet keeps its user and currency' USING ERRCODE = 'check_violation';
-  ELSIF NEW.last_seq < OLD.last_seq OR (NEW.last_seq = OLD.last_seq
-      AND (NEW.balance <> OLD.balance OR NEW.hold_amount <> OLD.hold_amount)) THEN
+  ELSIF (NEW.balance, NEW.hold_amount, NEW.last_seq) IS DISTINCT FROM (OLD.balance, OLD.hold_amount, OLD.last_seq)
+      AND NOT NEW.last_seq > OLD.last_seq THEN
     RAISE EXCEPTION 'a wallet changes only with a ledger row' USING ERRCODE = 'check_violation';
   END IF;
   RETURN NEW;
+END $$
+""",
+    "check_wallet_recorded()": """
+CREATE FUNCTION check_wallet_recorded() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF NEW.last_seq <> OLD.last_seq AND NOT EXISTS (
+      SELECT FROM public.ledger_references WHERE wallet_id = NEW.id AND wallet_seq = NEW.last_seq) THEN
+    RAISE EXCEPTION 'a wallet changes only with a ledger row' USING ERRCODE = 'check_violation';
+  END IF;
+  RETURN NULL;
 END $$
 """,
     "notify_accounts()": """
@@ -75,14 +86,18 @@ BEGIN
     FOREACH parent IN ARRAY ARRAY['orders', 'ledger'] LOOP
       part := parent || '_' || to_char(month, 'YYYY_MM');
       CONTINUE WHEN to_regclass('public.' || part) IS NOT NULL;
-      EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', part, parent);
-      EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', parent, part,
-        month_floor(month), month_floor((month + interval '1 month')::date));
-      IF parent = 'ledger' THEN
-        EXECUTE format('CREATE TRIGGER ledger_no_truncate BEFORE TRUNCATE ON %I '
-          'FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()', part);
-      END IF;
-      made := made + 1;
+      BEGIN
+        EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', part, parent);
+        EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', parent, part,
+          month_floor(month), month_floor((month + interval '1 month')::date));
+        IF parent = 'ledger' THEN
+          EXECUTE format('CREATE TRIGGER ledger_no_truncate BEFORE TRUNCATE ON %I '
+            'FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()', part);
+        END IF;
+        made := made + 1;
+      EXCEPTION WHEN check_violation OR lock_not_available THEN
+        RAISE WARNING 'partition % was not made: %', part, SQLERRM;
+      END;
     END LOOP;
   END LOOP;
   RETURN made;
@@ -90,12 +105,21 @@ END $$
 """,
 }
 
+CATALOG_READS = {
+    "services": (
+        "number", "name", "description", "category", "platform", "type", "kind", "price_per_1000", "currency",
+        "min_quantity", "max_quantity", "refill", "cancel", "dripfeed", "is_active",
+    ),
+    "service_routes": ("service_id", "provider_id", "cost_per_1000", "priority", "is_active"),
+    "providers": ("priority", "is_active"),
+}  # fmt: skip
+"""Columns from which the catalogue in memory is made: a change of any other, as of a pause, tells nobody."""
+
 UPDATED = ("users", "wallets", "services", "service_routes", "orders", "providers")
 
 TRIGGERS = (
     *(
-        f"CREATE TRIGGER {table}_updated_at BEFORE UPDATE ON {table} "
-        "FOR EACH ROW EXECUTE FUNCTION set_updated_at()"
+        f"CREATE TRIGGER {table}_updated_at BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION set_updated_at()"
         for table in UPDATED
     ),
     *(
@@ -108,16 +132,17 @@ TRIGGERS = (
         "FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
         for table in ("ledger", "ledger_default", "ledger_references")
     ),
-    "CREATE TRIGGER wallets_guard BEFORE INSERT OR UPDATE ON wallets "
-    "FOR EACH ROW EXECUTE FUNCTION guard_wallet()",
+    "CREATE TRIGGER wallets_guard BEFORE INSERT OR UPDATE ON wallets FOR EACH ROW EXECUTE FUNCTION guard_wallet()",
+    "CREATE CONSTRAINT TRIGGER wallets_recorded AFTER UPDATE OF balance, hold_amount, last_seq ON wallets "
+    "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION check_wallet_recorded()",
     "CREATE TRIGGER users_notify AFTER UPDATE OF status, role OR DELETE ON users "
     "FOR EACH ROW EXECUTE FUNCTION notify_accounts()",
     "CREATE TRIGGER api_keys_notify AFTER UPDATE OF user_id, key_hash, name, permissions, rate_limit_tier, "
     "currency, is_active, expires_at OR DELETE ON api_keys FOR EACH ROW EXECUTE FUNCTION notify_accounts()",
     *(
-        f"CREATE TRIGGER {table}_notify AFTER INSERT OR UPDATE OR DELETE ON {table} "
+        f"CREATE TRIGGER {table}_notify AFTER INSERT OR DELETE OR UPDATE OF {', '.join(columns)} ON {table} "
         "FOR EACH STATEMENT EXECUTE FUNCTION notify_catalog()"
-        for table in ("services", "service_routes")
+        for table, columns in CATALOG_READS.items()
     ),
 )
 
@@ -128,7 +153,7 @@ READ_WRITE = (
 
 GRANTS = (
     "GRANT USAGE ON SCHEMA public TO gateway_service, gateway_report",
-    f"GRANT SELECT, INSERT, UPDATE, DELETE ON {', '.join(READ_WRITE)} TO gateway_service",
+    f"GRANT SELECT, INSERT, UPDATE ON {', '.join(READ_WRITE)} TO gateway_service",
     "GRANT SELECT, INSERT, UPDATE ON orders TO gateway_service",
     "GRANT SELECT, INSERT ON ledger, ledger_references, order_events, events TO gateway_service",
     "GRANT SELECT ON orders_default, ledger_default, alembic_version TO gateway_service",
@@ -142,8 +167,7 @@ GRANTS = (
     "created_at, expires_at) ON api_keys TO gateway_report",
     "GRANT SELECT (id, name, api_endpoint, is_active, priority, balance, currency, markup_percent, "
     "max_in_flight, paused_until, paused_reason, created_at, updated_at) ON providers TO gateway_report",
-    "GRANT SELECT (id, user_id, url, events, is_active, last_triggered_at, created_at) ON webhooks "
-    "TO gateway_report",
+    "GRANT SELECT (id, user_id, url, events, is_active, last_triggered_at, created_at) ON webhooks TO gateway_report",
 )
 
 
@@ -159,16 +183,22 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Back to bare tables; the rows stay, gathered in no partition are refused by PostgreSQL itself."""
+    """Back to bare tables. Refused while orders or the ledger have rows, which would go with their partitions.
+
+    Raises:
+        CommandError: there are such rows.
+    """
     connection = op.get_bind()
+    connection.exec_driver_sql("LOCK TABLE orders, ledger IN ACCESS EXCLUSIVE MODE")
+    if connection.exec_driver_sql("SELECT EXISTS (SELECT FROM orders) OR EXISTS (SELECT FROM ledger)").scalar():
+        raise CommandError("orders or the ledger hold rows, and going back below 0002 would destroy them")
     for name in reversed(FUNCTIONS):
         connection.exec_driver_sql(f"DROP FUNCTION {name} CASCADE")
     for table in (*READ_WRITE, "orders", "ledger", "ledger_references", "order_events", "events"):
         connection.exec_driver_sql(f"REVOKE ALL ON {table} FROM gateway_service, gateway_report")
     connection.exec_driver_sql("REVOKE ALL ON alembic_version FROM gateway_service")
     rows = connection.exec_driver_sql(
-        "SELECT inhrelid::regclass::text FROM pg_inherits "
-        "WHERE inhparent IN ('orders'::regclass, 'ledger'::regclass)"
+        "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent IN ('orders'::regclass, 'ledger'::regclass)"
     )
     for (partition,) in rows.fetchall():
         connection.exec_driver_sql(f"DROP TABLE {partition}")

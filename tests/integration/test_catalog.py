@@ -195,8 +195,10 @@ async def test_a_paused_route_and_a_provider_that_is_off_are_not_usable(
         assert await store.pause_route(tx, route.id, "disabled there", 60)
         usable = {route.service_id: route.usable for route in await store.routes_of(tx, [first.id, second.id])}
         assert usable == {first.id: False, second.id: True}
+        (paused,) = await store.routes_of(tx, [first.id])
+        assert paused.active
         await actions.set_active(tx, provider_id, False)
-        assert not any(route.usable for route in await store.routes_of(tx, [first.id, second.id]))
+        assert not any(route.usable or route.active for route in await store.routes_of(tx, [first.id, second.id]))
         assert all(service.provider_id is None for service in await store.list_services(tx))
 
 
@@ -216,6 +218,27 @@ async def test_the_catalogue_hears_of_changes(
     assert service is not None
     assert service.name == "Likes 2"
     assert await catalog.service(99) is None
+
+
+async def test_a_pause_leaves_the_catalogue_and_a_provider_switched_off_changes_it(
+    db: Database, sync: Sync, listener: Listener, provider_id: UUID
+) -> None:
+    await sync()
+    heard: list[str] = []
+    listener.on("catalog_changed", heard.append)
+    listener.on("test_end", heard.append)
+    await listener.start()
+    await until(lambda: listener.healthy)
+    async with db.transaction() as tx:
+        (route,) = await store.routes_of(tx, [(await store.list_services(tx))[0].id])
+        await store.pause_route(tx, route.id, "disabled there", 60)
+        await actions.pause(tx, provider_id, "no funds", 60)
+        await tx.execute("SELECT pg_notify('test_end', 'paused')")
+    await until(lambda: "paused" in heard)
+    assert heard == ["paused"]
+    async with db.transaction() as tx:
+        await actions.set_active(tx, provider_id, False)
+    await until(lambda: heard == ["paused", ""])
 
 
 async def test_a_healthy_listener_saves_the_reads(db: Database, sync: Sync, listener: Listener) -> None:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+from alembic.util import CommandError
 from sqlalchemy import CheckConstraint, ForeignKeyConstraint, UniqueConstraint, make_url
 from sqlalchemy.schema import CreateIndex
 
@@ -30,7 +31,9 @@ from tests.conftest import on_database
 from tests.support.factories import add_account, add_shop, place_order
 from tests.support.servers import ServerUrls
 
-TRIGGERS: tuple[str, ...] = import_module("migrations.versions.0002_guards").TRIGGERS
+GUARDS = import_module("migrations.versions.0002_guards")
+TRIGGERS: tuple[str, ...] = GUARDS.TRIGGERS
+READ_WRITE: tuple[str, ...] = GUARDS.READ_WRITE
 DIALECT = make_url("postgresql+asyncpg://").get_dialect()()
 PARTITIONED = ("orders", "ledger")
 THIS_MONTH = "date_trunc('month', now() AT TIME ZONE 'UTC')::date"
@@ -102,6 +105,16 @@ async def test_the_schema_goes_up_and_down_and_up_again(empty_database_url: str)
     await migrate.upgrade(empty_database_url)
     assert await shape_of(connection) == first
     await connection.close()
+
+
+async def test_a_schema_with_rows_of_orders_or_money_does_not_go_down(database_url: str, db: Database) -> None:
+    await add_account(db)
+    before = await wallets_of(db)
+    with pytest.raises(CommandError, match="hold rows"):
+        await migrate.downgrade(database_url, "0001")
+    async with db.connection() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM ledger") == 1
+    assert await wallets_of(db) == before
 
 
 async def shape_of(connection: asyncpg.Connection) -> dict[str, list[str]]:
@@ -209,7 +222,8 @@ def bare(definition: str) -> str:
 def events_of(definition: str) -> tuple[str, str, frozenset[str], str, str, str]:
     """`(name, BEFORE or AFTER, events with their columns, table, ROW or STATEMENT, function)`."""
     parts = re.fullmatch(
-        r"CREATE TRIGGER (\w+) (BEFORE|AFTER) (.+) ON (\w+) FOR EACH (ROW|STATEMENT) EXECUTE FUNCTION (\w+)\(\)",
+        r"CREATE (?:CONSTRAINT )?TRIGGER (\w+) (BEFORE|AFTER) (.+) ON (\w+) (?:DEFERRABLE INITIALLY DEFERRED )?"
+        r"FOR EACH (ROW|STATEMENT) EXECUTE FUNCTION (\w+)\(\)",
         bare(definition),
     )
     assert parts is not None, definition
@@ -389,6 +403,33 @@ async def test_a_wallet_changes_only_with_a_ledger_row_and_never_below_zero(
         await owner.execute(f"UPDATE wallets SET {change}")
 
 
+async def test_a_wallet_may_be_written_as_it_is(db: Database) -> None:
+    await add_account(db)
+    async with db.transaction() as tx:
+        await tx.execute("UPDATE wallets SET balance = balance, hold_amount = hold_amount, last_seq = last_seq")
+
+
+async def test_a_wallet_that_claims_a_ledger_row_must_have_it_by_the_commit(db: Database) -> None:
+    await add_account(db)
+    before = await wallets_of(db)
+    with pytest.raises(asyncpg.CheckViolationError, match="only with a ledger row"):
+        async with db.transaction() as tx:
+            await tx.execute("UPDATE wallets SET balance = balance + 1, last_seq = last_seq + 1")
+    assert await wallets_of(db) == before
+    async with db.transaction() as tx:
+        await tx.execute("UPDATE wallets SET balance = balance + 1, last_seq = last_seq + 1")
+        await tx.execute(
+            "INSERT INTO ledger_references (wallet_id, wallet_seq, reference_type, reference_id, type) "
+            "SELECT id, last_seq, 'payment', uuid7(), 'deposit' FROM wallets"
+        )
+    assert await wallets_of(db) != before
+
+
+async def wallets_of(db: Database) -> list[Any]:
+    async with db.connection() as connection:
+        return [tuple(row) for row in await connection.fetch("SELECT id, balance, last_seq FROM wallets ORDER BY id")]
+
+
 async def test_a_wallet_starts_empty(db: Database) -> None:
     account = await add_account(db)
     with pytest.raises(asyncpg.CheckViolationError, match="starts empty"):
@@ -421,9 +462,12 @@ FORBIDDEN_TO_SERVICE = [
     "DELETE FROM ledger_references",
     "TRUNCATE ledger_references",
     "DELETE FROM orders",
+    *(f"DELETE FROM {table}" for table in READ_WRITE),
     "TRUNCATE orders",
     "ALTER TABLE ledger DISABLE TRIGGER ALL",
     "ALTER TABLE wallets DISABLE TRIGGER wallets_guard",
+    "DROP TRIGGER wallets_recorded ON wallets",
+    "SET CONSTRAINTS ALL IMMEDIATE; ALTER TABLE wallets DISABLE TRIGGER wallets_recorded",
     "ALTER TABLE ledger DROP CONSTRAINT ck_ledger_balance",
     "DROP TRIGGER wallets_guard ON wallets",
     "SET session_replication_role = replica",
@@ -525,6 +569,25 @@ async def test_a_month_made_later_is_guarded_like_the_others(db: Database, admin
     await test_every_trigger_is_in_the_database_enabled_and_on_each_partition(admin)
     await test_every_check_is_in_the_database_and_on_each_partition(admin)
     await test_every_partition_has_the_indexes_of_its_parent(admin)
+
+
+async def test_a_month_that_cannot_be_made_does_not_keep_the_others_from_it(
+    db: Database, admin: asyncpg.Connection
+) -> None:
+    order = await place_order(db, await add_shop(db))
+    fourth: date = await admin.fetchval(f"SELECT ({THIS_MONTH} + interval '4 months')::date")
+    await admin.execute(
+        "INSERT INTO orders (id, user_id, service_id, link, quantity, price) "
+        "SELECT $2, user_id, service_id, link, quantity, price FROM orders WHERE id = $1",
+        order.id,
+        month_floor(fourth),
+    )
+    async with db.transaction() as tx:
+        assert await tx.fetchval("SELECT ensure_partitions(5)") == 3
+    expected = await expected_months(admin, 5)
+    assert await months_of(admin, "ledger") == expected
+    assert await months_of(admin, "orders") == [month for month in expected if month != f"{fourth:%Y_%m}"]
+    assert await admin.fetchval("SELECT to_regclass($1)", f"orders_{fourth:%Y_%m}") is None
 
 
 @pytest.mark.parametrize("months", [-1, 25, None])

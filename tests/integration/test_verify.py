@@ -184,6 +184,7 @@ async def test_money_of_an_order_that_does_not_exist_is_named(db: Database, wall
         ("ALTER TABLE ONLY ledger DISABLE TRIGGER ledger_append_only", "ledger_append_only on ledger is"),
         ("ALTER TABLE wallets DISABLE TRIGGER ALL", "wallets_guard on wallets is switched off"),
         ("DROP TRIGGER wallets_guard ON wallets", "wallets_guard on wallets is missing"),
+        ("DROP TRIGGER wallets_recorded ON wallets", "wallets_recorded on wallets is missing"),
         ("DROP TRIGGER ledger_no_truncate ON ledger_default", "ledger_no_truncate on ledger_default is missing"),
         (
             "DROP TRIGGER ledger_references_append_only ON ledger_references",
