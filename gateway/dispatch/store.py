@@ -205,7 +205,10 @@ async def start_tracking(tx: Transaction, order_id: UUID, wait: timedelta) -> No
 
 async def expired_leases(tx: Transaction, most: int) -> list[UUID]:
     rows = await tx.fetch(
-        "SELECT id FROM dispatch_attempts WHERE state = 'sending' AND lease_until < now() ORDER BY lease_until LIMIT $1",
+        """
+        SELECT id FROM dispatch_attempts WHERE state = 'sending' AND lease_until < now()
+         ORDER BY lease_until LIMIT $1
+        """,
         most,
     )
     return [row["id"] for row in rows]

@@ -170,7 +170,9 @@ async def test_a_key_issued_under_the_old_secret_works_while_that_is_listed(db: 
         assert (await directory.get_account(plain)).key_id == key_id
 
 
-@pytest.mark.parametrize("junk", ["", "yb_", "hello", "yb_" + "0" * 36, new_key()])
+@pytest.mark.parametrize(
+    "junk", ["", "yb_", "hello", "yb_" + "0" * 36, new_key()], ids=["none", "prefix", "word", "zeros", "never issued"]
+)
 async def test_malformed_and_unknown_keys_get_the_same_answer(directory: Directory, junk: str) -> None:
     with pytest.raises(InvalidKey) as refusal:
         await directory.get_account(junk)

@@ -157,7 +157,7 @@ async def test_every_path_speaks_the_panel_protocol_without_a_redirect(panel: Pa
         assert (reply.status, await reply.json()) == (200, wanted)
 
 
-@pytest.mark.parametrize("key", ["", "nonsense", new_key()])
+@pytest.mark.parametrize("key", ["", "nonsense", new_key()], ids=["none", "nonsense", "never issued"])
 async def test_a_key_that_leads_nowhere_is_invalid(panel: Panel, key: str) -> None:
     assert await Panel(panel.http, panel.url, key)("balance") == {"error": "Invalid API key"}
 

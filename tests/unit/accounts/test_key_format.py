@@ -29,7 +29,11 @@ def test_one_mistyped_character_is_noticed(position: int, letter: str) -> None:
     assert is_well_formed(mistyped) == (mistyped == key)
 
 
-@pytest.mark.parametrize("junk", ["", "yb_", "yb_" + "0" * 36, "xx_" + "0" * 36, new_key() + "\n", " " + new_key()])
+@pytest.mark.parametrize(
+    "junk",
+    ["", "yb_", "yb_" + "0" * 36, "xx_" + "0" * 36, new_key() + "\n", " " + new_key()],
+    ids=["none", "prefix", "zeros", "other prefix", "line end", "space before"],
+)
 def test_junk_is_not_well_formed(junk: str) -> None:
     assert not is_well_formed(junk)
 

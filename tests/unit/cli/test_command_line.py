@@ -25,7 +25,7 @@ HEAVY = ("alembic", "asyncpg", "sqlalchemy", "litestar", "uvicorn", "aiohttp", "
 
 
 def leaves() -> list[list[str]]:
-    return [[noun, verb] if verb else [noun] for noun, verbs in COMMANDS.items() for verb in (verbs or {""})]
+    return [[noun, verb] if verb else [noun] for noun, verbs in COMMANDS.items() for verb in sorted(verbs or {""})]
 
 
 def test_the_commands_are_those_that_are_documented() -> None:
