@@ -86,8 +86,8 @@ async def test_an_order_is_claimed_by_one_of_many_dispatchers(db: Database, shop
 async def test_orders_of_a_provider_that_is_not_ready_are_stranded(db: Database, shop: Shop, order: Order) -> None:
     ready = await add_provider(db)
     async with db.transaction() as tx:
-        assert [found.number for found, _ in await store.claim_stranded(tx, [ready], 10)] == [order.number]
-        assert await store.claim_stranded(tx, [shop.provider_id], 10) == []
+        assert [found.number for found, _ in await store.claim_stranded(tx, [ready], [], 10)] == [order.number]
+        assert await store.claim_stranded(tx, [shop.provider_id], [], 10) == []
 
 
 # A dispatcher at work ------------------------------------------------------------------------
