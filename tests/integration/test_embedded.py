@@ -41,12 +41,12 @@ try:
         with redis.Redis.from_url(servers.redis_url) as valkey:
             valkey_pid = valkey.info("server")["process_id"]
         postgres_pid = int((data_dir / "postgres/data/postmaster.pid").read_text().split()[0])
-        print(json.dumps({
-            "database_url": servers.database_url,
-            "redis_url": servers.redis_url,
-            "pids": [postgres_pid, valkey_pid],
-        }), flush=True)
         try:
+            print(json.dumps({
+                "database_url": servers.database_url,
+                "redis_url": servers.redis_url,
+                "pids": [postgres_pid, valkey_pid],
+            }), flush=True)
             sys.stdin.readline()
         except KeyboardInterrupt:
             print(asyncio.run(ask(servers.database_url)), flush=True)
