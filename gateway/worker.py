@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 import signal
 from collections.abc import Awaitable, Callable
 
@@ -17,7 +18,7 @@ from gateway.dispatch.sender import Dispatcher
 from gateway.egress import open_session
 from gateway.errors import ConfigurationError
 from gateway.keyring import Keyring
-from gateway.ledger.verify import verify
+from gateway.ledger.verify import claim_verifying, verify
 from gateway.providers.upstream import Upstreams
 from gateway.settings import Settings
 from gateway.tracking.poller import Poller
@@ -97,10 +98,10 @@ def _upkeep(settings: Settings, db: Database, upstreams: Upstreams) -> list[asyn
         ("leases", UPKEEP_S, lambda: upkeep.expire_leases(db)),
         ("unknown orders", UPKEEP_S, lambda: upkeep.give_up_unknown(db, settings.unknown_max_age_s)),
         ("queued orders", UPKEEP_S, lambda: upkeep.fail_queued(db, settings.queued_max_age_s)),
-        ("partitions", PARTITIONS_S, lambda: _keep_partitions(db)),
-        ("ledger", VERIFY_S, lambda: _verify(db)),
+        ("partitions", PARTITIONS_S, lambda: keep_partitions(db)),
     ]
-    return [asyncio.create_task(_every(seconds, name, job), name=name) for name, seconds, job in jobs]
+    loops = [asyncio.create_task(_every(seconds, name, job), name=name) for name, seconds, job in jobs]
+    return [*loops, asyncio.create_task(_verify_daily(db), name="ledger")]
 
 
 async def _every(seconds: float, name: str, job: Callable[[], Awaitable[object]]) -> None:
@@ -117,18 +118,29 @@ async def _survive(name: str, job: Callable[[], Awaitable[object]]) -> None:
         log.error("upkeep failed", job=name, error=str(error), kind=type(error).__name__)
 
 
-async def _keep_partitions(db: Database) -> None:
+async def keep_partitions(db: Database) -> None:
+    """In three transactions, so that rows which keep a month from being made are told of first."""
+    async with db.transaction() as tx:
+        used = [table for table, is_used in (await partitions.rows_in_default(tx)).items() if is_used]
+        message = "{}_default holds rows: a month was missing; see docs/operations.md"
+        await alerts.raise_(tx, [Alert("default_partition", table, message.format(table)) for table in used])
     async with db.transaction() as tx:
         await partitions.ensure(tx)
+    async with db.transaction() as tx:
         await partitions.close_months(tx)
-        for table, used in (await partitions.rows_in_default(tx)).items():
-            if used:
-                message = f"{table}_default holds rows: a month was missing; see docs/operations.md"
-                await alerts.raise_(tx, [Alert("default_partition", table, message)])
 
 
-async def _verify(db: Database) -> None:
+async def _verify_daily(db: Database) -> None:
+    """The first time after one to two hours: starting is no reason to read the whole ledger."""
+    await asyncio.sleep(VERIFY_S / 24 * random.uniform(1, 2))
+    await _every(VERIFY_S, "ledger", lambda: verify_books(db))
+
+
+async def verify_books(db: Database) -> None:
+    """Raise an alert where the books are wrong; left to the other process where one is at it."""
     async with db.snapshot() as tx:
+        if not await claim_verifying(tx):
+            return
         problems = await verify(tx)
     if problems:
         async with db.transaction() as tx:

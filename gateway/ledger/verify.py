@@ -22,6 +22,12 @@ class Problem(msgspec.Struct, frozen=True):
     what: str
 
 
+async def claim_verifying(tx: Transaction) -> bool:
+    """Whether nobody else who asked this is at it; the claim ends with the transaction."""
+    claimed: bool = await tx.fetchval("SELECT pg_try_advisory_xact_lock(hashtext('verify_ledger'))")
+    return claimed
+
+
 async def verify(tx: Transaction) -> list[Problem]:
     """Everything that does not hold; empty where the books are right.
 
