@@ -29,6 +29,8 @@ class Ready(msgspec.Struct, frozen=True):
 
     slots: Mapping[UUID, int]
     broken: Collection[UUID] = ()
+    most: int | None = None
+    """Orders to touch in all, while one at fault is looked for; None for no such bound."""
 
 
 class Claimed(msgspec.Struct):
@@ -47,7 +49,9 @@ async def claim(tx: Transaction, ready: Ready, claimed: Claimed, *, lease: timed
     """
     free = {provider_id: count for provider_id, count in ready.slots.items() if count > 0}
     due = await store.claim_queued(tx, free) if free else []
-    left = await store.claim_stranded(tx, list(ready.slots), list(ready.broken), STRANDED_MAX) if stranded else []
+    room = STRANDED_MAX if ready.most is None else ready.most - len(due)
+    look = stranded and room > 0
+    left = await store.claim_stranded(tx, list(ready.slots), list(ready.broken), room) if look else []
     claimed.orders = [order.id for order, _ in (*due, *left)]
     if not claimed.orders:
         return

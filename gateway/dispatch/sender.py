@@ -98,7 +98,7 @@ class Dispatcher:
         slots = {provider_id: max(0, count - self._unstarted[provider_id]) for provider_id, count in free.items()}
         if self._most is not None:
             slots = _at_most(self._most, slots)
-        return Ready(slots, self._upstreams.broken())
+        return Ready(slots, self._upstreams.broken(), self._most)
 
     async def _claim_and_send(self) -> bool:
         """Whether anything was claimed or moved, so that there may be more at once."""
