@@ -13,11 +13,12 @@ class Break(enum.Enum):
     NEVER = "never"
     BEFORE_COMMIT = "the commit never reaches the server"
     AFTER_COMMIT = "the server commits, its answer is lost"
+    AT_RESET = "the commit is answered, and the connection is lost as it is given back to the pool"
     FOR_GOOD = "the server commits, its answer is lost, and nothing connects after that"
 
 
 class Wire:
-    """Forwards bytes; the first COMMIT that passes meets `broken`, those after it pass."""
+    """Forwards bytes; the first COMMIT (or reset) that passes meets `broken`, those after it pass."""
 
     def __init__(self, host: str, port: int) -> None:
         self.broken = Break.NEVER
@@ -47,12 +48,15 @@ class Wire:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer_is_lost: asyncio.Event
     ) -> None:
         while data := await reader.read(65536):
+            if self.broken is Break.AT_RESET and b"RESET ALL" in data:
+                self.broken = Break.NEVER
+                return
             if b"COMMIT" in data:
                 self.commits += 1
                 if self.broken is Break.BEFORE_COMMIT:
                     self.broken = Break.NEVER
                     return
-                if self.broken is not Break.NEVER:
+                if self.broken in (Break.AFTER_COMMIT, Break.FOR_GOOD):
                     self._closed = self.broken is Break.FOR_GOOD
                     self.broken = Break.NEVER
                     answer_is_lost.set()

@@ -1,0 +1,38 @@
+"""Placements among faults: connections lost after the commit, and wallets that others hold."""
+
+import asyncio
+
+from gateway.db.engine import Database
+from gateway.errors import Unavailable
+from gateway.orders.model import Dispatch
+from gateway.orders.placement import Placement
+from tests.support.factories import add_shop, draft, read_order, read_wallet
+from tests.support.proxy import Break, wire_to
+
+
+async def test_a_connection_lost_after_the_commit_was_answered_changes_nothing(db: Database, database_url: str) -> None:
+    shop = await add_shop(db)
+    async with wire_to(database_url) as (wire, url):
+        far = await Database.open(url, size=2)
+        wire.broken = Break.AT_RESET
+        number = await Placement(far).place(shop.account, shop.service, draft())
+        assert (wire.commits, wire.broken) == (1, Break.NEVER)
+        again = await Placement(far).place(shop.account, shop.service, draft())
+        await far.close()
+    assert [(await read_order(db, n)).dispatch for n in (number, again)] == [Dispatch.QUEUED] * 2
+    assert (await read_wallet(db, shop.account.wallet_id)).hold_amount == 4
+
+
+async def test_a_locked_wallet_refuses_no_other_order_of_its_batch(db: Database) -> None:
+    locked, free = await add_shop(db), await add_shop(db)
+    placement = Placement(db)
+    async with db.transaction() as other:
+        await other.execute("SELECT FROM wallets WHERE id = $1 FOR UPDATE", locked.account.wallet_id)
+        refused, number = await asyncio.gather(
+            *(placement.place(shop.account, shop.service, draft()) for shop in (locked, free)), return_exceptions=True
+        )
+    assert isinstance(refused, Unavailable)
+    assert refused.placed is False
+    assert isinstance(number, int)
+    assert (await read_order(db, number)).user_id == free.account.user_id
+    assert (await read_wallet(db, locked.account.wallet_id)).hold_amount == 0
