@@ -19,7 +19,7 @@ from gateway.cli.demo_state import (
     save_state,
 )
 from gateway.cli.surroundings import read_settings
-from gateway.db.engine import HEAD
+from gateway.db.version import is_current
 from gateway.embedded import EmbeddedServers, remove_data
 from gateway.errors import ConfigurationError, GatewayError
 from gateway.processes import find_free_port, wait_until
@@ -134,7 +134,7 @@ def start_demo(stack: contextlib.ExitStack, port: int | None, fresh: bool) -> Ru
     children = stack.enter_context(Children(data_dir))
     upstream = [f"--port={state.upstream_port}", f"--key={state.upstream_key}", f"--seed={_SEED}"]
     children.start(["simulate", *upstream, f"--log={data_dir / UPSTREAM_LOG}"], environment)
-    _migrate(servers.database_url, data_dir, state)
+    _migrate(servers.database_url)
     if state.example is not None:
         _start_gateway(children, environment)
     _await_answer(children, state.upstream_port, "/", "the simulated upstream")
@@ -188,15 +188,13 @@ def _write_settings(data_dir: Path, bind: str, servers: EmbeddedServers) -> dict
     return inherited | {f"{PREFIX}DATA_DIR": str(data_dir), f"{PREFIX}BIND": bind}
 
 
-def _migrate(database_url: str, data_dir: Path, state: DemoState) -> None:
-    """Alembic takes a second to import, so a database known to be current is left in peace."""
-    if state.revision == HEAD:
+def _migrate(database_url: str) -> None:
+    """Alembic takes a second to import, so a database that is current is left in peace."""
+    if asyncio.run(is_current(database_url)):
         return
     from gateway.db.migrate import upgrade
 
     asyncio.run(upgrade(database_url))
-    state.revision = HEAD
-    save_state(data_dir, state)
 
 
 async def _stock(settings: "Settings", data_dir: Path, state: DemoState) -> Example:

@@ -36,8 +36,6 @@ class DemoState(msgspec.Struct):
     api_key: str = ""
     example: Example | None = None
     """Known once the catalogue is there too."""
-    revision: str = ""
-    """Of the database, where it is known to be migrated."""
 
     @property
     def upstream_url(self) -> str:

@@ -13,8 +13,8 @@ def migrate(as_json: bool) -> None:
     import asyncio
 
     with running_servers(read_settings(), with_redis=False) as settings:
-        from gateway.db.engine import HEAD
         from gateway.db.migrate import upgrade
+        from gateway.db.version import HEAD
 
         url = settings.database_direct_url or settings.database_url
         assert url is not None

@@ -26,6 +26,7 @@ from gateway.db.partitions import (
     rows_in_default,
 )
 from gateway.db.tables import metadata
+from gateway.db.version import is_current
 from gateway.orders import store
 from tests.conftest import on_database
 from tests.support.factories import add_account, add_shop, place_order
@@ -92,12 +93,14 @@ async def partitions_of(connection: asyncpg.Connection, parent: str) -> list[str
 
 
 async def test_the_schema_goes_up_and_down_and_up_again(empty_database_url: str) -> None:
+    assert not await is_current(empty_database_url)
     await migrate.upgrade(empty_database_url)
-    assert await migrate.is_current(empty_database_url)
+    assert await is_current(empty_database_url)
     connection = await asyncpg.connect(empty_database_url)
     first = await shape_of(connection)
     for revision in ("0001", "head", "base"):
         await (migrate.upgrade if revision == "head" else migrate.downgrade)(empty_database_url, revision)
+    assert not await is_current(empty_database_url)
     assert await column(connection, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'") == [
         "alembic_version"
     ]
