@@ -183,7 +183,7 @@ def _report(value: object) -> UpstreamReport | None:
         return UpstreamReport(error=read_text(value))
     if not isinstance(value, dict):
         return None
-    refusal = read_refusal({name: value.get(name) for name in _ERROR_NAMES})
+    refusal = read_refusal(value)
     if refusal is not None:
         return UpstreamReport(error=refusal.text or "an error without words")
     word = value.get("status")
