@@ -12,6 +12,15 @@ _EXACT = Context(prec=60)
 _NUMBER = re.compile(r"[+-]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})([eE][+-]?\d{1,3})?", re.ASCII)
 
 
+_GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?", re.ASCII)
+
+
+def ungrouped(text: str) -> str:
+    """The text, trimmed, without commas between thousands; a comma that means anything else stays in it."""
+    text = text.strip()
+    return text.replace(",", "") if _GROUPED.fullmatch(text) else text
+
+
 def round8(value: Decimal) -> Decimal:
     """Half-even to eight places."""
     return value.quantize(CENT, rounding=ROUND_HALF_EVEN, context=_EXACT)
@@ -30,7 +39,7 @@ def parse_amount(value: object) -> Decimal:
     """
     if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
         raise ValueError("not an amount")
-    text = str(value).strip().replace(",", "") if isinstance(value, str) else str(value)
+    text = ungrouped(value) if isinstance(value, str) else str(value)
     if not _NUMBER.fullmatch(text):
         raise ValueError("not an amount")
     try:

@@ -3,7 +3,7 @@
 import re
 from decimal import Decimal
 
-from compat.money import parse_amount
+from compat.money import parse_amount, ungrouped
 
 _ID = re.compile(r"[0-9A-Za-z_-]{1,64}", re.ASCII)
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
@@ -45,7 +45,7 @@ def read_whole(value: object) -> int | None:
     text = str(value)
     if len(text) > 40:
         return None
-    text = text.strip().replace(",", "")
+    text = ungrouped(text)
     return int(text.partition(".")[0]) if _WHOLE.fullmatch(text) else None
 
 

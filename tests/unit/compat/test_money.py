@@ -17,6 +17,7 @@ AMOUNTS = st.decimals(min_value=-LIMIT + 1, max_value=LIMIT - 1, places=8)
         ("0.27819", "0.27819"),
         (" 12 ", "12"),
         ("1,234.50", "1234.50"),
+        ("-1,234,567", "-1234567"),
         ("1e-3", "0.001"),
         (".5", "0.5"),
         ("5.", "5"),
@@ -40,6 +41,7 @@ def test_an_amount_is_read_whatever_its_spelling(sent: object, amount: str) -> N
     [
         None, True, "", "abc", "1 2", "1.2.3", "NaN", "inf", float("nan"), float("inf"), Decimal("NaN"),
         "1e13", "1000000000000", "1e999", "1e9999", "9" * 50, "\u0661", "0x1", "1_000", [], {}, b"1",
+        "0,90", "0,900", "1,5", "12,34", "1,2345", "1234,567", "1.234,50", "1,,234", ",234", "1,234,", "1,234e2",
     ],
 )  # fmt: skip
 def test_what_is_not_an_amount_is_refused(sent: object) -> None:
