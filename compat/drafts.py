@@ -36,14 +36,14 @@ def read_draft(kind: Kind, fields: Mapping[str, str]) -> Draft:
 
     Raises:
         PanelError: in the words that name the first field at fault; `Incorrect service ID` for a
-            kind that is not served, `Incorrect request` for drip-feed.
+            kind that is not served, `Incorrect request` for drip-feed, which is more than one run.
     """
     rule = RULES[kind]
     if not rule.served:
         raise PanelError(INCORRECT_SERVICE)
     link = _read_link(fields.get("link", ""))
     details = {name: _read_detail(name, fields) for name in rule.fields if name not in ("link", "quantity")}
-    if "runs" in rule.optional and fields.get("runs", "0") not in ("", "0"):
+    if "runs" in rule.optional and fields.get("runs", "0") not in ("", "0", "1"):
         raise PanelError(INCORRECT_REQUEST)
     return Draft(link, _count(rule, fields, details), details)
 
