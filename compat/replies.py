@@ -15,6 +15,7 @@ _ORDER_NAMES = ("order", "order_id", "orderId")
 _ERROR_NAMES = ("error", "errors")
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 _NO_ERROR: tuple[object, ...] = (None, "", False)
+"""Under a name for errors, 0 is equal to False and so none either; as an order's id it is a value."""
 _DESC_CHARS_MAX = 10_000
 
 
@@ -113,7 +114,7 @@ def read_refusal(reply: object) -> Refusal | None:
         return None
     for name in _ERROR_NAMES:
         value = reply.get(name)
-        if not any(value is none or value == "" for none in _NO_ERROR) and value != []:
+        if value not in _NO_ERROR and value != []:
             return _refusal_of(value if isinstance(value, list) else [value])
     message = reply.get("msg", reply.get("message"))
     failed = reply.get("success") is False or (
