@@ -18,6 +18,5 @@ ENV PATH=/opt/gateway/bin:$PATH PYTHONUNBUFFERED=1 GATEWAY_BIND=0.0.0.0:8000 GAT
 USER 10001
 WORKDIR /tmp
 EXPOSE 8000
-HEALTHCHECK --interval=10s --timeout=3s --start-period=15s CMD python -c "import os, urllib.request as u; u.urlopen('http://127.0.0.1:' + os.environ['GATEWAY_BIND'].rpartition(':')[2] + '/health/live', timeout=2)"
 ENTRYPOINT ["gateway"]
 CMD ["serve"]

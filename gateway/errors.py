@@ -3,8 +3,7 @@
 GatewayError
 ├── InvalidKey · TooManyRequests · Unavailable
 ├── UnknownService · ServiceDisabled · InsufficientFunds
-├── IncorrectLink · IncorrectQuantity · QuantityTooLow · QuantityTooHigh · IncorrectRequest
-├── UnknownOrder
+├── IncorrectQuantity · QuantityTooLow · QuantityTooHigh
 └── ConfigurationError · NotFound · Conflict        (operators only)
 """
 
@@ -52,14 +51,6 @@ class InsufficientFunds(GatewayError):
     """What can be spent does not cover the price."""
 
 
-class IncorrectRequest(GatewayError):
-    """A field that the service needs is missing or malformed."""
-
-
-class IncorrectLink(GatewayError):
-    """The link is missing, too long or not one line of text."""
-
-
 class IncorrectQuantity(GatewayError):
     """The quantity is missing or not a whole number of at most nine ASCII digits."""
 
@@ -78,10 +69,6 @@ class QuantityTooHigh(GatewayError):
     def __init__(self, maximum: int) -> None:
         super().__init__()
         self.maximum = maximum
-
-
-class UnknownOrder(GatewayError):
-    """The account has no such order."""
 
 
 class ConfigurationError(GatewayError):

@@ -13,9 +13,6 @@ from gateway.errors import Unavailable
 
 log = structlog.get_logger(__name__)
 
-HEAD = "0002"
-"""The newest migration."""
-
 Transaction: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 """A connection with a transaction open on it."""
 
@@ -85,6 +82,7 @@ class Database:
         role: str = "gateway_service",
         application: str = "gateway",
         acquire_timeout_s: float = 5.0,
+        command_timeout_s: float = 30.0,
     ) -> "Database":
         """Connect lazily: the pool is made even while the database is down, and recovers by itself."""
         pool = asyncpg.create_pool(
@@ -93,7 +91,7 @@ class Database:
             max_size=size,
             init=_prepare,
             timeout=acquire_timeout_s,
-            command_timeout=30,
+            command_timeout=command_timeout_s,
             server_settings={
                 "role": role,
                 "application_name": application,
