@@ -6,7 +6,6 @@ import msgspec
 
 from compat.errors import (
     INCORRECT_ORDER,
-    INCORRECT_REQUEST,
     INCORRECT_SERVICE,
     REQUEST_TOO_LARGE,
     TOO_MANY_ORDERS,
@@ -71,11 +70,11 @@ def read_head(method: str, headers: Headers) -> Head:
     """The headers that matter, names in lower case as ASGI has them; nothing of the body is needed.
 
     Raises:
-        PanelError: 405 for a method other than GET and POST, 413 for a declared body that is too
-            large, 400 for a length or an encoding that cannot be read.
+        PanelError: 413 for a declared body that is too large, 400 for a method other than GET and
+            POST and for a length or an encoding that cannot be read.
     """
     if method not in ("GET", "POST"):
-        raise PanelError(INCORRECT_REQUEST, status=405, headers={"Allow": "GET, POST"})
+        raise unreadable()
     content_type = bearer = idempotency_key = ""
     for name, raw in headers:
         if name == b"content-type":

@@ -11,7 +11,7 @@ import msgspec
 from compat import codec
 from compat.backend import Caller, PanelBackend
 from compat.errors import INCORRECT_ORDER, INCORRECT_REQUEST, UNAVAILABLE, PanelError
-from compat.forms import BODY_BYTES_MAX
+from compat.forms import BODY_BYTES_MAX, unreadable
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -144,7 +144,7 @@ async def _read_body(receive: Receive, timeout_s: float) -> bytes | None:
     """The whole body; None where the client went away.
 
     Raises:
-        PanelError: 413 as soon as it is too large, 408 where it is too slow.
+        PanelError: 413 as soon as it is too large, 400 where it is too slow.
     """
     body = bytearray()
     try:
@@ -159,7 +159,7 @@ async def _read_body(receive: Receive, timeout_s: float) -> bytes | None:
                 if not message.get("more_body", False):
                     return bytes(body)
     except TimeoutError as error:
-        raise PanelError(INCORRECT_REQUEST, status=408) from error
+        raise unreadable() from error
 
 
 async def _send_reply(scope: Scope, send: Send, reply: _Reply) -> None:
