@@ -137,15 +137,19 @@ def decode_body(head: Head, query: bytes, body: bytes) -> PanelRequest:
 
 
 def _parse_body(content_type: str, body: bytes) -> Fields:
-    """By the look of the body, since declared types are often wrong or absent."""
+    """By the look of the body, since declared types are often wrong or absent; but one declared as JSON is JSON.
+
+    Raises:
+        PanelError: as the parsers, and for a body declared as JSON that is not a JSON object.
+    """
     kind = content_type.partition(";")[0].strip().lower()
-    start = body[:64].removeprefix(b"\xef\xbb\xbf").lstrip()[:2]
-    if start == b"--":
-        return parse_multipart(body, content_type)
-    if start[:1] == b"{":
-        return parse_json(body)
-    if start[:1] in (b"[", b'"') and kind.endswith("json"):
+    trimmed = body.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if trimmed.startswith(b"{"):
+        return parse_json(trimmed)
+    if trimmed and kind.endswith("json"):
         raise unreadable()
+    if trimmed.startswith(b"--"):
+        return parse_multipart(body, content_type)
     return parse_form(body)
 
 
