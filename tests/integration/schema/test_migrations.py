@@ -1,0 +1,73 @@
+"""The migrations go up and down, and code and database agree."""
+
+import asyncpg
+import pytest
+from alembic.util import CommandError
+
+from gateway.db import migrate
+from gateway.db.engine import Database
+from gateway.db.version import is_current
+from tests.support.factories import add_account
+from tests.support.schema import column, wallets_of
+
+
+async def test_the_schema_goes_up_and_down_and_up_again(empty_database_url: str) -> None:
+    assert not await is_current(empty_database_url)
+    await migrate.upgrade(empty_database_url)
+    assert await is_current(empty_database_url)
+    connection = await asyncpg.connect(empty_database_url)
+    first = await shape_of(connection)
+    for revision in ("0001", "head", "base"):
+        await (migrate.upgrade if revision == "head" else migrate.downgrade)(empty_database_url, revision)
+    assert not await is_current(empty_database_url)
+    assert await column(connection, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'") == [
+        "alembic_version"
+    ]
+    assert await column(connection, "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace") == []
+    await migrate.upgrade(empty_database_url)
+    assert await shape_of(connection) == first
+    await connection.close()
+
+
+async def test_a_schema_with_rows_of_orders_or_money_does_not_go_down(database_url: str, db: Database) -> None:
+    await add_account(db)
+    before = await wallets_of(db)
+    with pytest.raises(CommandError, match="hold rows"):
+        await migrate.downgrade(database_url, "0001")
+    async with db.connection() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM ledger") == 1
+    assert await wallets_of(db) == before
+
+
+async def shape_of(connection: asyncpg.Connection) -> dict[str, list[str]]:
+    """Every definition of the public schema as text."""
+    queries = {
+        "columns": "SELECT attrelid::regclass || '.' || attname || ' ' || format_type(atttypid, atttypmod) "
+        "|| ' ' || attnotnull FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid "
+        "WHERE c.relnamespace = 'public'::regnamespace AND attnum > 0 AND NOT attisdropped ORDER BY 1",
+        "constraints": "SELECT conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(oid) "
+        "FROM pg_constraint WHERE connamespace = 'public'::regnamespace ORDER BY 1",
+        "indexes": "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1",
+        "triggers": "SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1",
+        "grants": "SELECT relname || ' ' || coalesce(relacl::text, '') FROM pg_class "
+        "WHERE relnamespace = 'public'::regnamespace AND relname <> 'alembic_version' ORDER BY 1",
+    }
+    return {name: await column(connection, query) for name, query in queries.items()}
+
+
+async def test_the_tables_in_code_are_those_of_the_database(schema_url: str) -> None:
+    await migrate.check(schema_url)
+
+
+async def test_a_second_migration_changes_nothing(database_url: str, admin: asyncpg.Connection) -> None:
+    before = await shape_of(admin)
+    await migrate.upgrade(database_url)
+    assert await shape_of(admin) == before
+
+
+async def test_every_table_belongs_to_the_migrating_role(owner: asyncpg.Connection) -> None:
+    owners = await column(
+        owner,
+        "SELECT DISTINCT pg_get_userbyid(relowner)::text FROM pg_class WHERE relnamespace = 'public'::regnamespace",
+    )
+    assert owners == ["gateway_migrate"]
