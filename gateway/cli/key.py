@@ -7,6 +7,7 @@ from uuid import UUID
 import rich_click as click
 
 from gateway.cli.output import json_option, print_json, print_table
+from gateway.cli.parameters import Currency, Email
 from gateway.cli.surroundings import keyring_of, with_database
 
 if TYPE_CHECKING:
@@ -32,15 +33,17 @@ def key() -> None:
 
 
 @key.command()
-@click.argument("email")
+@click.argument("email", type=Email())
 @click.option("--tier", type=click.Choice(["basic", "pro", "enterprise"]), required=True)
 @click.option("--name", default="", help="What the key is for.")
-@click.option("--currency", help="Of the wallet it spends from; GATEWAY_CURRENCY where not given.")
+@click.option("--currency", type=Currency(), help="Of the wallet it spends from; GATEWAY_CURRENCY where not given.")
 @click.option("--expires", type=click.DateTime(), help="When it stops working, in UTC.")
 @json_option
 def issue(email: str, tier: "Tier", name: str, currency: str | None, expires: datetime | None, as_json: bool) -> None:
     """Issue a key: it alone is on stdout, this once."""
     expires_at = expires.replace(tzinfo=UTC) if expires else None
+    if expires_at is not None and expires_at <= datetime.now(UTC):
+        raise click.BadParameter(f"{expires_at:%Y-%m-%d %H:%M} UTC has passed", param_hint="--expires")
 
     async def action(db: "Database", settings: "Settings") -> tuple[UUID, str]:
         from gateway.accounts.keys import issue_key
@@ -58,7 +61,7 @@ def issue(email: str, tier: "Tier", name: str, currency: str | None, expires: da
 
 
 @key.command("list")
-@click.argument("email", required=False)
+@click.argument("email", type=Email(), required=False)
 @json_option
 def list_keys(email: str | None, as_json: bool) -> None:
     """List the keys of a user, or of all."""

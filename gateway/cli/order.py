@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from gateway.cli.output import json_option, print_fields, print_json, print_table
+from gateway.cli.parameters import order_number
 from gateway.cli.surroundings import with_database
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def order() -> None:
 
 
 @order.command("show")
-@click.argument("number", metavar="N", type=click.IntRange(min=1))
+@click.argument("number", metavar="N", type=order_number)
 @json_option
 def show_order(number: int, as_json: bool) -> None:
     """Show an order with its attempts, events and ledger rows."""
@@ -42,7 +43,7 @@ def show_order(number: int, as_json: bool) -> None:
 
 
 @order.command()
-@click.argument("number", metavar="N", type=click.IntRange(min=1))
+@click.argument("number", metavar="N", type=order_number)
 @click.option("--placed-as", metavar="ID", help="The upstream took it under this id.")
 @click.option("--not-placed", is_flag=True, help="The upstream never got it: queue it again.")
 @click.option("--refund", is_flag=True, help="Give the customer the money back.")

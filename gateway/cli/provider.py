@@ -6,7 +6,9 @@ from uuid import UUID
 
 import rich_click as click
 
+from compat.money import LIMIT
 from gateway.cli.output import json_option, print_fields, print_json, print_table
+from gateway.cli.parameters import priority_range
 from gateway.cli.surroundings import keyring_of, read_secret, with_database
 
 if TYPE_CHECKING:
@@ -38,6 +40,8 @@ class Percentage(click.ParamType[Decimal]):
             self.fail(f"{value!r} is not a percentage", param, ctx)
         if not percent.is_finite() or "_" in str(value):
             self.fail(f"{value!r} is not a percentage", param, ctx)
+        if abs(percent) >= LIMIT:
+            self.fail(f"{value!r} is too large a percentage", param, ctx)
         return percent
 
 
@@ -51,7 +55,7 @@ def provider() -> None:
 @click.argument("url")
 @click.option("--key-stdin", is_flag=True, required=True, help="Read our key there from stdin; it is stored sealed.")
 @click.option("--markup", type=Percentage(), default="0%", show_default=True, help="Added to its prices.")
-@click.option("--priority", type=int, default=0, show_default=True, help="The highest is tried first.")
+@click.option("--priority", type=priority_range, default=0, show_default=True, help="The highest is tried first.")
 @json_option
 def add(name: str, url: str, key_stdin: bool, markup: Decimal, priority: int, as_json: bool) -> None:
     """Add a provider; its services come with `gateway provider sync`."""

@@ -164,9 +164,14 @@ def read_secret(what: str) -> str:
     """The first line of stdin.
 
     Raises:
-        ConfigurationError: stdin is empty.
+        ConfigurationError: stdin is empty, closed or not UTF-8 text.
     """
-    secret = sys.stdin.readline().strip()
+    if sys.stdin is None:
+        raise ConfigurationError([f"no {what} on stdin, which is closed"])
+    try:
+        secret = sys.stdin.readline().strip()
+    except UnicodeDecodeError:
+        raise ConfigurationError([f"the {what} on stdin is not UTF-8 text"]) from None
     if not secret:
         raise ConfigurationError([f"no {what} on stdin"])
     return secret

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from gateway.cli.output import json_option, print_json
+from gateway.cli.parameters import Email
 from gateway.cli.surroundings import read_secret, with_database
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def user() -> None:
 
 
 @user.command()
-@click.argument("email")
+@click.argument("email", type=Email())
 @click.option("--role", type=click.Choice(["reseller", "user", "admin"]), required=True)
 @click.option("--password-stdin", is_flag=True, help="Read a password from stdin; without it the user has none.")
 @json_option
@@ -42,7 +43,7 @@ def add(email: str, role: "Role", password_stdin: bool, as_json: bool) -> None:
 
 
 @user.command()
-@click.argument("email")
+@click.argument("email", type=Email())
 @click.argument("new_status", metavar="STATUS", type=click.Choice(["active", "suspended", "banned"]))
 @json_option
 def status(email: str, new_status: "UserStatus", as_json: bool) -> None:

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
+from compat.money import LIMIT
 from gateway.cli.output import json_option, print_fields, print_json
+from gateway.cli.parameters import Currency, Email
 from gateway.cli.surroundings import with_database
 from gateway.errors import NotFound
 
@@ -27,6 +29,8 @@ class Amount(click.ParamType[Decimal]):
             self.fail(f"{value!r} is not an amount", param, ctx)
         if not amount.is_finite() or "_" in str(value):
             self.fail(f"{value!r} is not an amount", param, ctx)
+        if abs(amount) >= LIMIT:
+            self.fail(f"{value!r} is too large an amount", param, ctx)
         return amount
 
 
@@ -36,10 +40,10 @@ def wallet() -> None:
 
 
 @wallet.command()
-@click.argument("email")
+@click.argument("email", type=Email())
 @click.argument("amount", type=Amount())
 @click.option("--reference", help="Of the payment; the same one is booked once.")
-@click.option("--currency", help="GATEWAY_CURRENCY where not given.")
+@click.option("--currency", type=Currency(), help="GATEWAY_CURRENCY where not given.")
 @json_option
 def deposit(email: str, amount: Decimal, reference: str | None, currency: str | None, as_json: bool) -> None:
     """Book money in."""
@@ -56,8 +60,8 @@ def deposit(email: str, amount: Decimal, reference: str | None, currency: str | 
 
 
 @wallet.command("show")
-@click.argument("email")
-@click.option("--currency", help="GATEWAY_CURRENCY where not given.")
+@click.argument("email", type=Email())
+@click.option("--currency", type=Currency(), help="GATEWAY_CURRENCY where not given.")
 @json_option
 def show_wallet(email: str, currency: str | None, as_json: bool) -> None:
     """Show a wallet: what is owned, what open orders hold and what can be spent."""

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from gateway.cli import cli, run
+from gateway.cli.parameters import Currency
 
 COMMANDS = {
     "demo": set(),
@@ -57,6 +58,15 @@ def test_help_loads_nothing_heavy() -> None:
         (["order", "resolve", "100001"], "exactly one of"),
         (["order", "resolve", "100001", "--refund", "--not-placed"], "exactly one of"),
         (["key", "revoke", "7"], "UUID"),
+        (["wallet", "deposit", "a@b.c", "1e999999"], "too large an amount"),
+        (["wallet", "deposit", "a@b.c", "1", "--currency", "dollar"], "not a currency"),
+        (["wallet", "show", "nobody"], "not an e-mail address"),
+        (["provider", "add", "p", "http://p", "--key-stdin", "--markup", "1e999999"], "too large a percentage"),
+        (["provider", "add", "p", "http://p", "--key-stdin", "--priority", "99999999999"], "range"),
+        (["order", "show", "99999999999999999999"], "range"),
+        (["user", "add", "a b@c.d", "--role", "user"], "not an e-mail address"),
+        (["user", "add", "\udcff@c.d", "--role", "user"], "not an e-mail address"),
+        (["key", "issue", "a@b.c", "--tier", "pro", "--expires", "2020-01-01"], "has passed"),
     ],
 )
 def test_a_command_given_wrongly_is_one_line_and_exit_code_2(
@@ -67,3 +77,15 @@ def test_a_command_given_wrongly_is_one_line_and_exit_code_2(
     assert said in shown.err
     assert shown.err.count("\n") == 1
     assert shown.out == ""
+
+
+@pytest.mark.parametrize(("stdin", "said"), [("<&-", "which is closed"), ("</dev/null", "no key on stdin")])
+def test_a_key_that_is_not_on_stdin_is_one_line(stdin: str, said: str) -> None:
+    words = f'exec "$0" -m gateway provider add p http://p.example --key-stdin {stdin}'
+    done = subprocess.run(["/bin/sh", "-c", words, sys.executable], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert said in done.stderr
+
+
+def test_a_currency_is_read_in_capitals() -> None:
+    assert Currency().convert("usd", None, None) == "USD"
