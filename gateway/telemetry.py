@@ -16,15 +16,18 @@ SECRET_NAMES = frozenset(
     {
         *("key", "keys", "api_key", "apikey", "x-api-key", "secret", "secrets", "secret_key"),
         *("password", "password_hash", "new_password", "authorization", "proxy-authorization"),
-        *("token", "access_token", "refresh_token", "cookie", "set-cookie"),
+        *("token", "api_token", "apitoken", "access_token", "refresh_token", "cookie", "set-cookie"),
     }
 )
 _NESTING_MAX = 6
+_CHARACTERS_MAX = 16_384
+_LONGEST_SECRET = 2_048
 _API_KEY = re.compile(r"yb_[0-9A-Za-z]{36}")
-_URL_PASSWORD = re.compile(r"([a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s@]+@", re.IGNORECASE)
-_FORM_FIELD = re.compile(r"\b((?:api_?key|key|secret|password|token)=)[^\s&\"',;)\]}]+", re.IGNORECASE)
+_URL_PASSWORD = re.compile(r"(://[^\s:/@]{0,256}:)[^\s@]{1,1024}@")
+_FIELD = r"(?:api_?(?:key|token)|(?:access_|refresh_)?token|key|secret|password)"
+_FORM_FIELD = re.compile(rf"\b({_FIELD}=)[^\s&\"',;)\]}}]+", re.IGNORECASE)
 _QUOTED_FIELD = re.compile(
-    r"""(["'](?:api_?key|key|secret|password|token|authorization)["']\s*[:,]\s*b?)(["']).*?\2""",
+    rf"""(["'](?:{_FIELD}|authorization)["']\s*[:,]\s*b?)(["']).*?\2""",
     re.IGNORECASE,
 )
 _BEARER = re.compile(r"\b(Bearer|Basic)\s+[0-9A-Za-z._~+/=-]{8,}", re.IGNORECASE)
@@ -75,7 +78,16 @@ def mask_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
 
 
 def mask_text(text: str) -> str:
-    """The text without API keys, passwords of addresses and values of secret form fields."""
+    """The text without API keys, passwords of addresses and values of secret form fields.
+
+    A text beyond 16 kB loses its end, and with it a secret that the cut may have made unrecognizable.
+    """
+    if len(text) > _CHARACTERS_MAX:
+        return _without_secrets(text[:_CHARACTERS_MAX])[:-_LONGEST_SECRET] + "…"
+    return _without_secrets(text)
+
+
+def _without_secrets(text: str) -> str:
     text = _API_KEY.sub(MASK, text)
     text = _URL_PASSWORD.sub(rf"\1{MASK}@", text)
     text = _FORM_FIELD.sub(rf"\1{MASK}", text)
@@ -117,7 +129,12 @@ def _route_everything_to(handler: logging.Handler, level: int) -> None:
             root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(level)
-    for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "asyncio"):
+    for name in ("uvicorn", "uvicorn.error", "asyncio"):
         library: Any = logging.getLogger(name)
         library.handlers.clear()
         library.propagate = True
+    # Its lines quote the query, where a caller may have put a key; `gateway.access` has a line of its own.
+    access = logging.getLogger("uvicorn.access")
+    access.handlers.clear()
+    access.propagate = False
+    access.disabled = True

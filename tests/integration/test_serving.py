@@ -53,6 +53,20 @@ async def test_sigterm_lets_the_request_in_flight_be_answered(db: Database, sett
         assert await process.wait() == 0
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_no_key_is_in_the_output(settings: Settings, workers: int) -> None:
+    async with served(environ_for(settings, workers), asyncio.subprocess.PIPE) as (process, url):
+        assert process.stderr is not None
+        async with aiohttp.ClientSession() as http:
+            for name in ("key", "api_token"):
+                async with http.get(f"{url}/api/v2?{name}=wrong-hunter2&action=balance") as reply:
+                    await reply.read()
+        process.send_signal(signal.SIGTERM)
+        output = (await process.stderr.read()).decode()
+        assert "/api/v2" in output
+        assert "hunter2" not in output
+
+
 async def test_workers_do_not_outlive_their_supervisor(settings: Settings) -> None:
     async with served(environ_for(settings, 2)) as (process, url), aiohttp.ClientSession() as http:
         async with http.get(f"{url}/health/live") as reply:

@@ -49,11 +49,13 @@ async def running(settings: Settings) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def served(environ: Mapping[str, str]) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    """A serving process with these settings, and the address that it announced."""
+async def served(
+    environ: Mapping[str, str], stderr: int | None = None
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """A serving process with these settings, and the address that it announced; `stderr` as of subprocess."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", _SERVE, env={**inherited, **environ}, stdout=asyncio.subprocess.PIPE
+        sys.executable, "-c", _SERVE, env={**inherited, **environ}, stdout=asyncio.subprocess.PIPE, stderr=stderr
     )
     assert process.stdout is not None
     try:
