@@ -34,6 +34,7 @@ from gateway.orders.placement import Placement
 from gateway.orders.reading import OrderReader
 from gateway.processes import die_with_parent
 from gateway.ratelimit.limiter import RateLimiter
+from gateway.ratelimit.pipeline import check_redis_url
 from gateway.settings import PREFIX, Settings, load_settings, require_secret_key
 from gateway.telemetry import configure_logging
 
@@ -74,9 +75,10 @@ def create_app(settings: Settings) -> ASGIApp:
     It starts while PostgreSQL or Redis is down, and recovers by itself.
 
     Raises:
-        ConfigurationError: an address or the secret key is missing.
+        ConfigurationError: an address or the secret key is missing, or that of Redis cannot be read.
     """
     addresses = _require_addresses(settings)
+    check_redis_url(addresses.redis)
     keyring = Keyring(require_secret_key(settings))
 
     @contextlib.asynccontextmanager

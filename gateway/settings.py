@@ -208,7 +208,7 @@ def _value(field: str, text: str) -> Any:
         case "database_url" | "database_direct_url":
             return _url(text, ("postgresql", "postgres"))
         case "redis_url":
-            return _url(text, ("redis", "rediss", "redis+cluster", "rediss+cluster"))
+            return _url(text, ("redis", "rediss", "redis+cluster"))
         case "secret_key":
             return _secret_keys(text)
         case "bind":

@@ -14,10 +14,11 @@ from limits.errors import ConfigurationError as LimitsError
 from limits.storage import storage_from_string
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError
 
 from gateway.batching import Batcher
 from gateway.errors import ConfigurationError, GatewayError, Unavailable
+from gateway.settings import PREFIX
 
 SCHEMES = ("redis", "rediss", "redis+cluster")
 _DEFAULT_PORT = 6379
@@ -73,7 +74,8 @@ class SharedPipeline:
         try:
             async with asyncio.timeout(self._timeout_s):
                 answers = iter(await self._run(live))
-        except (RedisError, OSError, TimeoutError) as error:
+        except Exception as error:
+            # A cluster's client has errors that are no RedisError, while it looks for the nodes.
             raise Unavailable(f"redis: {type(error).__name__}") from error
         return [next(answers) if call.deadline > now else Unavailable("redis: too late") for call in calls]
 
@@ -116,15 +118,7 @@ def pipelined_storage(redis_url: str, timeout_s: float) -> tuple[RedisStorage, S
     Raises:
         ConfigurationError: the URL is of another scheme or cannot be read.
     """
-    # The time limit is the flush's, over all: redis-py's own would start a timer for each answer.
-    options: dict[str, Any] = {"retry": Retry(NoBackoff(), 0), "socket_timeout": None}
-    try:
-        storage = storage_from_string(_with_port(redis_url), implementation="redispy", wrap_exceptions=True, **options)
-    except (LimitsError, ValueError):
-        # The library's message quotes the URL, and that carries the password.
-        raise ConfigurationError(["REDIS_URL: host and port cannot be read"]) from None
-    if not isinstance(storage, RedisStorage):
-        raise ConfigurationError([f"REDIS_URL: not one of {', '.join(SCHEMES)}"])
+    storage = _storage(redis_url)
     bridge: Any = storage.bridge
     pipeline = SharedPipeline(bridge.get_connection(), timeout_s)
     bridge.lua_sliding_window = pipeline.script(bridge.lua_sliding_window)
@@ -132,11 +126,33 @@ def pipelined_storage(redis_url: str, timeout_s: float) -> tuple[RedisStorage, S
     return storage, pipeline
 
 
+def check_redis_url(redis_url: str) -> None:
+    """Connects to nothing, and needs no event loop.
+
+    Raises:
+        ConfigurationError: the URL is of another scheme or cannot be read.
+    """
+    _storage(redis_url)
+
+
+def _storage(redis_url: str) -> RedisStorage:
+    # The time limit is the flush's, over all: redis-py's own would start a timer for each answer.
+    options: dict[str, Any] = {"retry": Retry(NoBackoff(), 0), "socket_timeout": None}
+    try:
+        storage = storage_from_string(_with_port(redis_url), implementation="redispy", wrap_exceptions=True, **options)
+    except (LimitsError, ValueError):
+        # The library's message quotes the URL, and that carries the password.
+        raise ConfigurationError([f"{PREFIX}REDIS_URL: host and port cannot be read"]) from None
+    if not isinstance(storage, RedisStorage):
+        raise ConfigurationError([f"{PREFIX}REDIS_URL: not one of {', '.join(SCHEMES)}"])
+    return storage
+
+
 def _with_port(redis_url: str) -> str:
     """The URL as `limits` wants it: it insists on a port for each host."""
     parts = urlsplit(redis_url)
     if parts.scheme not in SCHEMES or not parts.netloc:
-        raise ConfigurationError([f"REDIS_URL: not one of {', '.join(SCHEMES)}://host:port"])
+        raise ConfigurationError([f"{PREFIX}REDIS_URL: not one of {', '.join(SCHEMES)}://host:port"])
     login, at, hosts = parts.netloc.rpartition("@")
     located = ",".join(
         host if host.rpartition("]")[2].count(":") else f"{host}:{_DEFAULT_PORT}" for host in hosts.split(",")
