@@ -9,7 +9,7 @@ from tests.conftest import on_database
 from tests.support.servers import ServerUrls
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 async def schema_url(servers: ServerUrls, template_url: str) -> str:
     """One migrated database for all tests that leave it as it was."""
     admin = await asyncpg.connect(servers.database_url)
