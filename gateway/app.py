@@ -24,6 +24,7 @@ from gateway.accounts.usage import UsageMarks
 from gateway.api import health
 from gateway.api.access import logged
 from gateway.api.panel import GatewayBackend
+from gateway.api.protocol import PanelProtocol
 from gateway.api.routing import ASGIApp, switch
 from gateway.catalog.snapshot import Catalog
 from gateway.db.engine import Database
@@ -244,7 +245,7 @@ def _config(settings: Settings, app: Any, workers: int | None = None) -> uvicorn
         factory=workers is not None,
         workers=workers,
         loop="uvloop",
-        http="httptools",
+        http=PanelProtocol,
         ws="none",
         lifespan="on",
         interface="asgi3",
