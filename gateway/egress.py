@@ -26,6 +26,8 @@ _GLOBAL_V6 = IPv6Network("2000::/3")
 """All that is routed today; 64:ff9b::/96, fec0::/10, mapped and link-local ones lie outside."""
 _PRIVATE_V4 = tuple(map(IPv4Network, ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")))
 _PRIVATE_V6 = tuple(map(IPv6Network, ("::1/128", "fc00::/7")))
+_METADATA = frozenset(map(ip_address, ("100.100.100.200", "fd00:ec2::254", "fd20:ce::254")))
+"""Where clouds tell a machine its secrets from inside a private range; the others' is link-local."""
 
 
 class RefusedAddress(OSError):
@@ -47,8 +49,10 @@ def is_public(address: IPv4Address | IPv6Address) -> bool:
 
 
 def is_private(address: IPv4Address | IPv6Address) -> bool:
-    """True for loopback and the ranges of private networks; link-local (cloud metadata) is not among them."""
+    """True for loopback and the ranges of private networks, without link-local and other cloud metadata addresses."""
     address = _unwrap(address)
+    if address in _METADATA:
+        return False
     if isinstance(address, IPv4Address):
         return any(address in network for network in _PRIVATE_V4)
     return any(address in network for network in _PRIVATE_V6)

@@ -20,6 +20,7 @@ HOSTILE = (
     "2002:7f00:1::", "2002:a00:1::1", "3fff::1", "4000::1", "5f00::1", "fc00::1", "fd12:3456::1",
     "fe80::1", "fec0::1", "ff02::1",
 )  # fmt: skip
+METADATA = ("100.100.100.200", "::ffff:100.100.100.200", "fd00:ec2::254", "fd20:ce::254")
 PUBLIC = ("1.1.1.1", "8.8.8.8", "172.32.0.1", "192.0.1.1", "::ffff:8.8.8.8", "2606:4700::1111", "2a00:1450::8a")
 SPELLINGS = (
     "127.0.0.1", "127.1", "127.0.1", "2130706433", "0x7f000001", "0x7f.0.0.1", "0177.0.0.1", "017700000001",
@@ -67,7 +68,7 @@ def test_a_private_address_can_be_allowed(address: str) -> None:
     assert is_private(ip_address(address))
 
 
-@pytest.mark.parametrize("address", ["169.254.169.254", "fe80::1", "0.0.0.0", "::", "224.0.0.1", "fec0::1"])
+@pytest.mark.parametrize("address", ["169.254.169.254", "fe80::1", "0.0.0.0", "::", "224.0.0.1", "fec0::1", *METADATA])
 def test_metadata_and_multicast_are_never_allowed(address: str) -> None:
     assert not is_private(ip_address(address))
 
@@ -113,3 +114,14 @@ async def test_the_environments_proxy_is_not_asked(sentinel: Sentinel, monkeypat
     async with open_session(allow_private=True, limit=4) as session:
         await PanelClient("http://panel.invalid/", "k", session=session, timeout_s=5).add("1", {})
     assert sentinel.connections == 0
+
+
+@pytest.mark.parametrize("host", [f"[{address}]" if ":" in address else address for address in METADATA])
+async def test_no_socket_is_made_for_metadata_even_where_private_addresses_are_allowed(host: str) -> None:
+    async with (
+        open_session(allow_private=True, limit=1) as session,
+        PanelClient(f"http://{host}/api/v2", "a-key-of-ours", session=session, timeout_s=2) as panel,
+    ):
+        outcome = await panel.add("1", {})
+    assert isinstance(outcome, NotSent)
+    assert "refused address" in outcome.reason
