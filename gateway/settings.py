@@ -16,6 +16,7 @@ from msgspec import Meta
 from gateway.errors import ConfigurationError
 
 PREFIX = "GATEWAY_"
+_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.%]+\]|[^:\[\]]*)(?::(\d{0,5}))?", re.ASCII)
 SETTINGS_ENV = "settings.env"
 SECRET_KEY = "secret_key"
 SECRET_MIN_CHARACTERS = 32
@@ -70,26 +71,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 TYPES: dict[str, Any] = get_type_hints(Settings, include_extras=True)
 
 
-def load_settings(environ: Mapping[str, str]) -> Settings:
+def load_settings(environ: Mapping[str, str], *, stored: bool = True) -> Settings:
     """The settings of this process.
 
     A name in the environment, or its `_FILE`, goes before the same name in `DATA_DIR/settings.env`.
-    An empty value counts as none given. Without `SECRET_KEY`, `DATA_DIR/secret_key` is read.
+    An empty value counts as none given. Without `SECRET_KEY`, `DATA_DIR/secret_key` is read. Nothing
+    in `DATA_DIR` is looked at unless `stored`.
 
     Raises:
         ConfigurationError: with a line for every unknown name and every bad value.
     """
     problems: list[str] = []
     above = _layer(environ, "", problems)
-    data_dir = Path(above.get("data_dir") or ".gateway").expanduser()
-    below = _layer(_read_settings_env(data_dir / SETTINGS_ENV, problems), f" in {SETTINGS_ENV}", problems)
-    if below.pop("data_dir", None):
-        problems.append(f"{PREFIX}DATA_DIR cannot be set in {SETTINGS_ENV}, which lies in it")
-    texts = below | above
-    kept = data_dir / SECRET_KEY
-    if "secret_key" not in texts and kept.exists() and (text := _read(kept, str(kept), problems)):
-        texts["secret_key"] = text
-    values = _convert(texts, problems)
+    values = _convert(above, problems)
+    if stored and ("data_dir" in values or "data_dir" not in above):
+        below = _layer_below(values.get("data_dir", Path(".gateway")), above, problems)
+        values |= _convert(below, problems)
     if not problems:
         settings = Settings(**values)
         problems.extend(_contradictions(settings))
@@ -159,6 +156,17 @@ def _layer(source: Mapping[str, str], where: str, problems: list[str]) -> dict[s
     return texts
 
 
+def _layer_below(data_dir: Path, above: Mapping[str, str], problems: list[str]) -> dict[str, str]:
+    """What the data directory says of settings that `above` does not name."""
+    texts = _layer(_read_settings_env(data_dir / SETTINGS_ENV, problems), f" in {SETTINGS_ENV}", problems)
+    if texts.pop("data_dir", None):
+        problems.append(f"{PREFIX}DATA_DIR cannot be set in {SETTINGS_ENV}, which lies in it")
+    kept = data_dir / SECRET_KEY
+    if not {"secret_key"} & (above.keys() | texts.keys()) and kept.exists() and (text := _read(kept, str(kept), problems)):
+        texts["secret_key"] = text
+    return {field: text for field, text in texts.items() if field not in above}
+
+
 def _likely(name: str) -> str:
     found = difflib.get_close_matches(name.upper(), [PREFIX + field.upper() for field in TYPES], n=1)
     return f"; did you mean {found[0]}?" if found else ""
@@ -218,7 +226,7 @@ def _value(field: str, text: str) -> Any:
         case "trusted_proxies":
             return _networks(text)
         case "data_dir":
-            return Path(text).expanduser()
+            return _folder(text)
         case "log_level" | "log_format":
             text = text.lower()
     try:
@@ -236,7 +244,19 @@ def _matching(text: str, pattern: str, words: str) -> str:
 def _url(text: str, schemes: Iterable[str]) -> str:
     pattern = rf"(?:{'|'.join(map(re.escape, schemes))})://\S+"
     words = " or ".join(f"{scheme}://" for scheme in schemes)
-    return _matching(text, pattern, f"an address that starts with {words}")
+    _matching(text, pattern, f"an address that starts with {words}")
+    hosts = re.split(r"[/?#]", text.partition("://")[2])[0].rpartition("@")[2].split(",")
+    ports = [found[1] for host in hosts if (found := _HOST.fullmatch(host))]
+    if len(ports) < len(hosts) or any(int(port or 0) > 65535 for port in ports):
+        raise ValueError("expected HOST or HOST:PORT after the user and password, whose / ? # @ are written as %XX")
+    return text
+
+
+def _folder(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise ValueError("the ~ in it is of a user who has no home here") from None
 
 
 def _secret_keys(text: str) -> tuple[str, ...]:
@@ -259,9 +279,9 @@ def _networks(text: str) -> str:
     for part in filter(None, (part.strip() for part in text.split(","))):
         if part != "*":
             try:
-                ipaddress.ip_network(part, strict=False)
+                ipaddress.ip_network(part)
             except ValueError:
-                raise ValueError("expected addresses or networks with commas between them, or *") from None
+                raise ValueError("expected * or addresses and networks without host bits (10.0.0.0/8)") from None
     return text
 
 

@@ -92,6 +92,12 @@ def test_every_problem_is_reported_at_once(tmp_path: Path) -> None:
         ("GATEWAY_BIND", "127.0.0.1:70000"),
         ("GATEWAY_CURRENCY", "usd"),
         ("GATEWAY_TRUSTED_PROXIES", "10.0.0.0/8,hunter2"),
+        ("GATEWAY_TRUSTED_PROXIES", "10.1.2.3/8"),
+        ("GATEWAY_DATABASE_URL", "postgresql://h:notaport/db"),
+        ("GATEWAY_DATABASE_URL", "postgresql://u:hunter2/x@h/db"),
+        ("GATEWAY_DATABASE_URL", "postgresql://h:70000/db"),
+        ("GATEWAY_DATABASE_URL", "postgresql://[::1/db"),
+        ("GATEWAY_REDIS_URL", "redis://:hunter2@h:x/0"),
         ("GATEWAY_LOG_LEVEL", "loud"),
         ("gateway_bind", "127.0.0.1:1"),
     ],
@@ -227,3 +233,26 @@ def test_json_lines_of_all_loggers_carry_the_request_id(capsys: pytest.CaptureFi
         ("ours", "warning", "r1"),
         ("theirs", "error", "r1"),
     ]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:p:q@h:5432/db?sslmode=require",
+        "postgresql://u@h1:5432,h2:5433/db",
+        "postgresql://u@[::1]:5432/db",
+        "postgresql:///db?host=/run/postgresql",
+    ],
+)
+def test_an_address_may_name_a_port_several_hosts_or_a_socket(tmp_path: Path, url: str) -> None:
+    assert load_settings(in_dir(tmp_path, GATEWAY_DATABASE_URL=url)).database_url == url
+
+
+def test_a_home_that_is_not_there_is_told_with_the_other_faults() -> None:
+    problems = problems_of({"GATEWAY_DATA_DIR": "~nosuchuser/x", "GATEWAY_WORKERS": "none"})
+    assert sorted(problem.partition(":")[0] for problem in problems) == ["GATEWAY_DATA_DIR", "GATEWAY_WORKERS"]
+
+
+def test_what_is_stored_can_be_left_unread(tmp_path: Path) -> None:
+    (tmp_path / "settings.env").write_text("GATEWAY_NO_LONGER=1\n'")
+    assert load_settings(in_dir(tmp_path, GATEWAY_BIND="h:1"), stored=False).bind == "h:1"
