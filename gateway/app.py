@@ -1,13 +1,12 @@
 """The HTTP side of the gateway, composed: what `gateway serve` runs."""
 
-import asyncio
 import contextlib
 import functools
 import math
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, cast
 
 import msgspec
@@ -23,8 +22,10 @@ from gateway.accounts.directory import Directory
 from gateway.accounts.usage import UsageMarks
 from gateway.api import health
 from gateway.api.access import logged
+from gateway.api.background import closed_within, repeated
 from gateway.api.panel import GatewayBackend
 from gateway.api.protocol import PanelProtocol
+from gateway.api.redis_alert import RedisAlert
 from gateway.api.routing import ASGIApp, switch
 from gateway.catalog.snapshot import Catalog
 from gateway.db.engine import Database
@@ -41,6 +42,7 @@ from gateway.telemetry import configure_logging
 
 USAGE_INTERVAL_S = 10.0
 REFRESH_INTERVAL_S = 60.0
+ALERT_INTERVAL_S = 2.0
 CLOSE_TIMEOUT_S = 5.0
 BACKLOG = 2048
 DATABASE_ACQUIRE_S = 2.0
@@ -129,20 +131,28 @@ async def _open_parts(settings: Settings, addresses: Addresses, keyring: Keyring
             acquire_timeout_s=DATABASE_ACQUIRE_S,
             command_timeout_s=DATABASE_ANSWER_S,
         )
-        stack.push_async_callback(_within, CLOSE_TIMEOUT_S, db.close)
-        limiter = RateLimiter(addresses.redis, _tiers(settings), settings.rate_wrong_keys, settings.redis_timeout_ms)
-        stack.push_async_callback(_within, CLOSE_TIMEOUT_S, limiter.close)
+        stack.push_async_callback(closed_within, CLOSE_TIMEOUT_S, db.close)
+        redis_alert = RedisAlert(db)
+        limiter = RateLimiter(
+            addresses.redis,
+            _tiers(settings),
+            settings.rate_wrong_keys,
+            settings.redis_timeout_ms,
+            on_change=redis_alert.tell,
+        )
+        stack.push_async_callback(closed_within, CLOSE_TIMEOUT_S, limiter.close)
         listener = Listener(addresses.listener)
         directory = Directory(db, keyring, listener)
         catalog = Catalog(db, listener)
         placement, reader, usage = Placement(db), OrderReader(db), UsageMarks()
-        stack.push_async_callback(_within, CLOSE_TIMEOUT_S, functools.partial(usage.flush, db))
+        stack.push_async_callback(closed_within, CLOSE_TIMEOUT_S, functools.partial(usage.flush, db))
         for close in (directory.close, catalog.close, placement.close):
-            stack.push_async_callback(_within, CLOSE_TIMEOUT_S, close)
+            stack.push_async_callback(closed_within, CLOSE_TIMEOUT_S, close)
         await listener.start()
         stack.push_async_callback(listener.stop)
-        await stack.enter_async_context(_repeated("usage marks", functools.partial(usage.flush, db), USAGE_INTERVAL_S))
-        await stack.enter_async_context(_repeated("order months", reader.refresh, REFRESH_INTERVAL_S))
+        await stack.enter_async_context(repeated("usage marks", functools.partial(usage.flush, db), USAGE_INTERVAL_S))
+        await stack.enter_async_context(repeated("redis alert", redis_alert.write, ALERT_INTERVAL_S))
+        await stack.enter_async_context(repeated("order months", reader.refresh, REFRESH_INTERVAL_S))
         backend = GatewayBackend(
             db,
             directory=directory,
@@ -163,34 +173,6 @@ def _tiers(settings: Settings) -> dict[str, int]:
     }
 
 
-async def _within(limit_s: float, close: Callable[[], Awaitable[None]]) -> None:
-    try:
-        async with asyncio.timeout(limit_s):
-            await close()
-    except TimeoutError:
-        _log.warning("did not close in time", part=getattr(close, "__qualname__", ""))
-
-
-@contextlib.asynccontextmanager
-async def _repeated(name: str, act: Callable[[], Awaitable[None]], interval_s: float) -> AsyncIterator[None]:
-    """`act` now and every `interval_s` while the block runs; its failures are logged and it goes on."""
-
-    async def run() -> None:
-        while True:
-            try:
-                await act()
-            except Exception as error:
-                _log.warning("a background task failed and goes on", task=name, reason=str(error))
-            await asyncio.sleep(interval_s)
-
-    task = asyncio.create_task(run(), name=name)
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
-
-
 def _refused(_request: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str, str]]:
     """An error of HTTP itself, such as an unknown path or method."""
     return Response({"error": error.detail}, status_code=error.status_code, headers=error.headers)
@@ -204,10 +186,11 @@ def _crashed(_request: Request[Any, Any, Any], error: Exception) -> Response[dic
 # Serving -------------------------------------------------------------------------------------
 
 
-def serve(settings: Settings) -> None:
+def serve(settings: Settings, *, as_json: bool = False) -> None:
     """Answer requests until SIGTERM or SIGINT; those in flight are answered before it returns.
 
-    Runs in the main thread. One line on stdout tells the address once it can be connected to.
+    Runs in the main thread. One line on stdout, `{"url": …}` where `as_json`, tells the address
+    once it can be connected to.
 
     Raises:
         ConfigurationError: an address or the secret key is missing, or `BIND` cannot be had.
@@ -216,11 +199,12 @@ def serve(settings: Settings) -> None:
     app = create_app(settings)
     with _bind(settings.bind) as listening, _signals_end_the_block():
         configure_logging(settings)
+        announce = functools.partial(_announce, _address(listening), as_json)
         if settings.workers == 1:
-            _Server(_config(settings, app), _address(listening)).run([listening])
+            _Server(_config(settings, app), announce).run([listening])
         else:
             worker = functools.partial(_create_worker_app, settings, os.getpid())
-            _announce(_address(listening))
+            announce()
             supervisor = Multiprocess(_config(settings, worker, workers=settings.workers), [listening])
             supervisor.run()
             if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
@@ -230,13 +214,13 @@ def serve(settings: Settings) -> None:
 class _Server(uvicorn.Server):
     """Tells its address once it answers there."""
 
-    def __init__(self, config: uvicorn.Config, address: str) -> None:
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
         super().__init__(config)
-        self._address = address
+        self._announce = announce
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        _announce(self._address)
+        self._announce()
 
 
 def _config(settings: Settings, app: Any, workers: int | None = None) -> uvicorn.Config:
@@ -282,8 +266,8 @@ def _address(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _announce(address: str) -> None:
-    print(f"listening on {address}", flush=True)
+def _announce(address: str, as_json: bool) -> None:
+    print(msgspec.json.encode({"url": address}).decode() if as_json else f"listening on {address}", flush=True)
 
 
 @contextlib.contextmanager

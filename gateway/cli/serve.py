@@ -9,7 +9,7 @@ from gateway.cli.surroundings import read_settings, running_servers
 @click.command()
 @json_option
 def serve(as_json: bool) -> None:
-    """Answer resellers over HTTP until SIGTERM. --json turns the log into lines of JSON."""
+    """Answer resellers over HTTP until SIGTERM. --json prints {"url": …} and logs lines of JSON."""
     import msgspec
 
     settings = read_settings()
@@ -18,4 +18,4 @@ def serve(as_json: bool) -> None:
     with running_servers(settings) as complete:
         from gateway import app
 
-        app.serve(complete)
+        app.serve(complete, as_json=as_json)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import structlog
 from limits import RateLimitItem, RateLimitItemPerMinute
@@ -34,7 +34,11 @@ class RateLimiter:
         limits_per_minute: Mapping[str, int],
         wrong_keys_per_minute: int,
         timeout_ms: int,
+        on_change: Callable[[bool], None] | None = None,
     ) -> None:
+        """`on_change` is told `healthy` at the first answer, and whenever it changes."""
+        self._on_change = on_change
+        self._told: bool | None = None
         self._timeout_s = timeout_ms / 1000
         storage, self._pipeline = pipelined_storage(redis_url, self._timeout_s)
         self._shared = SlidingWindowCounterRateLimiter(storage)
@@ -81,10 +85,18 @@ class RateLimiter:
     def _failed(self, error: Exception) -> None:
         if self._breaker.failed():
             _log.warning("rate limits are local: redis does not answer", reason=str(error) or "timeout")
+            self._tell(False)
 
     def _succeeded(self) -> None:
         if self._breaker.succeeded():
             _log.info("rate limits are shared again: redis answers")
+        if self._told is not True and self.healthy:
+            self._tell(True)
+
+    def _tell(self, healthy: bool) -> None:
+        self._told = healthy
+        if self._on_change is not None:
+            self._on_change(healthy)
 
 
 async def _hit(strategy: SlidingWindowCounterRateLimiter, item: RateLimitItem, identity: str) -> Verdict:

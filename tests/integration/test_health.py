@@ -12,6 +12,7 @@ import pytest
 
 from gateway.accounts.model import new_key
 from gateway.app import create_app
+from gateway.db.engine import Database
 from gateway.errors import ConfigurationError
 from gateway.processes import find_free_port
 from gateway.settings import Settings
@@ -127,3 +128,30 @@ def test_an_app_that_lacks_its_addresses_is_refused_with_all_their_names() -> No
 def test_an_app_without_a_secret_key_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="SECRET_KEY"):
         create_app(Settings(database_url="postgresql://localhost/x", redis_url="redis://localhost"))
+
+
+async def test_redis_down_is_an_open_alert_that_its_return_clears(
+    http: aiohttp.ClientSession, settings: Settings, db: Database
+) -> None:
+    port = find_free_port()
+    gone = msgspec.structs.replace(settings, redis_url=f"redis://127.0.0.1:{port}")
+    async with running(gone) as url:
+        await ready_once(http, url, (200, said("degraded", redis="down")))
+        assert await open_alerts_become(db, 1) == 1
+    async with running(settings) as url:
+        assert await ask(http, f"{url}/health/ready")
+        assert await open_alerts_become(db, 0) == 0
+
+
+async def open_alerts_become(db: Database, wanted: int) -> int:
+    """How many alerts of Redis are open once there are that many, or at the end of patience."""
+    found = -1
+    for _ in range(POLLS_MAX):
+        async with db.connection() as connection:
+            found = await connection.fetchval(
+                "SELECT count(*) FROM alerts WHERE kind = 'redis_down' AND subject = 'redis' AND cleared_at IS NULL"
+            )
+        if found == wanted:
+            break
+        await asyncio.sleep(POLL_INTERVAL_S)
+    return found

@@ -1,8 +1,10 @@
 """`serve` as processes: its end by signals, and that of its workers."""
 
 import asyncio
+import os
 import signal
 import socket
+import sys
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -89,3 +91,18 @@ def test_an_address_that_is_taken_is_refused_by_its_name() -> None:
         bind = f"127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(ConfigurationError, match="GATEWAY_BIND: cannot listen on"):
             serve(msgspec.structs.replace(settings, bind=bind))
+
+
+async def test_the_address_is_one_line_of_json_where_that_is_asked_for(settings: Settings) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gateway", "serve", "--json"),
+        env={**os.environ, **environ_for(settings, 1)},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    line = await process.stdout.readline()
+    process.send_signal(signal.SIGTERM)
+    rest, _ = await process.communicate()
+    assert list(msgspec.json.decode(line)) == ["url"]
+    assert rest == b""
+    assert process.returncode == 0

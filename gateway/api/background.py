@@ -1,0 +1,37 @@
+"""Tasks beside the requests: what runs again and again, and a close that may not hang."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import structlog
+
+_log = structlog.get_logger(__name__)
+
+
+async def closed_within(limit_s: float, close: Callable[[], Awaitable[None]]) -> None:
+    try:
+        async with asyncio.timeout(limit_s):
+            await close()
+    except TimeoutError:
+        _log.warning("did not close in time", part=getattr(close, "__qualname__", ""))
+
+
+@contextlib.asynccontextmanager
+async def repeated(name: str, act: Callable[[], Awaitable[None]], interval_s: float) -> AsyncIterator[None]:
+    """`act` now and every `interval_s` while the block runs; its failures are logged and it goes on."""
+
+    async def run() -> None:
+        while True:
+            try:
+                await act()
+            except Exception as error:
+                _log.warning("a background task failed and goes on", task=name, reason=str(error))
+            await asyncio.sleep(interval_s)
+
+    task = asyncio.create_task(run(), name=name)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
