@@ -162,7 +162,7 @@ def _layer_below(data_dir: Path, above: Mapping[str, str], problems: list[str]) 
     if texts.pop("data_dir", None):
         problems.append(f"{PREFIX}DATA_DIR cannot be set in {SETTINGS_ENV}, which lies in it")
     kept = data_dir / SECRET_KEY
-    if not {"secret_key"} & (above.keys() | texts.keys()) and kept.exists() and (text := _read(kept, str(kept), problems)):
+    if "secret_key" not in {*above, *texts} and kept.exists() and (text := _read(kept, str(kept), problems)):
         texts["secret_key"] = text
     return {field: text for field, text in texts.items() if field not in above}
 
