@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -54,14 +55,16 @@ class Children:
                 process.wait(max(deadline - time.monotonic(), 0))
             terminate(process, grace_s=_KILL_S)
 
-    def start(self, arguments: list[str], environment: Mapping[str, str]) -> None:
-        """Run `gateway ARGUMENTS`; the first of them names it."""
+    def start(self, arguments: list[str], environment: Mapping[str, str], stdin: str = "") -> None:
+        """Run `gateway ARGUMENTS`; the first of them names it. `stdin` is a short text, as a key."""
         name = arguments[0]
+        command = [sys.executable, "-m", "gateway", *arguments]
         log = open_log(self._log(name))
         try:
-            self._running[name] = spawn(
-                [sys.executable, "-m", "gateway", *arguments], env=environment, stdout=log, stderr=log
-            )
+            with tempfile.TemporaryFile() as given:
+                given.write(stdin.encode())
+                given.seek(0)
+                self._running[name] = spawn(command, env=environment, stdin=given, stdout=log, stderr=log)
         finally:
             os.close(log)
 

@@ -18,7 +18,6 @@ from gateway.cli.demo_state import (
     load_state,
     save_state,
 )
-from gateway.cli.surroundings import read_settings
 from gateway.db.version import is_current
 from gateway.embedded import EmbeddedServers, remove_data
 from gateway.errors import ConfigurationError, GatewayError
@@ -121,19 +120,20 @@ def start_demo(stack: contextlib.ExitStack, port: int | None, fresh: bool) -> Ru
         ConfigurationError: a port is taken, the data directory has an owner, or a server cannot run.
         ChildEnded: a process ended while it was waited for.
     """
-    settings = read_settings()
-    data_dir = settings.data_dir.expanduser().absolute()
+    settings = load_settings(os.environ, stored=not fresh)
+    data_dir = settings.data_dir.absolute()
     bind = _choose_address(settings.bind, port)
     if fresh:
         remove_data(data_dir, also=files_of_demo())
+        load_settings(os.environ)
     servers = stack.enter_context(EmbeddedServers(data_dir))
     state = load_state(data_dir)
     save_state(data_dir, state)
     environment = _write_settings(data_dir, bind, servers)
     settings = load_settings(environment)
     children = stack.enter_context(Children(data_dir))
-    upstream = [f"--port={state.upstream_port}", f"--key={state.upstream_key}", f"--seed={_SEED}"]
-    children.start(["simulate", *upstream, f"--log={data_dir / UPSTREAM_LOG}"], environment)
+    upstream = [f"--port={state.upstream_port}", "--key-stdin", f"--seed={_SEED}"]
+    children.start(["simulate", *upstream, f"--log={data_dir / UPSTREAM_LOG}"], environment, f"{state.upstream_key}\n")
     _migrate(servers.database_url)
     if state.example is not None:
         _start_gateway(children, environment)

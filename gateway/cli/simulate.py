@@ -5,12 +5,14 @@ from pathlib import Path
 import rich_click as click
 
 from gateway.cli.output import json_option, print_json
+from gateway.cli.surroundings import read_secret
 from gateway.errors import ConfigurationError
 
 
 @click.command()
 @click.option("--port", type=click.IntRange(0, 65535), required=True, help="On loopback; 0 takes a free one.")
-@click.option("--key", required=True, help="The key that callers must give.")
+@click.option("--key", help="The key that callers must give; the list of processes shows it.")
+@click.option("--key-stdin", is_flag=True, help="Read that key from stdin instead.")
 @click.option(
     "--fault", "faults", multiple=True, metavar="NAME[=RATE]", help="A fault to show, always or at a rate up to 1."
 )
@@ -19,12 +21,23 @@ from gateway.errors import ConfigurationError
     "--log", type=click.Path(dir_okay=False, path_type=Path), help="Append what is accepted; orders live on in it."
 )
 @json_option
-def simulate(port: int, key: str, faults: tuple[str, ...], seed: int, log: Path | None, as_json: bool) -> None:
+def simulate(
+    port: int,
+    key: str | None,
+    key_stdin: bool,
+    faults: tuple[str, ...],
+    seed: int,
+    log: Path | None,
+    as_json: bool,
+) -> None:
     """Serve a panel that accepts, progresses and completes orders, until Ctrl-C."""
     import asyncio
 
     from compat.simulator import UnknownFault
 
+    if (key is not None) == key_stdin:
+        raise click.UsageError("give exactly one of --key and --key-stdin")
+    key = read_secret("key") if key is None else key
     try:
         asyncio.run(_simulate(port, key, faults, seed, log, as_json))
     except UnknownFault as error:

@@ -133,6 +133,8 @@ linux_only = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="lo
 def test_an_order_completes_and_outlives_a_stop_and_a_kill(folder: Path) -> None:
     with running_demo(folder) as demo:
         assert set(demo.facts) == FACTS
+        key = json.loads((folder / ".gateway" / "demo.json").read_bytes())["upstream_key"].encode()
+        assert not any(key in Path(f"/proc/{pid}/cmdline").read_bytes() for pid, _ in descendants(demo.popen.pid))
         first = demo.order_to_completion()
         assert demo.end(signal.SIGINT) == b""
         assert demo.popen.returncode == 0
@@ -160,6 +162,7 @@ def test_fresh_starts_over_and_keeps_what_others_put_there(folder: Path) -> None
         (data_dir / "notes.txt").write_text("mine")
         assert (data_dir / "demo.json").stat().st_mode & 0o077 == 0
         assert (data_dir / "settings.env").stat().st_mode & 0o077 == 0
+    (data_dir / "settings.env").write_text("GATEWAY_NO_LONGER=1\n'damaged")
     with running_demo(folder, "--fresh") as other:
         assert other.facts["api_key"] != demo.facts["api_key"]
         assert (data_dir / "notes.txt").read_text() == "mine"

@@ -58,6 +58,8 @@ def test_help_loads_nothing_heavy() -> None:
         (["order", "resolve", "100001"], "exactly one of"),
         (["order", "resolve", "100001", "--refund", "--not-placed"], "exactly one of"),
         (["key", "revoke", "7"], "UUID"),
+        (["simulate", "--port", "0"], "exactly one of"),
+        (["simulate", "--port", "0", "--key", "k", "--key-stdin"], "exactly one of"),
         (["wallet", "deposit", "a@b.c", "1e999999"], "too large an amount"),
         (["wallet", "deposit", "a@b.c", "1", "--currency", "dollar"], "not a currency"),
         (["wallet", "show", "nobody"], "not an e-mail address"),
