@@ -67,6 +67,7 @@ async def test_no_key_is_in_the_output(settings: Settings, workers: int) -> None
         output = (await process.stderr.read()).decode()
         assert "/api/v2" in output
         assert "hunter2" not in output
+        assert "uvicorn.access" not in output
 
 
 async def test_workers_do_not_outlive_their_supervisor(settings: Settings) -> None:
