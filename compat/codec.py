@@ -137,16 +137,18 @@ def decode_body(head: Head, query: bytes, body: bytes) -> PanelRequest:
 
 
 def _parse_body(content_type: str, body: bytes) -> Fields:
-    """By the look of the body, since declared types are often wrong or absent; but one declared as JSON is JSON.
+    """By the look of the body, since declared types are often wrong or absent.
+
+    What is declared as JSON and looks neither like a JSON object nor like a form is not guessed at.
 
     Raises:
-        PanelError: as the parsers, and for a body declared as JSON that is not a JSON object.
+        PanelError: as the parsers, and for a body declared as JSON that is neither a JSON object nor like a form.
     """
     kind = content_type.partition(";")[0].strip().lower()
     trimmed = body.removeprefix(b"\xef\xbb\xbf").lstrip()
     if trimmed.startswith(b"{"):
         return parse_json(trimmed)
-    if trimmed and kind.endswith("json"):
+    if trimmed and kind.endswith("json") and b"=" not in trimmed:
         raise unreadable()
     if trimmed.startswith(b"--"):
         return parse_multipart(body, content_type)

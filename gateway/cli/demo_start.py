@@ -18,11 +18,12 @@ from gateway.cli.demo_state import (
     load_state,
     save_state,
 )
+from gateway.data_dir import create_secret_key, write_settings_env
 from gateway.db.version import is_current
 from gateway.embedded import EmbeddedServers, remove_data
 from gateway.errors import ConfigurationError, GatewayError
 from gateway.processes import find_free_port, wait_until
-from gateway.settings import PREFIX, SETTINGS_ENV, create_secret_key, load_settings, write_settings_env
+from gateway.settings import PREFIX, SETTINGS_ENV, load_settings
 
 if TYPE_CHECKING:
     from gateway.settings import Settings

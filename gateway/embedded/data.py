@@ -9,8 +9,9 @@ from pathlib import Path
 
 import msgspec
 
+from gateway.data_dir import make_data_dir
 from gateway.errors import ConfigurationError
-from gateway.settings import SECRET_KEY, SETTINGS_ENV, make_data_dir
+from gateway.settings import SECRET_KEY, SETTINGS_ENV
 
 LOCK = "lock"
 MARKER = "embedded.json"

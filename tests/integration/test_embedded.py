@@ -16,11 +16,11 @@ import asyncpg
 import pytest
 import redis
 
+from gateway.data_dir import create_secret_key
 from gateway.embedded import EmbeddedServers, remove_data
 from gateway.embedded.binaries import find_postgres_binaries
 from gateway.errors import ConfigurationError
 from gateway.processes import spawn, terminate, wait_until
-from gateway.settings import create_secret_key
 
 PARENT = """
 import asyncio, json, sys

@@ -10,13 +10,12 @@ from pathlib import Path
 import pytest
 import structlog
 
+from gateway.data_dir import create_secret_key, write_settings_env
 from gateway.errors import ConfigurationError
 from gateway.settings import (
     Settings,
-    create_secret_key,
     load_settings,
     require_secret_key,
-    write_settings_env,
 )
 from gateway.telemetry import configure_logging
 
