@@ -1,5 +1,6 @@
 """Requests of the panel protocol read tolerantly, replies written strictly (protocol §1, §4)."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
@@ -132,23 +133,24 @@ def decode_body(head: Head, query: bytes, body: bytes) -> PanelRequest:
     key, token = fields.pop("key", ""), fields.pop("api_token", "")
     action = fields.pop("action", "").strip().lower()
     if head.idempotency_key:
-        fields.setdefault("idempotency_key", head.idempotency_key)
+        fields = {**_drop_junk({"idempotency_key": head.idempotency_key}), **fields}
     return PanelRequest((key or token or head.bearer).strip(), _ALIASES.get(action, action), fields)
+
+
+_LIKE_A_FORM = re.compile(rb"--|[0-9A-Za-z_.%+\[\]-]+=")
 
 
 def _parse_body(content_type: str, body: bytes) -> Fields:
     """By the look of the body, since declared types are often wrong or absent.
 
-    What is declared as JSON and looks neither like a JSON object nor like a form is not guessed at.
-
     Raises:
-        PanelError: as the parsers, and for a body declared as JSON that is neither a JSON object nor like a form.
+        PanelError: as the parsers, and for a body declared as JSON that looks like no form either.
     """
     kind = content_type.partition(";")[0].strip().lower()
     trimmed = body.removeprefix(b"\xef\xbb\xbf").lstrip()
     if trimmed.startswith(b"{"):
         return parse_json(trimmed)
-    if trimmed and kind.endswith("json") and b"=" not in trimmed:
+    if trimmed and kind.endswith("json") and not _LIKE_A_FORM.match(trimmed):
         raise unreadable()
     if trimmed.startswith(b"--"):
         return parse_multipart(body, content_type)
