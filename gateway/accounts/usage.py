@@ -1,6 +1,5 @@
 """When each key was last used: remembered here at once, written in batches by a loop."""
 
-import asyncio
 from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
@@ -46,12 +45,6 @@ class UsageMarks:
                 _log.warning("the last use of keys is not written yet", reason=str(error), keys=len(self))
                 return
             self._forget(batch)
-
-    async def run(self, db: Database, interval_s: float) -> None:
-        """Flush for ever; cancelled from outside, after which one more `flush` writes the rest."""
-        while True:
-            await asyncio.sleep(interval_s)
-            await self.flush(db)
 
     def _forget(self, written: dict[UUID, datetime]) -> None:
         """A mark made while its older one was being written stays."""

@@ -140,9 +140,3 @@ async def update_key(tx: Transaction, provider_id: UUID, api_key_encrypted: str)
         "UPDATE providers SET api_key_encrypted = $2 WHERE id = $1 RETURNING true", provider_id, api_key_encrypted
     )
     return bool(done)
-
-
-async def update_balance(tx: Transaction, provider_id: UUID, balance: Decimal) -> bool:
-    """Whether there is such a provider. `balance` is what the upstream says that we have there."""
-    done = await tx.fetchval("UPDATE providers SET balance = $2 WHERE id = $1 RETURNING true", provider_id, balance)
-    return bool(done)
