@@ -1,9 +1,10 @@
 """What a host implements to serve the panel protocol: the Protocol behind `panel_app`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol, TypeVar
 
-from compat.wire import AddRequest, Balance, OrderStatus
+from compat.errors import PanelError
+from compat.wire import AddRequest, Balance, OrderStatus, RefillStatus, SubscriptionStatus
 
 Caller = TypeVar("Caller")
 
@@ -27,8 +28,20 @@ class PanelBackend(Protocol[Caller]):
         """The number of the order that was placed."""
         ...
 
-    async def statuses(self, caller: Caller, orders: Sequence[int]) -> dict[int, OrderStatus]:
+    async def statuses(self, caller: Caller, orders: Sequence[int]) -> Mapping[int, OrderStatus | SubscriptionStatus]:
         """The orders found; one that is left out is answered with `Incorrect order ID`."""
+        ...
+
+    async def refill(self, caller: Caller, orders: Sequence[int]) -> Mapping[int, int | PanelError]:
+        """The number of the refill asked for, by order, or its refusal; one left out is `Incorrect order ID`."""
+        ...
+
+    async def refill_statuses(self, caller: Caller, refills: Sequence[int]) -> Mapping[int, RefillStatus]:
+        """The refills found; one that is left out is answered with `Refill not found`."""
+        ...
+
+    async def cancel(self, caller: Caller, orders: Sequence[int]) -> Mapping[int, PanelError | None]:
+        """None, by order, where the wish was taken, or its refusal; one left out is `Incorrect order ID`."""
         ...
 
     async def balance(self, caller: Caller) -> Balance: ...

@@ -37,24 +37,28 @@ class Counting(enum.Enum):
 
 
 class KindRule(msgspec.Struct, frozen=True):
-    """What `add` needs for one kind; `lines` names the field that is one item a line."""
+    """What `add` needs for one kind; `lines` names the field whose lines are counted."""
 
     fields: tuple[str, ...]
     counting: Counting = Counting.FIELD
     lines: str | None = None
     optional: tuple[str, ...] = ()
-    served: bool = False
+
+    @property
+    def drips(self) -> bool:
+        """Whether it may be ordered in several runs."""
+        return "runs" in self.optional
 
 
 _DRIP = ("runs", "interval")
 RULES: dict[Kind, KindRule] = {
-    Kind.DEFAULT: KindRule(("link", "quantity"), optional=_DRIP, served=True),
-    Kind.PACKAGE: KindRule(("link",), Counting.ONE, served=True),
-    Kind.SEO: KindRule(("link", "quantity", "keywords"), lines="keywords"),
-    Kind.CUSTOM_COMMENTS: KindRule(("link", "comments"), Counting.LINES, "comments", served=True),
-    Kind.CUSTOM_COMMENTS_PACKAGE: KindRule(("link", "comments"), Counting.ONE, "comments", served=True),
-    Kind.MENTIONS: KindRule(("link", "quantity", "usernames"), lines="usernames"),
-    Kind.MENTIONS_WITH_HASHTAGS: KindRule(("link", "quantity", "usernames", "hashtags"), lines="usernames"),
+    Kind.DEFAULT: KindRule(("link", "quantity"), optional=_DRIP),
+    Kind.PACKAGE: KindRule(("link",), Counting.ONE),
+    Kind.SEO: KindRule(("link", "quantity", "keywords")),
+    Kind.CUSTOM_COMMENTS: KindRule(("link", "comments"), Counting.LINES, "comments"),
+    Kind.CUSTOM_COMMENTS_PACKAGE: KindRule(("link", "comments"), Counting.ONE, "comments"),
+    Kind.MENTIONS: KindRule(("link", "quantity", "usernames")),
+    Kind.MENTIONS_WITH_HASHTAGS: KindRule(("link", "quantity", "usernames", "hashtags")),
     Kind.MENTIONS_CUSTOM_LIST: KindRule(("link", "usernames"), Counting.LINES, "usernames"),
     Kind.MENTIONS_HASHTAG: KindRule(("link", "quantity", "hashtag")),
     Kind.MENTIONS_USER_FOLLOWERS: KindRule(("link", "quantity", "username")),
@@ -62,7 +66,7 @@ RULES: dict[Kind, KindRule] = {
     Kind.COMMENT_LIKES: KindRule(("link", "quantity", "username")),
     Kind.COMMENT_REPLIES: KindRule(("link", "username", "comments"), Counting.LINES, "comments"),
     Kind.POLL: KindRule(("link", "quantity", "answer_number")),
-    Kind.INVITES_FROM_GROUPS: KindRule(("link", "quantity", "groups"), lines="groups"),
+    Kind.INVITES_FROM_GROUPS: KindRule(("link", "quantity", "groups")),
     Kind.SUBSCRIPTIONS: KindRule(
         ("username", "min", "max", "delay"), Counting.POSTS, optional=("posts", "old_posts", "expiry")
     ),
@@ -71,7 +75,6 @@ RULES: dict[Kind, KindRule] = {
         optional=(*_DRIP, "google_keyword", "referring_url"),
     ),
 }
-"""The whole table; kinds with `served` False are refused with `Incorrect service ID`."""
 
 _BY_NAME = {kind.value.casefold(): kind for kind in Kind}
 

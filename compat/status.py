@@ -15,6 +15,16 @@ class PanelStatus(enum.StrEnum):
     CANCELED = "Canceled"
 
 
+class SubscriptionWord(enum.StrEnum):
+    """What a subscription's status is, in the protocol's words."""
+
+    ACTIVE = "Active"
+    PAUSED = "Paused"
+    COMPLETED = "Completed"
+    EXPIRED = "Expired"
+    CANCELED = "Canceled"
+
+
 class UpstreamStatus(enum.StrEnum):
     """What an upstream's word means to us, folded."""
 
@@ -26,6 +36,10 @@ class UpstreamStatus(enum.StrEnum):
     CANCELED = "canceled"
     FAILED = "failed"
     REFUNDED = "refunded"
+    ACTIVE = "active"
+    PAUSED = "paused"
+    EXPIRED = "expired"
+    """The last three are said of subscriptions alone."""
 
 
 _WORDS: dict[str, UpstreamStatus] = {
@@ -44,6 +58,9 @@ _WORDS: dict[str, UpstreamStatus] = {
     "error": UpstreamStatus.FAILED,
     "refund": UpstreamStatus.REFUNDED,
     "refunded": UpstreamStatus.REFUNDED,
+    "active": UpstreamStatus.ACTIVE,
+    "paused": UpstreamStatus.PAUSED,
+    "expired": UpstreamStatus.EXPIRED,
     "0": UpstreamStatus.PENDING,
     "1": UpstreamStatus.PROCESSING,
     "2": UpstreamStatus.IN_PROGRESS,

@@ -4,12 +4,13 @@ What our server answers and what our client understood are the same Structs; the
 writes them strictly and reads them tolerantly.
 """
 
+import enum
 from decimal import Decimal
 
 import msgspec
 
 from compat.errors import Fault
-from compat.status import PanelStatus, UpstreamStatus
+from compat.status import PanelStatus, SubscriptionWord, UpstreamStatus
 
 
 class Service(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,13 +41,36 @@ class AddRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OrderStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """What our server says of one order; all of it goes out as strings."""
+    """What our server says of one order; all of it goes out as strings.
+
+    `runs` and `orders` (the numbers of its runs so far) are those of a drip-feed, else None.
+    """
 
     charge: Decimal
     start_count: int | None
     status: PanelStatus
     remains: int
     currency: str
+    runs: int | None = None
+    orders: tuple[int, ...] | None = None
+
+
+class SubscriptionStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What our server says of a subscription; `posts` is 0 where their number is open, `expiry` is d/m/Y or empty."""
+
+    status: SubscriptionWord
+    expiry: str
+    posts: int
+    orders: tuple[int, ...]
+
+
+class RefillStatus(enum.StrEnum):
+    """Where a refill stands, in the words of `refill_status`."""
+
+    PENDING = "Pending"
+    IN_PROGRESS = "In progress"
+    COMPLETED = "Completed"
+    REJECTED = "Rejected"
 
 
 class Balance(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,7 +117,9 @@ class UpstreamReport(msgspec.Struct, frozen=True, kw_only=True):
     """What an upstream says of one order.
 
     `status` is None where `word` is not one that we know; `remains` is None where it is absent or
-    not a number (it may be negative). `error` is set in place of the rest for a per-order error.
+    not a number (it may be negative). `orders` are the upstream's ids of the runs of a drip-feed or
+    the posts of a subscription, in its order; `quantity` is told by few. `error` is set in place of
+    the rest for a per-order error.
     """
 
     word: str = ""
@@ -102,4 +128,27 @@ class UpstreamReport(msgspec.Struct, frozen=True, kw_only=True):
     start_count: int | None = None
     remains: int | None = None
     currency: str | None = None
+    quantity: int | None = None
+    orders: tuple[str, ...] = ()
+    error: str | None = None
+
+
+class RefillAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What an upstream answered to `refill` of one order: the refill's id there, or its refusal."""
+
+    refill: str | None = None
+    error: str | None = None
+
+
+class RefillReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What an upstream says of one refill; `status` is None where `word` is not one that we know."""
+
+    word: str = ""
+    status: RefillStatus | None = None
+    error: str | None = None
+
+
+class CancelAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What an upstream answered to `cancel` of one order; `error` is None where it took the wish."""
+
     error: str | None = None

@@ -198,7 +198,7 @@ def _quantity(service: Service, fields: Mapping[str, str]) -> int:
     runs = _whole(fields.get("runs", "1"), 1000) if service.dripfeed else 1
     plain = {name: value for name, value in fields.items() if name not in ("runs", "interval")}
     fields = plain if service.dripfeed else fields
-    quantity = read_draft(kind, fields).quantity if RULES[kind].served else _count(kind, fields)
+    quantity = read_draft(kind, fields).quantity
     if RULES[kind].counting is not Counting.ONE:
         if quantity < service.min:
             raise PanelError(QUANTITY_LESS.format(service.min))

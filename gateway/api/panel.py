@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from compat import wire
 from compat.codec import encode_services, parse_id
 from compat.drafts import read_draft
-from compat.kinds import RULES, Kind
+from compat.kinds import Kind
 from gateway.accounts.directory import Directory
 from gateway.accounts.model import Account
 from gateway.accounts.usage import UsageMarks
@@ -120,7 +120,7 @@ def _check(verdict: Verdict) -> None:
 
 
 def _is_served(service: Service) -> bool:
-    return service.kind is not None and RULES[service.kind].served
+    return service.kind is not None
 
 
 def _listed(service: Service) -> wire.Service:

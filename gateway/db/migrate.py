@@ -24,11 +24,13 @@ def include_name(name: str | None, kind: str, parents: Any) -> bool:
 
 
 def include_object(target: Any, name: str | None, kind: str, reflected: bool, compare_to: Any) -> bool:
-    """Leave out indexes on partitions, and the one on an expression, whose text Alembic cannot compare."""
+    """Leave out indexes on partitions, and those on expressions, whose text Alembic cannot compare."""
     if kind != "index":
         return True
     table = getattr(target, "table", None)
-    return name != "idx_services_search" and not (table is not None and _PARTITION.match(table.name))
+    return name not in ("idx_services_search", "idx_orders_active_link") and not (
+        table is not None and _PARTITION.match(table.name)
+    )
 
 
 async def ensure_roles(connection: asyncpg.Connection) -> None:

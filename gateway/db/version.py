@@ -2,7 +2,7 @@
 
 import asyncpg
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest migration."""
 
 

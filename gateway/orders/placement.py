@@ -60,7 +60,7 @@ def prepare(account: Account, service: Service, draft: Draft) -> Placing:
         ServiceDisabled: switched off.
         QuantityTooLow, QuantityTooHigh: outside the service's limits, or of what an account can hold.
     """
-    if service.currency != account.currency or service.kind is None or not RULES[service.kind].served:
+    if service.currency != account.currency or service.kind is None:
         raise UnknownService
     if not service.is_active or service.provider_id is None:
         raise ServiceDisabled

@@ -11,8 +11,9 @@ from sqlalchemy import make_url
 from gateway.db.engine import Database
 
 GUARDS = import_module("migrations.versions.0002_guards")
-TRIGGERS: tuple[str, ...] = GUARDS.TRIGGERS
-READ_WRITE: tuple[str, ...] = GUARDS.READ_WRITE
+PROTOCOL = import_module("migrations.versions.0003_whole_protocol")
+TRIGGERS: tuple[str, ...] = (*GUARDS.TRIGGERS, *PROTOCOL.TRIGGERS)
+READ_WRITE: tuple[str, ...] = (*GUARDS.READ_WRITE, *PROTOCOL.READ_WRITE)
 DIALECT = make_url("postgresql+asyncpg://").get_dialect()()
 PARTITIONED = ("orders", "ledger")
 THIS_MONTH = "date_trunc('month', now() AT TIME ZONE 'UTC')::date"

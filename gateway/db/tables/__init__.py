@@ -1,17 +1,33 @@
 """Every table, a file a feature, in one `metadata` that Alembic compares with the database."""
 
-from gateway.db.tables import accounts, alerts, catalog, dispatch, events, ledger, orders, providers, webhooks
+from gateway.db.tables import (
+    accounts,
+    aftercare,
+    alerts,
+    catalog,
+    dispatch,
+    events,
+    families,
+    ledger,
+    orders,
+    providers,
+    replays,
+    webhooks,
+)
 from gateway.db.tables.meta import metadata
 
 __all__ = [
     "accounts",
+    "aftercare",
     "alerts",
     "catalog",
     "dispatch",
     "events",
+    "families",
     "ledger",
     "metadata",
     "orders",
     "providers",
+    "replays",
     "webhooks",
 ]

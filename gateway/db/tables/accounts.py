@@ -1,6 +1,6 @@
 """users and api_keys: who may call, and with which key."""
 
-from sqlalchemy import Boolean, CheckConstraint, Column, ForeignKey, Index, String, Table, text
+from sqlalchemy import Boolean, CheckConstraint, Column, ForeignKey, Index, Integer, String, Table, text
 from sqlalchemy.dialects.postgresql import JSONB, UUID
 
 from gateway.db.tables.meta import CURRENCY, TIME, created_at, key, metadata, one_of, updated_at
@@ -38,6 +38,9 @@ api_keys = Table(
     Column("last_used_at", TIME),
     created_at(),
     Column("expires_at", TIME),
+    Column("replay_window_s", Integer),
+    Column("refuse_duplicates", Boolean, nullable=False, server_default=text("false")),
+    CheckConstraint("replay_window_s BETWEEN 1 AND 86400", name="replay_window_s"),
     CheckConstraint(one_of("rate_limit_tier", "basic", "pro", "enterprise"), name="rate_limit_tier"),
     CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),
     Index("idx_api_keys_user_id", "user_id"),

@@ -1,6 +1,6 @@
 """dispatch_attempts: one row a send, committed before the socket opens."""
 
-from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, Integer, String, Table, Text, text
+from sqlalchemy import Boolean, CheckConstraint, Column, ForeignKey, Index, Integer, String, Table, Text, text
 from sqlalchemy.dialects.postgresql import JSONB, UUID
 
 from gateway.db.tables.meta import MONEY, TIME, key, metadata, one_of
@@ -20,6 +20,8 @@ dispatch_attempts = Table(
     Column("reason", Text),
     Column("evidence", JSONB),
     Column("upstream_id", String(64)),
+    Column("replayable", Boolean, nullable=False, server_default=text("false")),
+    Column("resends", Integer, nullable=False, server_default=text("0")),
     Column("cost", MONEY),
     Column("loss", MONEY),
     Column("started_at", TIME, nullable=False, server_default=text("now()")),

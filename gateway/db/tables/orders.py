@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Date,
@@ -51,6 +52,8 @@ orders = Table(
     Column("queued_at", TIME, nullable=False, server_default=text("now()")),
     Column("next_attempt_at", TIME, nullable=False, server_default=text("now()")),
     Column("next_check_at", TIME),
+    Column("is_parent", Boolean, nullable=False, server_default=text("false")),
+    Column("cancel_wanted", Boolean, nullable=False, server_default=text("false")),
     created_at(),
     updated_at(),
     Column("completed_at", TIME),
@@ -74,6 +77,13 @@ orders = Table(
     Index("idx_orders_unknown", "id", postgresql_where=text("dispatch = 'unknown'")),
     Index("idx_orders_api_key_id", "api_key_id"),
     Index("idx_orders_parent_id", "parent_id", postgresql_where=text("parent_id IS NOT NULL")),
+    Index(
+        "idx_orders_active_link",
+        "user_id",
+        "service_id",
+        text("md5(link)"),
+        postgresql_where=text("status IN ('pending', 'processing')"),
+    ),
     postgresql_partition_by="RANGE (id)",
 )
 

@@ -20,6 +20,8 @@ providers = Table(
     Column("max_in_flight", Integer),
     Column("paused_until", TIME),
     Column("paused_reason", Text),
+    Column("dialect", String(50), nullable=False, server_default=text("'standard'")),
+    Column("honours_extension", Boolean, nullable=False, server_default=text("false")),
     Column("metadata", JSONB),
     created_at(),
     updated_at(),
