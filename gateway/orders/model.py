@@ -74,6 +74,8 @@ class Order(msgspec.Struct, frozen=True):
     remains: int | None
     details: dict[str, str]
     check_failures: int = 0
+    parent_id: UUID | None = None
+    is_parent: bool = False
 
 
 def price_of(rate: Decimal, quantity: int, *, package: bool) -> Decimal:

@@ -12,7 +12,7 @@ from gateway.orders.model import Dispatch, Order, Status
 
 _COLUMNS = (
     "id, number, user_id, service_id, provider_id, external_order_id, link, quantity, price, currency, charge, "
-    "status, dispatch, upstream_status, start_count, remains, details, check_failures"
+    "status, dispatch, upstream_status, start_count, remains, details, check_failures, parent_id, is_parent"
 )
 _OF_O = ", ".join(f"o.{column.strip()}" for column in _COLUMNS.split(","))
 
@@ -52,11 +52,13 @@ def to_order(row: asyncpg.Record) -> Order:
         remains=row["remains"],
         details=row["details"],
         check_failures=row["check_failures"],
+        parent_id=row["parent_id"],
+        is_parent=row["is_parent"],
     )
 
 
 async def insert(tx: Transaction, orders: Sequence[NewOrder]) -> dict[UUID, int]:
-    """Insert queued orders, wake the dispatchers at commit, and say which number each id got."""
+    """Insert new orders, wake the dispatchers at commit, and say which number each id got."""
     rows = await tx.fetch(
         _INSERT,
         [new.order.id for new in orders],
@@ -69,15 +71,19 @@ async def insert(tx: Transaction, orders: Sequence[NewOrder]) -> dict[UUID, int]
         [new.order.details for new in orders],
         [new.order.price for new in orders],
         [new.order.currency for new in orders],
+        [new.order.dispatch.value for new in orders],
+        [new.order.is_parent for new in orders],
+        [new.order.parent_id for new in orders],
     )
     return {row["id"]: row["number"] for row in rows}
 
 
 _INSERT = """
 WITH placed AS (
-  INSERT INTO orders (id, user_id, api_key_id, service_id, provider_id, link, quantity, details, price, currency)
+  INSERT INTO orders (id, user_id, api_key_id, service_id, provider_id, link, quantity, details, price, currency,
+    dispatch, is_parent, parent_id)
   SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::text[], $7::int[],
-    $8::jsonb[], $9::numeric[], $10::text[])
+    $8::jsonb[], $9::numeric[], $10::text[], $11::text[], $12::boolean[], $13::uuid[])
   RETURNING id, number
 ), woken AS (SELECT pg_notify('orders_queued', ''))
 SELECT id, number FROM placed, woken
@@ -129,8 +135,15 @@ async def owners_of(tx: Transaction, ids: Sequence[UUID]) -> list[tuple[UUID, st
 
 
 async def lock(tx: Transaction, ids: Iterable[UUID]) -> dict[UUID, Order]:
-    """The orders, locked in id order until the transaction ends. Wallets are locked before orders."""
-    rows = await tx.fetch(f"SELECT {_COLUMNS} FROM orders WHERE id = ANY($1) ORDER BY id FOR UPDATE", sorted(set(ids)))
+    """The orders and their parents, locked in id order until the transaction ends. Wallets are locked before orders."""
+    rows = await tx.fetch(
+        f"""
+        SELECT {_COLUMNS} FROM orders
+         WHERE id = ANY($1 || ARRAY(SELECT parent_id FROM orders WHERE id = ANY($1) AND parent_id IS NOT NULL))
+         ORDER BY id FOR UPDATE
+        """,
+        sorted(set(ids)),
+    )
     return {row["id"]: to_order(row) for row in rows}
 
 

@@ -53,8 +53,21 @@ class Reported(msgspec.Struct, frozen=True):
     error: str | None = None
 
 
+class CancelWanted(msgspec.Struct, frozen=True):
+    """The customer wants it cancelled."""
+
+
 Trigger: TypeAlias = (
-    Claimed | WasNotSent | WasAccepted | WasRefused | WentUnknown | QueuedTooLong | WasNotPlaced | GaveUp | Reported
+    CancelWanted
+    | Claimed
+    | WasNotSent
+    | WasAccepted
+    | WasRefused
+    | WentUnknown
+    | QueuedTooLong
+    | WasNotPlaced
+    | GaveUp
+    | Reported
 )
 
 _MOVING = frozenset(
@@ -64,6 +77,7 @@ _MOVING = frozenset(
         UpstreamStatus.CANCELED,
         UpstreamStatus.FAILED,
         UpstreamStatus.REFUNDED,
+        UpstreamStatus.EXPIRED,
     }
 )
 
@@ -75,7 +89,7 @@ def may_move_money(trigger: Trigger) -> bool:
             return trigger.status in _MOVING
         case WasRefused():
             return not trigger.requeue
-        case QueuedTooLong() | GaveUp():
+        case QueuedTooLong() | GaveUp() | CancelWanted():
             return True
         case Claimed() | WasNotSent() | WasAccepted() | WentUnknown() | WasNotPlaced():
             return False

@@ -1,0 +1,1 @@
+"""Orders that are made of others: drip-feeds and their runs, subscriptions and their posts."""
