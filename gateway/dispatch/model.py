@@ -68,9 +68,11 @@ def back_off(tries: int) -> timedelta:
 
 def fields_of(order: Order, kind: Kind) -> dict[str, str]:
     """The fields of `add` besides `service`, as the kind has them (protocol §2)."""
+    if RULES[kind].counting is Counting.POSTS:
+        return dict(order.details)
     fields = {"link": order.link, **order.details}
     if RULES[kind].counting is Counting.FIELD:
-        fields["quantity"] = str(order.quantity)
+        fields["quantity"] = str(order.quantity // int(order.details.get("runs", "1")))
     return fields
 
 

@@ -172,9 +172,12 @@ def _orphaned(order: Order, trigger: Any) -> Transition:
     return Transition(row="10", order=order, alert="orphaned_upstream_order")
 
 
+_OF_SUBSCRIPTIONS = (UpstreamStatus.ACTIVE, UpstreamStatus.PAUSED, UpstreamStatus.EXPIRED)
+
+
 def _reported(order: Order, report: Reported) -> Transition | None:
     unreadable = report.status is UpstreamStatus.PARTIAL and report.remains is None
-    if report.error is not None or report.status is None or unreadable:
+    if report.error is not None or report.status is None or report.status in _OF_SUBSCRIPTIONS or unreadable:
         return Transition(row="19", order=order, alert="unreadable_status")
     seen = msgspec.structs.replace(
         order,

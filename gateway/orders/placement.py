@@ -8,11 +8,11 @@ import msgspec
 from uuid_utils.compat import uuid7
 
 from compat.drafts import Draft
-from compat.kinds import RULES, Counting
+from compat.kinds import RULES, Counting, Kind
 from compat.money import LIMIT
 from gateway.accounts.model import Account
 from gateway.batching import Batcher
-from gateway.catalog.model import Service
+from gateway.catalog.model import QUANTITY_MAX, Service
 from gateway.db.engine import ROLLED_BACK, Database
 from gateway.errors import (
     Conflict,
@@ -30,6 +30,7 @@ from gateway.events.store import Event
 from gateway.ledger import store as ledger
 from gateway.ledger.model import Entry, EntryType, Reference, Wallet, post
 from gateway.orders import store
+from gateway.orders.families.model import Mode, drip_details, family_of
 from gateway.orders.model import Dispatch, Order, Status, price_of
 from gateway.orders.store import NewOrder
 
@@ -58,43 +59,55 @@ def prepare(account: Account, service: Service, draft: Draft) -> Placing:
     Raises:
         UnknownService: not sold in the account's currency, or of a kind that is not served.
         ServiceDisabled: switched off.
-        QuantityTooLow, QuantityTooHigh: outside the service's limits, or of what an account can hold.
+        QuantityTooLow, QuantityTooHigh: outside the service's limits.
+        IncorrectQuantity: nothing, or more in all runs than an order can have.
+        InsufficientFunds: it costs more than any wallet holds.
     """
     if service.currency != account.currency or service.kind is None:
         raise UnknownService
     if not service.is_active or service.provider_id is None:
         raise ServiceDisabled
+    _check_quantity(service, service.kind, draft)
     package = RULES[service.kind].counting is Counting.ONE
-    if not package:
-        if draft.quantity < service.min_quantity:
-            raise QuantityTooLow(service.min_quantity)
-        if draft.quantity > service.max_quantity:
-            raise QuantityTooHigh(service.max_quantity)
-    if draft.quantity < 1:
+    order_id = uuid7()
+    run_price = price_of(service.rate, draft.quantity, package=package)
+    family = family_of(order_id, service.kind, draft, run_price, native=service.dripfeed)
+    runs = family.held if family else 1
+    if draft.quantity * runs > QUANTITY_MAX:
         raise IncorrectQuantity
-    price = price_of(service.rate, draft.quantity, package=package)
-    if price >= LIMIT:
+    if run_price * runs >= LIMIT:
         raise InsufficientFunds
     order = Order(
-        id=uuid7(),
+        id=order_id,
         number=0,
         user_id=account.user_id,
         service_id=service.id,
         provider_id=service.provider_id,
         external_order_id=None,
         link=draft.link,
-        quantity=draft.quantity,
-        price=price,
+        quantity=draft.quantity * runs,
+        price=run_price * runs,
         currency=service.currency,
-        charge=price * 0,
+        charge=run_price * 0,
         status=Status.PENDING,
-        dispatch=Dispatch.QUEUED,
+        dispatch=Dispatch.PARENT if family and family.mode is Mode.OWN else Dispatch.QUEUED,
         upstream_status=None,
         start_count=None,
         remains=None,
-        details=draft.details,
+        details=draft.details | drip_details(family),
+        is_parent=family is not None,
     )
-    return Placing(NewOrder(order, account.key_id), account.wallet_id)
+    return Placing(NewOrder(order, account.key_id, family), account.wallet_id)
+
+
+def _check_quantity(service: Service, kind: Kind, draft: Draft) -> None:
+    if RULES[kind].counting is not Counting.ONE:
+        if (draft.least or draft.quantity) < service.min_quantity:
+            raise QuantityTooLow(service.min_quantity)
+        if draft.quantity > service.max_quantity:
+            raise QuantityTooHigh(service.max_quantity)
+    if draft.quantity < 1:
+        raise IncorrectQuantity
 
 
 def decide(batch: Sequence[Placing], wallets: dict[UUID, Wallet]) -> Decided:

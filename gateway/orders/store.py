@@ -8,6 +8,8 @@ import asyncpg
 import msgspec
 
 from gateway.db.engine import Transaction
+from gateway.orders.families import store as families
+from gateway.orders.families.model import Family
 from gateway.orders.model import Dispatch, Order, Status
 
 _COLUMNS = (
@@ -18,10 +20,11 @@ _OF_O = ", ".join(f"o.{column.strip()}" for column in _COLUMNS.split(","))
 
 
 class NewOrder(msgspec.Struct, frozen=True):
-    """An order about to be inserted, with what the row has besides `Order`."""
+    """An order about to be inserted, with what there is besides `Order`."""
 
     order: Order
     api_key_id: UUID
+    family: Family | None = None
 
 
 class HistoryLine(msgspec.Struct, frozen=True):
@@ -75,6 +78,7 @@ async def insert(tx: Transaction, orders: Sequence[NewOrder]) -> dict[UUID, int]
         [new.order.is_parent for new in orders],
         [new.order.parent_id for new in orders],
     )
+    await families.insert(tx, [new.family for new in orders if new.family])
     return {row["id"]: row["number"] for row in rows}
 
 

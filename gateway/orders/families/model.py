@@ -98,6 +98,13 @@ def family_of(order_id: UUID, kind: Kind, draft: Draft, run_price: Decimal, *, n
     return Family(order_id, mode, draft.runs, draft.quantity, run_price, draft.interval_minutes, draft.runs)
 
 
+def drip_details(family: Family | None) -> dict[str, str]:
+    """The fields of `add` that make an order a drip-feed."""
+    if family is None or family.mode is Mode.SUBSCRIPTION:
+        return {}
+    return {"runs": str(family.runs), "interval": str(family.interval_minutes)}
+
+
 def child_of(parent: Order, family: Family, child_id: UUID, quantity: int, **changes: Any) -> Order:
     """An order for one run; its price is the share of that quantity in the price of a run."""
     child = msgspec.structs.replace(
