@@ -19,6 +19,7 @@ from gateway.egress import open_session
 from gateway.errors import ConfigurationError
 from gateway.keyring import Keyring
 from gateway.ledger.verify import claim_verifying, verify
+from gateway.orders.families.runs import start_due_runs
 from gateway.providers.upstream import Upstreams
 from gateway.settings import Settings
 from gateway.tracking.poller import Poller
@@ -27,6 +28,7 @@ log = structlog.get_logger(__name__)
 
 REFRESH_S = 2.0
 UPKEEP_S = 2.0
+RUNS_S = 1.0
 PARTITIONS_S = 3600.0
 VERIFY_S = 86_400.0
 CONNECTIONS_MAX = 1000
@@ -95,6 +97,7 @@ async def _until_stopped(stopping: asyncio.Event, loops: list[asyncio.Task[None]
 def _upkeep(settings: Settings, db: Database, upstreams: Upstreams) -> list[asyncio.Task[None]]:
     jobs: list[tuple[str, float, Callable[[], Awaitable[object]]]] = [
         ("providers", REFRESH_S, upstreams.refresh),
+        ("drip-feeds", RUNS_S, lambda: start_due_runs(db)),
         ("leases", UPKEEP_S, lambda: upkeep.expire_leases(db)),
         ("unknown orders", UPKEEP_S, lambda: upkeep.give_up_unknown(db, settings.unknown_max_age_s)),
         ("queued orders", UPKEEP_S, lambda: upkeep.fail_queued(db, settings.queued_max_age_s)),

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from compat import wire
 from compat.codec import encode_services, parse_id
 from compat.drafts import read_draft
-from compat.kinds import Kind
+from compat.kinds import RULES, Kind
 from gateway.accounts.directory import Directory
 from gateway.accounts.model import Account
 from gateway.accounts.usage import UsageMarks
@@ -16,9 +16,10 @@ from gateway.catalog.snapshot import Catalog
 from gateway.db.engine import Database
 from gateway.errors import InvalidKey, ServiceDisabled, TooManyRequests, Unavailable, UnknownService
 from gateway.ledger import store as ledger
+from gateway.orders.families.model import Mode, shown_subscription
 from gateway.orders.model import Order, shown_charge, shown_remains, shown_status
 from gateway.orders.placement import Placement
-from gateway.orders.reading import OrderReader
+from gateway.orders.reading import Kin, OrderReader
 from gateway.ratelimit.limiter import RateLimiter
 from gateway.ratelimit.model import Verdict, headers
 
@@ -76,10 +77,13 @@ class GatewayBackend:
             draft = read_draft(kind, request.fields)
             return await self._placement.place(caller, service, draft)
 
-    async def statuses(self, caller: Account, orders: Sequence[int]) -> dict[int, wire.OrderStatus]:
+    async def statuses(
+        self, caller: Account, orders: Sequence[int]
+    ) -> dict[int, wire.OrderStatus | wire.SubscriptionStatus]:
         with panel_words():
             found = await self._reader.find(caller.user_id, orders)
-        return {number: _shown(order) for number, order in found.items()}
+            kin = await self._reader.kin(found.values())
+        return {number: _shown(order, kin.get(number)) for number, order in found.items()}
 
     async def balance(self, caller: Account) -> wire.Balance:
         with panel_words():
@@ -133,15 +137,25 @@ def _listed(service: Service) -> wire.Service:
         rate=service.rate,
         min=service.min_quantity,
         max=service.max_quantity,
+        dripfeed=service.kind is not None and RULES[service.kind].drips,
         desc=service.description or "",
     )
 
 
-def _shown(order: Order) -> wire.OrderStatus:
+def _shown(order: Order, kin: Kin | None) -> wire.OrderStatus | wire.SubscriptionStatus:
+    if kin is not None and kin.family.mode is Mode.SUBSCRIPTION:
+        return wire.SubscriptionStatus(
+            status=shown_subscription(order, kin.family),
+            expiry=order.details.get("expiry", ""),
+            posts=kin.family.runs or 0,
+            orders=kin.children,
+        )
     return wire.OrderStatus(
         charge=shown_charge(order),
         start_count=order.start_count,
         status=shown_status(order),
         remains=shown_remains(order),
         currency=order.currency,
+        runs=kin.family.runs if kin else None,
+        orders=kin.children if kin else None,
     )

@@ -166,7 +166,74 @@ SELECT b.wallet_id, u.email, o.number, problem.what
      format('has a charge of %s, but withdrew %s and refunded %s', o.charge, coalesce(b.withdrawn, 0),
             coalesce(b.refunded, 0)))
   ) AS problem(holds, what)
- WHERE o.parent_id IS NULL AND o.dispatch <> 'parent' AND problem.holds
+ WHERE o.parent_id IS NULL AND NOT o.is_parent AND problem.holds
+ ORDER BY o.id
+"""
+
+_CHILD_MONEY = f"""{_BOOKED}
+SELECT b.wallet_id, u.email, o.number, problem.what
+  FROM orders o
+  LEFT JOIN order_parents p ON p.order_id = o.parent_id
+  LEFT JOIN booked b ON b.order_id = o.id
+  LEFT JOIN wallets w ON w.id = b.wallet_id
+  LEFT JOIN users u ON u.id = o.user_id
+  CROSS JOIN LATERAL (
+    SELECT o.status IN ('completed', 'partial', 'cancelled', 'failed', 'refunded') AS ended,
+           coalesce(b.withdrawn, 0) AS withdrawn, coalesce(b.released, 0) AS released) s
+  CROSS JOIN LATERAL (VALUES
+    (p.order_id IS NULL OR NOT EXISTS (SELECT FROM order_children c WHERE c.parent_id = o.parent_id
+       AND c.order_id = o.id), 'is a run of no order on record'),
+    (b.holds > 0, 'is a run of another order, and has a hold of its own'),
+    (b.wallets > 1 OR w.user_id <> o.user_id OR w.currency <> o.currency,
+     'is booked on another wallet than that of its user and currency'),
+    (s.ended AND s.withdrawn + s.released <> p.run_price,
+     format('is %s, but withdrew %s and released %s of a share of %s', o.status, s.withdrawn, s.released,
+            p.run_price)),
+    (NOT s.ended AND (s.withdrawn <> 0 OR s.released <> p.run_price - o.price),
+     format('is still %s, but withdrew %s and released %s', o.status, s.withdrawn, s.released)),
+    (b.refunded > b.withdrawn, format('refunded %s of the %s withdrawn', b.refunded, b.withdrawn)),
+    (s.ended AND o.charge <> s.withdrawn - coalesce(b.refunded, 0),
+     format('has a charge of %s, but withdrew %s and refunded %s', o.charge, s.withdrawn, coalesce(b.refunded, 0)))
+  ) AS problem(holds, what)
+ WHERE o.parent_id IS NOT NULL AND problem.holds
+ ORDER BY o.id
+"""
+
+_PARENT_MONEY = f"""{_BOOKED}, children AS (
+  SELECT parent_id, count(*) AS count, sum(charge) AS charge,
+         bool_or(status IN ('pending', 'processing')) AS open
+    FROM orders WHERE parent_id IS NOT NULL GROUP BY parent_id
+)
+SELECT b.wallet_id, u.email, o.number, problem.what
+  FROM orders o
+  LEFT JOIN order_parents p ON p.order_id = o.id
+  LEFT JOIN children c ON c.parent_id = o.id
+  LEFT JOIN booked b ON b.order_id = o.id
+  LEFT JOIN wallets w ON w.id = b.wallet_id
+  LEFT JOIN users u ON u.id = o.user_id
+  CROSS JOIN LATERAL (
+    SELECT o.status IN ('completed', 'partial', 'cancelled', 'failed', 'refunded') AS ended,
+           coalesce(b.withdrawn, 0) AS withdrawn, coalesce(b.released, 0) AS released,
+           coalesce(c.count, 0) AS children) s
+  CROSS JOIN LATERAL (VALUES
+    (p.order_id IS NULL, 'has runs, but they are not on record'),
+    (coalesce(b.holds, 0) < 1 OR b.hold <> o.price OR o.price <> p.held * p.run_price,
+     format('holds %s, with a price of %s for %s runs of %s', coalesce(b.hold, 0), o.price, p.held, p.run_price)),
+    (b.wallets > 1 OR w.user_id <> o.user_id OR w.currency <> o.currency,
+     'is booked on another wallet than that of its user and currency'),
+    (s.children <> p.started, format('has begun %s runs, and has %s of them', p.started, s.children)),
+    (s.withdrawn + s.released + s.children * p.run_price > o.price,
+     format('resolved %s of its own and %s runs, past its hold of %s', s.withdrawn + s.released, s.children, o.price)),
+    (s.ended AND s.withdrawn + s.released + s.children * p.run_price <> o.price,
+     format('is %s, but resolved %s of its own and %s runs of a hold of %s', o.status, s.withdrawn + s.released,
+            s.children, o.price)),
+    (s.ended AND c.open, format('is %s with a run that is still open', o.status)),
+    (b.refunded > b.withdrawn, format('refunded %s of the %s withdrawn', b.refunded, b.withdrawn)),
+    (s.ended AND o.charge <> s.withdrawn - coalesce(b.refunded, 0) + coalesce(c.charge, 0),
+     format('has a charge of %s, but its own rows and its runs come to %s', o.charge,
+            s.withdrawn - coalesce(b.refunded, 0) + coalesce(c.charge, 0)))
+  ) AS problem(holds, what)
+ WHERE o.is_parent AND problem.holds
  ORDER BY o.id
 """
 
@@ -200,6 +267,7 @@ SELECT NULL, NULL, NULL, format('trigger %s on %s is switched off', t.tgname, t.
 """
 
 CHECKS = (
-    _SUMS, _LAST_ROW, _CHAIN, _ARITHMETIC, _NEGATIVE, _OWNER, _REFERENCES, _ORDER_MONEY, _WITHOUT_ORDER, _GUARDS,
+    _SUMS, _LAST_ROW, _CHAIN, _ARITHMETIC, _NEGATIVE, _OWNER, _REFERENCES, _ORDER_MONEY, _CHILD_MONEY,
+    _PARENT_MONEY, _WITHOUT_ORDER, _GUARDS,
 )  # fmt: skip
 """Each answers rows of wallet, e-mail, order number and what is wrong."""

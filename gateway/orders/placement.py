@@ -174,7 +174,7 @@ class Placement:
             if accepted:
                 await ledger.write(tx, decided.wallets.values(), decided.entries)
                 numbers = await store.insert(tx, accepted)
-                await events.insert(tx, [_created(new.order, numbers[new.order.id]) for new in accepted])
+                await events.insert(tx, [created(new.order, numbers[new.order.id]) for new in accepted])
         return [numbers[outcome.order.id] if isinstance(outcome, NewOrder) else outcome for outcome in decided.outcomes]
 
     async def _look_up(self, batch: list[Placing], lost: Unavailable) -> list[int | GatewayError]:
@@ -194,6 +194,7 @@ class Placement:
         return [numbers.get(placing.new.order.id, refused) for placing in batch]
 
 
-def _created(order: Order, number: int) -> Event:
+def created(order: Order, number: int) -> Event:
+    """The event that tells of a new order."""
     data = {"number": number, "status": order.status, "price": order.price, "currency": order.currency}
     return Event("order.created", order.user_id, "order", order.id, data)

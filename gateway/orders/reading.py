@@ -1,13 +1,17 @@
 """Reading orders for those who poll them: one look-up shared by the requests that wait together."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from uuid import UUID
+
+import msgspec
 
 from gateway.batching import Batcher
 from gateway.db.engine import Database
 from gateway.db.partitions import NumberMap, load_number_map
 from gateway.errors import GatewayError
 from gateway.orders import store
+from gateway.orders.families import store as families
+from gateway.orders.families.model import Family
 from gateway.orders.model import Order
 
 BATCH_MAX = 64
@@ -17,6 +21,13 @@ WAITING_MAX = 4000
 NUMBER_MAX = 2**31 - 1
 
 Wanted = tuple[UUID, Sequence[int]]
+
+
+class Kin(msgspec.Struct, frozen=True):
+    """A parent's family, and the numbers of its children in the order of their runs."""
+
+    family: Family
+    children: tuple[int, ...]
 
 
 class OrderReader:
@@ -41,6 +52,23 @@ class OrderReader:
             Unavailable: the database does not answer.
         """
         return await self._batcher.submit((user_id, numbers))
+
+    async def kin(self, orders: Iterable[Order]) -> dict[int, Kin]:
+        """Of those orders that are parents, by number: the family and the numbers of its runs so far.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        parents = {order.id: order.number for order in orders if order.is_parent}
+        if not parents:
+            return {}
+        async with self._db.connection() as connection:
+            known = await families.load(connection, parents)
+            children = await families.children_of(connection, list(parents))
+        return {
+            parents[parent_id]: Kin(family, tuple(number for _, number, _ in children.get(parent_id, ())))
+            for parent_id, family in known.items()
+        }
 
     async def _flush(self, batch: list[Wanted]) -> list[dict[int, Order] | GatewayError]:
         ranges = self._numbers.ranges

@@ -14,9 +14,11 @@ from gateway.events.store import Event
 from gateway.ledger import store as ledger
 from gateway.ledger.model import Entry, Reference, Wallet, post
 from gateway.orders import store
+from gateway.orders.families import store as families
+from gateway.orders.families.model import Children, is_of_family, settle_parent
 from gateway.orders.model import Order, Transition, decide, shown_charge
 from gateway.orders.store import HistoryLine
-from gateway.orders.triggers import Reported, Trigger, may_move_money
+from gateway.orders.triggers import ChildChanged, Reported, Trigger, may_move_money
 
 UNREADABLE_MAX = 5
 """Unreadable answers for one order in a row before an alert."""
@@ -41,35 +43,79 @@ class Change(msgspec.Struct, frozen=True):
 async def settle(tx: Transaction, changes: Sequence[Change]) -> dict[UUID, Transition]:
     """Apply each change by the table of transitions; a change without a row there does nothing.
 
-    Locks the wallets that may be touched, then the orders, each in id order. At most one change an
-    order. Settling the same change again writes nothing.
+    Locks the wallets that may be touched, then the orders and their parents, each in id order. At
+    most one change an order. Settling the same change again writes nothing. What happens to a parent
+    that has children, and what its children's changes make of it, comes last.
     """
     ids = [change.order_id for change in changes if may_move_money(change.trigger)]
     wallets = await ledger.lock_of_owners(tx, await store.owners_of(tx, ids)) if ids else {}
     orders = await store.lock(tx, [change.order_id for change in changes])
-    written: dict[UUID, Transition] = {}
-    entries: list[Entry] = []
-    lines: list[HistoryLine] = []
+    batch = _Batch(wallets)
+    of_parents: dict[UUID, Change] = {}
     for change in sorted(changes, key=lambda change: change.order_id):
         before = orders.get(change.order_id)
-        transition = decide(before, change.trigger) if before else None
-        if before is None or transition is None:
-            continue
+        if before is not None and is_of_family(before, change.trigger):
+            of_parents[before.id] = change
+        elif before is not None:
+            batch.take(before, change, decide(before, change.trigger))
+    await batch.write(tx)
+    touched = {parent_id for order in batch.written if (parent_id := orders[order].parent_id)} | of_parents.keys()
+    if touched:
+        followed = await _follow(tx, {parent_id: orders[parent_id] for parent_id in touched}, of_parents, batch.wallets)
+        return batch.written | followed
+    return batch.written
+
+
+async def _follow(
+    tx: Transaction,
+    parents: dict[UUID, Order],
+    changes: dict[UUID, Change],
+    wallets: dict[tuple[UUID, str], Wallet],
+) -> dict[UUID, Transition]:
+    """Bring parents up to what happened to them and to their children, which is written already."""
+    known = await families.load(tx, parents)
+    children = await families.add_up(tx, parents)
+    batch = _Batch(wallets)
+    for parent_id, before in sorted(parents.items()):
+        family = known[parent_id]
+        change = changes.get(parent_id, Change(parent_id, ChildChanged()))
+        transition, after = settle_parent(before, family, children.get(parent_id, Children()), change.trigger)
+        batch.take(before, change, transition)
+        if after != family:
+            await families.update(tx, after)
+    await batch.write(tx)
+    return batch.written
+
+
+class _Batch:
+    """Transitions with what they book, until they are written together."""
+
+    def __init__(self, wallets: dict[tuple[UUID, str], Wallet]) -> None:
+        self.wallets = wallets
+        self.written: dict[UUID, Transition] = {}
+        self._entries: list[Entry] = []
+        self._lines: list[HistoryLine] = []
+
+    def take(self, before: Order, change: Change, transition: Transition | None) -> None:
+        """Post the transition's money; one that changes nothing is left out."""
+        if transition is None:
+            return
         if transition.row == "19":
             after = msgspec.structs.replace(transition.order, check_failures=before.check_failures + 1)
             transition = msgspec.structs.replace(transition, order=after)
-        if transition.order == before and transition.row != "10":
-            continue
-        written[change.order_id] = transition
+        if transition.order == before and transition.row != "10" and not transition.moves:
+            return
+        self.written[before.id] = transition
         owner = (before.user_id, before.currency)
         for move in transition.moves:
             reference = Reference("order", before.id, move.part)
-            wallets[owner], entry = post(wallets[owner], move.type, move.amount, reference)
-            entries.append(entry)
+            self.wallets[owner], entry = post(self.wallets[owner], move.type, move.amount, reference)
+            self._entries.append(entry)
         if _is_told(transition, before):
-            lines.append(_line(change, transition))
-    await _write(tx, written, list(wallets.values()), entries, lines)
-    return written
+            self._lines.append(_line(change, transition))
+
+    async def write(self, tx: Transaction) -> None:
+        await _write(tx, self.written, list(self.wallets.values()), self._entries, self._lines)
 
 
 async def _write(
@@ -93,6 +139,8 @@ def _is_told(transition: Transition, before: Order) -> bool:
     match transition.row:
         case "13":
             return transition.order.upstream_status != before.upstream_status
+        case "22":
+            return transition.order.status is not before.status or bool(transition.moves)
         case "19":
             return transition.order.check_failures <= UNREADABLE_MAX
         case _:

@@ -179,6 +179,17 @@ async def update(tx: Transaction, orders: Sequence[Order]) -> None:
     )
 
 
+async def grow(tx: Transaction, order: Order) -> None:
+    """Write price and quantity of a subscription whose hold went up."""
+    await tx.execute("UPDATE orders SET price = $2, quantity = $3 WHERE id = $1", order.id, order.price, order.quantity)
+
+
+async def get_api_key(tx: Transaction, order_id: UUID) -> UUID:
+    """The key that an order was placed with."""
+    key_id: UUID = await tx.fetchval("SELECT api_key_id FROM orders WHERE id = $1", order_id)
+    return key_id
+
+
 async def write_history(tx: Transaction, lines: Sequence[HistoryLine]) -> None:
     if not lines:
         return

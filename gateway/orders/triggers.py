@@ -57,8 +57,13 @@ class CancelWanted(msgspec.Struct, frozen=True):
     """The customer wants it cancelled."""
 
 
+class ChildChanged(msgspec.Struct, frozen=True):
+    """Something happened to an order that is a run of it."""
+
+
 Trigger: TypeAlias = (
     CancelWanted
+    | ChildChanged
     | Claimed
     | WasNotSent
     | WasAccepted
@@ -91,5 +96,5 @@ def may_move_money(trigger: Trigger) -> bool:
             return not trigger.requeue
         case QueuedTooLong() | GaveUp() | CancelWanted():
             return True
-        case Claimed() | WasNotSent() | WasAccepted() | WentUnknown() | WasNotPlaced():
+        case Claimed() | WasNotSent() | WasAccepted() | WentUnknown() | WasNotPlaced() | ChildChanged():
             return False

@@ -17,16 +17,15 @@ from compat.wire import UpstreamReport
 from gateway.db.engine import Database
 from gateway.errors import NotFound, Unavailable
 from gateway.orders.settlement import Change, settle
-from gateway.orders.triggers import Reported
 from gateway.providers.upstream import Upstreams
 from gateway.tracking import store
+from gateway.tracking.families import FamilyFollower
+from gateway.tracking.reports import reported
 
 log = structlog.get_logger(__name__)
 
 TICK_S = 0.5
 REST_S_MAX = 60.0
-START_COUNT_MAX = 2**63 - 1
-REMAINS_MAX = 2**31 - 1
 LEFT_OUT = UpstreamReport(error="left out of the answer")
 
 
@@ -43,6 +42,7 @@ class Poller:
         self._polls: dict[UUID, asyncio.Task[None]] = {}
         self._rests: dict[UUID, tuple[float, float]] = {}
         self._stopped = asyncio.Event()
+        self._families = FamilyFollower(db, self._ask)
 
     async def run(self) -> None:
         """Until `stop`."""
@@ -87,10 +87,15 @@ class Poller:
                     return
                 reports = await self._ask(provider_id, list(due))
                 changes = [
-                    Change(order_id, reported(reports.get(upstream_id, LEFT_OUT)))
-                    for upstream_id, order_id in due.items()
+                    Change(order.order_id, reported(reports.get(upstream_id, LEFT_OUT)))
+                    for upstream_id, order in due.items()
+                    if not order.is_parent
                 ]
                 await self._settle(changes)
+                for upstream_id, order in due.items():
+                    if order.is_parent:
+                        report = reports.get(upstream_id, LEFT_OUT)
+                        await self._settle(await self._families.changes(provider_id, order.order_id, report))
                 self._rests.pop(provider_id, None)
             except (UpstreamError, NotFound, Unavailable) as error:
                 self._rest(provider_id)
@@ -129,14 +134,3 @@ class Poller:
             middle = len(changes) // 2
             await self._settle(changes[:middle])
             await self._settle(changes[middle:])
-
-
-def reported(report: UpstreamReport) -> Reported:
-    """An upstream's report with its numbers inside what a row can hold."""
-    start_count = report.start_count
-    if start_count is not None and not 0 <= start_count <= START_COUNT_MAX:
-        start_count = None
-    remains = report.remains
-    if remains is not None:
-        remains = max(0, min(remains, REMAINS_MAX))
-    return Reported(report.word, report.status, remains, start_count, report.error)

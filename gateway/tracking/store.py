@@ -1,7 +1,10 @@
 """SQL of what is due to be asked about."""
 
 from datetime import timedelta
+from decimal import Decimal
 from uuid import UUID
+
+import msgspec
 
 from gateway.db.engine import Transaction
 
@@ -21,7 +24,14 @@ async def providers_due(tx: Transaction) -> list[UUID]:
     return [row["id"] for row in rows]
 
 
-async def claim_due(tx: Transaction, provider_id: UUID, shortest: timedelta, longest: timedelta) -> dict[str, UUID]:
+class Due(msgspec.Struct, frozen=True):
+    """An order to be asked about."""
+
+    order_id: UUID
+    is_parent: bool
+
+
+async def claim_due(tx: Transaction, provider_id: UUID, shortest: timedelta, longest: timedelta) -> dict[str, Due]:
     """Orders due at a provider by its ids for them, each put off to its next check.
 
     An open order is asked about at a tenth of its age, within the two bounds; an ended one at
@@ -37,11 +47,24 @@ async def claim_due(tx: Transaction, provider_id: UUID, shortest: timedelta, lon
           FROM (SELECT id FROM orders WHERE provider_id = $1 AND dispatch = 'accepted' AND next_check_at <= now()
                  ORDER BY next_check_at LIMIT $4 FOR UPDATE SKIP LOCKED) due
          WHERE o.id = due.id
-        RETURNING o.id, o.external_order_id
+        RETURNING o.id, o.external_order_id, o.is_parent
         """,
         provider_id,
         shortest,
         longest,
         BATCH_MAX,
     )
-    return {row["external_order_id"]: row["id"] for row in rows}
+    return {row["external_order_id"]: Due(row["id"], row["is_parent"]) for row in rows}
+
+
+async def cost_of_run(tx: Transaction, parent_id: UUID) -> Decimal | None:
+    """What the upstream charges for one whole run of a parent, by its price when it took it."""
+    cost: Decimal | None = await tx.fetchval(
+        """
+        SELECT a.cost * p.run_quantity / o.quantity FROM dispatch_attempts a
+          JOIN order_parents p ON p.order_id = a.order_id JOIN orders o ON o.id = a.order_id
+         WHERE a.order_id = $1 AND a.state = 'accepted'
+        """,
+        parent_id,
+    )
+    return cost

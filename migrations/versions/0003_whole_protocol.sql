@@ -44,7 +44,7 @@ CREATE TABLE order_parents (
 
 CREATE INDEX idx_order_parents_due ON order_parents (next_run_at) WHERE mode = 'own' AND state = 'active';
 
-COMMENT ON TABLE order_parents IS 'held runs are paid for by the hold of the parent; started ones have children, delivered_rest ones have none.';
+COMMENT ON TABLE order_parents IS 'held runs are paid for; started ones have children, delivered_rest ones were delivered without.';
 
 CREATE TABLE order_children (
     parent_id UUID NOT NULL,

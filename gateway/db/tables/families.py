@@ -30,7 +30,7 @@ order_parents = Table(
     CheckConstraint("0 <= started AND 0 <= delivered_rest AND started + delivered_rest <= held", name="held"),
     CheckConstraint("runs IS NULL OR held <= runs", name="runs"),
     Index("idx_order_parents_due", "next_run_at", postgresql_where=text("mode = 'own' AND state = 'active'")),
-    comment="held runs are paid for by the hold of the parent; started ones have children, delivered_rest ones have none.",
+    comment="held runs are paid for; started ones have children, delivered_rest ones were delivered without.",
 )
 
 order_children = Table(

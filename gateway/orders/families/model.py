@@ -16,7 +16,6 @@ from compat.drafts import Draft
 from compat.kinds import RULES, Counting, Kind
 from compat.money import share
 from compat.status import SubscriptionWord, UpstreamStatus
-from compat.wire import UpstreamReport
 from gateway.ledger.model import EntryType
 from gateway.orders.model import Dispatch, Move, Order, Status, Transition, decide
 from gateway.orders.triggers import CancelWanted, Reported, Trigger
@@ -75,6 +74,11 @@ class Family(msgspec.Struct, frozen=True):
     def is_open(self) -> bool:
         return self.state in OPEN
 
+    @property
+    def is_short(self) -> bool:
+        """Whether the next posts of an open number of them are not paid for."""
+        return self.runs is None and self.left < POSTS_AHEAD
+
 
 class Children(msgspec.Struct, frozen=True):
     """All children of one parent, added up; `quantity` and `delivered` in pieces."""
@@ -128,23 +132,6 @@ def child_of(parent: Order, family: Family, child_id: UUID, quantity: int, **cha
     return msgspec.structs.replace(child, **changes) if changes else child
 
 
-def quantity_of(family: Family, report: UpstreamReport, cost: Decimal | None) -> int:
-    """How much a child that an upstream began is of.
-
-    A run of a drip-feed is as large as the others. Of a post the upstream says it, or its charge
-    does at the `cost` of the largest post; where neither can be read it counts as the largest.
-    """
-    most = family.run_quantity
-    if family.mode is not Mode.SUBSCRIPTION:
-        return most
-    if report.quantity is not None and 1 <= report.quantity <= most:
-        return report.quantity
-    ended_short = report.status in (UpstreamStatus.PARTIAL, UpstreamStatus.CANCELED, UpstreamStatus.REFUNDED)
-    if cost and report.charge and not ended_short:
-        return max(1, min(most, round(report.charge * most / cost)))
-    return most
-
-
 # What happens to a parent --------------------------------------------------------------------
 
 _WORDS = {
@@ -171,8 +158,8 @@ def rule(family: Family, trigger: Trigger) -> Ruling:
         return Ruling(family)
     if isinstance(trigger, CancelWanted):
         return _close(family, State.CANCELED)
-    if isinstance(trigger, Reported) and trigger.error is None and trigger.status is not None:
-        state = _WORDS.get(trigger.status, State.ACTIVE)
+    if isinstance(trigger, Reported) and trigger.status is not None:
+        state = _WORDS.get(trigger.status, State.PAUSED if family.is_short else State.ACTIVE)
         if state in OPEN:
             return Ruling(msgspec.structs.replace(family, state=state))
         return _close(family, state)
@@ -191,18 +178,39 @@ def _close(family: Family, state: State) -> Ruling:
     return Ruling(closed, (Move(EntryType.RELEASE, left * family.run_price, REST),))
 
 
-def is_whole(family: Family) -> bool:
-    """Whether the upstream runs it without showing children, so that it is settled like any order."""
-    return family.mode is Mode.UPSTREAM and family.started == 0
+def is_of_family(order: Order, trigger: Trigger) -> bool:
+    """Whether the trigger is one that `settle_parent` decides, and not the table of orders."""
+    if not order.is_parent:
+        return False
+    return order.dispatch is Dispatch.PARENT or (order.dispatch is Dispatch.ACCEPTED and isinstance(trigger, Reported))
 
 
-def settle_whole(parent: Order, family: Family, trigger: Reported) -> tuple[Transition | None, Family]:
-    """The transition of a drip-feed without children by the table of orders, and the family closed with it."""
+def settle_parent(
+    parent: Order, family: Family, children: Children, trigger: Trigger
+) -> tuple[Transition | None, Family]:
+    """What becomes of a parent, and of its family, by a trigger on it or by a change of its children (row 22)."""
+    if family.mode is Mode.UPSTREAM and family.started == 0:
+        return _settle_whole(parent, family, trigger)
+    if isinstance(trigger, Reported):
+        if trigger.error is not None or trigger.status is None:
+            return decide(parent, trigger), family
+        parent = _seen(parent, trigger)
+    ruling = rule(family, trigger)
+    return follow(parent, ruling.family, children, ruling.moves), ruling.family
+
+
+def _settle_whole(parent: Order, family: Family, trigger: Trigger) -> tuple[Transition | None, Family]:
+    """A drip-feed whose upstream shows no children is settled by the table of orders, and closed with that."""
     transition = decide(parent, trigger)
     if transition is not None and family.is_open and transition.row in ("14", "15", "16"):
         state = State.COMPLETED if transition.row == "14" else State.CANCELED
         return transition, msgspec.structs.replace(family, state=state)
     return transition, family
+
+
+def _seen(parent: Order, report: Reported) -> Order:
+    started = parent.start_count if report.start_count is None else report.start_count
+    return msgspec.structs.replace(parent, upstream_status=report.word[:50], start_count=started, check_failures=0)
 
 
 _EVENTS = {

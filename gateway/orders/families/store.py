@@ -8,9 +8,7 @@ import asyncpg
 from gateway.db.engine import Transaction
 from gateway.orders.families.model import Children, Family, Mode, State
 
-_FAMILY = (
-    "order_id, mode, runs, run_quantity, run_price, interval_minutes, held, started, delivered_rest, state"
-)
+_FAMILY = "order_id, mode, runs, run_quantity, run_price, interval_minutes, held, started, delivered_rest, state"
 
 
 def _to_family(row: asyncpg.Record) -> Family:
@@ -111,7 +109,8 @@ async def list_due(tx: Transaction, most: int) -> list[UUID]:
         """
         SELECT p.order_id FROM order_parents p
          WHERE p.mode = 'own' AND p.state = 'active' AND p.next_run_at <= now()
-           AND NOT EXISTS (SELECT FROM orders c WHERE c.parent_id = p.order_id AND c.status IN ('pending', 'processing'))
+           AND NOT EXISTS (SELECT FROM orders c
+                            WHERE c.parent_id = p.order_id AND c.status IN ('pending', 'processing'))
          ORDER BY p.next_run_at LIMIT $1
         """,
         most,
@@ -145,4 +144,18 @@ async def children_of(tx: Transaction, parent_ids: Sequence[UUID]) -> dict[UUID,
     found: dict[UUID, list[tuple[UUID, int, str | None]]] = {}
     for row in rows:
         found.setdefault(row["parent_id"], []).append((row["id"], row["number"], row["external_order_id"]))
+    return found
+
+
+async def is_child(tx: Transaction, parent_id: UUID, provider_id: UUID, upstream_id: str) -> bool:
+    """Whether the upstream's order is bound to a run of this parent."""
+    found: bool = await tx.fetchval(
+        """
+        SELECT EXISTS (SELECT FROM upstream_orders u JOIN order_children c ON c.order_id = u.order_id
+                        WHERE u.provider_id = $2 AND u.upstream_id = $3 AND c.parent_id = $1)
+        """,
+        parent_id,
+        provider_id,
+        upstream_id,
+    )
     return found
