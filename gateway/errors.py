@@ -4,6 +4,7 @@ GatewayError
 ├── InvalidKey · TooManyRequests · Unavailable
 ├── UnknownService · ServiceDisabled · InsufficientFunds
 ├── IncorrectQuantity · QuantityTooLow · QuantityTooHigh
+├── CannotCancel · RefillDisabled · OrderNotCompleted · RefillTooEarly
 └── ConfigurationError · NotFound · Conflict        (operators only)
 """
 
@@ -69,6 +70,22 @@ class QuantityTooHigh(GatewayError):
     def __init__(self, maximum: int) -> None:
         super().__init__()
         self.maximum = maximum
+
+
+class CannotCancel(GatewayError):
+    """The service cannot be cancelled, or the order has ended."""
+
+
+class RefillDisabled(GatewayError):
+    """The service has no refill."""
+
+
+class OrderNotCompleted(GatewayError):
+    """Only a completed order is refilled."""
+
+
+class RefillTooEarly(GatewayError):
+    """The order was completed, or its last refill asked for, too short a time ago."""
 
 
 class ConfigurationError(GatewayError):

@@ -31,13 +31,14 @@ _ATTEMPT = "id, order_id, provider_id, route_id, state"
 async def claim_queued(tx: Transaction, slots: Mapping[UUID, int]) -> list[Claim]:
     """Queued orders that are due, at most as many a provider as it has free slots, locked.
 
-    Orders that another dispatcher holds are passed over.
+    Orders that another dispatcher holds are passed over, and those that the customer wants cancelled.
     """
     rows = await tx.fetch(
         """
         SELECT o.*, s.kind FROM unnest($1::uuid[], $2::int[]) AS p(id, free)
          CROSS JOIN LATERAL (
-           SELECT * FROM orders WHERE provider_id = p.id AND dispatch = 'queued' AND next_attempt_at <= now()
+           SELECT * FROM orders
+            WHERE provider_id = p.id AND dispatch = 'queued' AND next_attempt_at <= now() AND NOT cancel_wanted
             ORDER BY next_attempt_at LIMIT p.free FOR UPDATE SKIP LOCKED) o
           JOIN services s ON s.id = o.service_id
         """,
@@ -56,7 +57,7 @@ async def claim_stranded(tx: Transaction, ready: Sequence[UUID], broken: Sequenc
     rows = await tx.fetch(
         """
         SELECT o.*, s.kind FROM (
-           SELECT * FROM orders q WHERE dispatch = 'queued' AND next_attempt_at <= now()
+           SELECT * FROM orders q WHERE dispatch = 'queued' AND next_attempt_at <= now() AND NOT cancel_wanted
               AND (provider_id IS NULL OR provider_id <> ALL($1::uuid[]))
               AND (provider_id <> ALL($2::uuid[]) OR provider_id IS NULL OR EXISTS (
                      SELECT FROM service_routes r WHERE r.service_id = q.service_id AND r.is_active

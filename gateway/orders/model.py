@@ -12,6 +12,7 @@ from compat.money import CENT, round8, share
 from compat.status import PanelStatus, UpstreamStatus, parse_status
 from gateway.ledger.model import EntryType
 from gateway.orders.triggers import (
+    CancelWanted,
     Claimed,
     GaveUp,
     QueuedTooLong,
@@ -172,6 +173,19 @@ def _orphaned(order: Order, trigger: Any) -> Transition:
     return Transition(row="10", order=order, alert="orphaned_upstream_order")
 
 
+def _withdrawn(order: Order, trigger: Any) -> Transition:
+    after = _to(order, Dispatch.WITHDRAWN, Status.CANCELLED, remains=order.quantity)
+    return Transition(row="11", order=after, moves=_release(order), event="order.cancelled")
+
+
+def _wish_kept(order: Order, trigger: Any) -> Transition:
+    return Transition(row="12", order=order)
+
+
+def _wish_forwarded(order: Order, trigger: Any) -> Transition | None:
+    return Transition(row="20", order=order) if order.status is Status.PROCESSING else None
+
+
 _OF_SUBSCRIPTIONS = (UpstreamStatus.ACTIVE, UpstreamStatus.PAUSED, UpstreamStatus.EXPIRED)
 
 
@@ -253,6 +267,10 @@ _TABLE: dict[tuple[type[Any], Dispatch], Callable[[Order, Any], Transition | Non
     (WasNotPlaced, Dispatch.UNKNOWN): _not_placed,
     (GaveUp, Dispatch.UNKNOWN): _gave_up,
     (WasAccepted, Dispatch.WRITTEN_OFF): _orphaned,
+    (CancelWanted, Dispatch.QUEUED): _withdrawn,
+    (CancelWanted, Dispatch.SENDING): _wish_kept,
+    (CancelWanted, Dispatch.UNKNOWN): _wish_kept,
+    (CancelWanted, Dispatch.ACCEPTED): _wish_forwarded,
     (Reported, Dispatch.ACCEPTED): _reported,
 }
 

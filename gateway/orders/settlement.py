@@ -32,6 +32,10 @@ MESSAGES = {
 }
 
 
+TOLD_UNCHANGED = frozenset({"10", "12", "20"})
+"""Rows that say something although the order stays as it is."""
+
+
 class Change(msgspec.Struct, frozen=True):
     """Something that happened to an order. `note` goes into its history."""
 
@@ -103,7 +107,7 @@ class _Batch:
         if transition.row == "19":
             after = msgspec.structs.replace(transition.order, check_failures=before.check_failures + 1)
             transition = msgspec.structs.replace(transition, order=after)
-        if transition.order == before and transition.row != "10" and not transition.moves:
+        if transition.order == before and transition.row not in TOLD_UNCHANGED and not transition.moves:
             return
         self.written[before.id] = transition
         owner = (before.user_id, before.currency)
@@ -143,6 +147,8 @@ def _is_told(transition: Transition, before: Order) -> bool:
             return transition.order.status is not before.status or bool(transition.moves)
         case "19":
             return transition.order.check_failures <= UNREADABLE_MAX
+        case "12" | "20":
+            return False  # the wish to cancel has a line of its own, however often it is said
         case _:
             return True
 

@@ -10,12 +10,16 @@ import gateway
 from compat.errors import PanelError
 from gateway.api.errors import PANEL, panel_words, to_panel_error
 from gateway.errors import (
+    CannotCancel,
     Conflict,
     GatewayError,
     InsufficientFunds,
     InvalidKey,
+    OrderNotCompleted,
     QuantityTooHigh,
     QuantityTooLow,
+    RefillDisabled,
+    RefillTooEarly,
     TooManyRequests,
     Unavailable,
 )
@@ -44,6 +48,14 @@ def test_no_refusal_below_the_command_line_is_missing_from_the_table() -> None:
         (QuantityTooHigh(10_000), "Quantity more than maximum 10000", 200),
         (TooManyRequests({}), "Too many requests", 429),
         (Unavailable("the database"), "Service temporarily unavailable", 503),
+        (CannotCancel(), "Incorrect request", 200),
+        (RefillDisabled(), "Refill is disabled for this service", 200),
+        (OrderNotCompleted(), "The order is not completed", 200),
+        (
+            RefillTooEarly(),
+            "The order was completed or refill was requested less than 24 hours ago",
+            200,
+        ),
         (Conflict("a secret of the operator"), "Incorrect request", 200),
     ],
 )

@@ -28,6 +28,7 @@ from gateway.orders.model import (
     shown_status,
 )
 from gateway.orders.triggers import (
+    CancelWanted,
     Claimed,
     GaveUp,
     QueuedTooLong,
@@ -104,13 +105,16 @@ PENDING_ROWS = [
     ("7", Dispatch.UNKNOWN, WasAccepted("77"), Dispatch.ACCEPTED, Status.PROCESSING, (), "order.processing", None),
     ("8", Dispatch.UNKNOWN, WasNotPlaced(), Dispatch.QUEUED, Status.PENDING, (), None, None),
     ("9", Dispatch.UNKNOWN, GaveUp(), Dispatch.WRITTEN_OFF, Status.CANCELLED, RELEASED, "order.cancelled", None),
+    ("11", Dispatch.QUEUED, CancelWanted(), Dispatch.WITHDRAWN, Status.CANCELLED, RELEASED, "order.cancelled", None),
+    ("12", Dispatch.SENDING, CancelWanted(), Dispatch.SENDING, Status.PENDING, (), None, None),
+    ("12", Dispatch.UNKNOWN, CancelWanted(), Dispatch.UNKNOWN, Status.PENDING, (), None, None),
 ]
 
 
 @pytest.mark.parametrize(
     ("row", "dispatch", "trigger", "to", "status", "moves", "event", "alert"),
     PENDING_ROWS,
-    ids=[row[0] for row in PENDING_ROWS],
+    ids=[f"{row[0]}-{row[1]}" for row in PENDING_ROWS],
 )
 def test_each_row_before_an_upstream_has_the_order(
     row: str,
@@ -136,6 +140,16 @@ def test_row_10_an_id_for_a_written_off_order_moves_nothing_and_alerts() -> None
     order = order_in(Dispatch.WRITTEN_OFF, Status.CANCELLED)
     transition = decided(order, WasAccepted("77"))
     assert transition == Transition(row="10", order=order, alert="orphaned_upstream_order")
+
+
+def test_row_20_the_wish_to_cancel_a_sent_order_moves_nothing() -> None:
+    order = order_in(remains=40)
+    assert decided(order, CancelWanted()) == Transition(row="20", order=order)
+
+
+@pytest.mark.parametrize("order", [COMPLETED, PARTIAL, CANCELLED, REFUNDED])
+def test_an_order_that_ended_is_not_cancelled(order: Order) -> None:
+    assert decide(order, CancelWanted()) is None
 
 
 ACCEPTED_STATUSES = (UpstreamStatus.PENDING, UpstreamStatus.PROCESSING, UpstreamStatus.IN_PROGRESS)
@@ -270,6 +284,7 @@ def test_row_19_what_cannot_be_read_changes_nothing(order: Order, told: Reported
 
 
 TRIGGERS: tuple[Trigger, ...] = (
+    CancelWanted(),
     Claimed(),
     WasNotSent(),
     WasAccepted("77"),
@@ -287,6 +302,7 @@ TRIGGERS: tuple[Trigger, ...] = (
 TABLED = {(dispatch, type(trigger)) for _, dispatch, trigger, *_ in PENDING_ROWS} | {
     (Dispatch.WRITTEN_OFF, WasAccepted),
     (Dispatch.ACCEPTED, Reported),
+    (Dispatch.ACCEPTED, CancelWanted),
 }
 
 
