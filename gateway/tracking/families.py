@@ -48,7 +48,7 @@ class FamilyFollower:
             known = {row[2] for row in (await families.children_of(connection, [parent_id])).get(parent_id, [])}
         new = [order for order in report.orders if order not in known]
         changes, complete = await self._take_in(provider_id, family, new)
-        if family.is_short and family.is_open:
+        if family.runs is None and family.is_open:
             async with self._db.transaction() as tx:
                 await top_up(tx, parent_id)
         if not complete:

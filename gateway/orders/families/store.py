@@ -72,8 +72,8 @@ async def add_up(tx: Transaction, parent_ids: Iterable[UUID]) -> dict[UUID, Chil
 async def update(tx: Transaction, family: Family) -> None:
     await tx.execute(
         """
-        UPDATE order_parents SET held = $2, started = $3, delivered_rest = $4, state = $5,
-               next_run_at = CASE WHEN $5 = 'active' THEN next_run_at END
+        UPDATE order_parents SET held = $2, started = $3, delivered_rest = $4, state = $5::varchar,
+               next_run_at = CASE WHEN $5::varchar = 'active' THEN next_run_at END
          WHERE order_id = $1
         """,
         family.order_id,

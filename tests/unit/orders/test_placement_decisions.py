@@ -85,7 +85,6 @@ def test_packages_cost_their_rate_and_comments_are_counted(kind: Kind, quantity:
     [
         ({"currency": "EUR"}, 1000, UnknownService),
         ({"kind": None}, 1000, UnknownService),
-        ({"kind": Kind.SUBSCRIPTIONS}, 1000, UnknownService),
         ({"is_active": False}, 1000, ServiceDisabled),
         ({"provider_id": None}, 1000, ServiceDisabled),
         ({}, 99, QuantityTooLow),
