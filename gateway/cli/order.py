@@ -34,8 +34,8 @@ def show_order(number: int, as_json: bool) -> None:
     if as_json:
         print_json(story)
         return
-    print_fields(story["order"])
-    for part in ("attempts", "events", "ledger"):
+    print_fields(story["order"] | {"family": story["family"]} if "family" in story else story["order"])
+    for part in ("attempts", "events", "ledger", *(["runs"] if "runs" in story else [])):
         rows: list[dict[str, Any]] = story[part]
         click.echo(f"\n{part}: {'' if rows else 'none'}".rstrip())
         if rows:

@@ -8,10 +8,11 @@ from gateway.db.engine import Database
 from gateway.db.partitions import load_number_map
 from gateway.errors import NotFound
 from gateway.orders import store
+from gateway.orders.families import store as families
 
 
 async def history(db: Database, number: int) -> dict[str, Any]:
-    """The order with its attempts, events and ledger rows, ready for JSON.
+    """The order with its attempts, events and ledger rows, and of a parent its runs; ready for JSON.
 
     Raises:
         NotFound: no order has this number.
@@ -22,4 +23,10 @@ async def history(db: Database, number: int) -> dict[str, Any]:
         if order is None:
             raise NotFound(f"order {number}")
         rows = await store.history_of(connection, order.id)
-    return {"order": msgspec.structs.asdict(order), **rows}
+        family = (await families.load(connection, [order.id])).get(order.id)
+        children = (await families.children_of(connection, [order.id])).get(order.id, [])
+    story: dict[str, Any] = {"order": msgspec.structs.asdict(order), **rows}
+    if family is not None:
+        numbers = [{"run": run, "order": number} for run, (_, number, _) in enumerate(children, 1)]
+        story |= {"family": msgspec.structs.asdict(family), "runs": numbers}
+    return story
