@@ -27,6 +27,6 @@ async def history(db: Database, number: int) -> dict[str, Any]:
         children = (await families.children_of(connection, [order.id])).get(order.id, [])
     story: dict[str, Any] = {"order": msgspec.structs.asdict(order), **rows}
     if family is not None:
-        numbers = [{"run": run, "order": number} for run, (_, number, _) in enumerate(children, 1)]
-        story |= {"family": msgspec.structs.asdict(family), "runs": numbers}
+        runs = [{"run": run, "order": number} for run, (_, number, _) in enumerate(children, 1)]
+        story |= {"family": msgspec.structs.asdict(family), "runs": runs}
     return story
