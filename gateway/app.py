@@ -161,6 +161,7 @@ async def _open_parts(settings: Settings, addresses: Addresses, keyring: Keyring
             catalog=catalog,
             placement=placement,
             reader=reader,
+            refill_wait_s=settings.refill_wait_s,
         )
         yield Parts(db, listener, limiter, panel_app(backend))
 

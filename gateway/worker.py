@@ -14,6 +14,8 @@ from gateway.db import partitions
 from gateway.db.engine import Database
 from gateway.db.listener import Listener
 from gateway.dispatch import upkeep
+from gateway.dispatch.cancels import act_on_cancels
+from gateway.dispatch.refills import send_refills
 from gateway.dispatch.sender import Dispatcher
 from gateway.egress import open_session
 from gateway.errors import ConfigurationError
@@ -23,12 +25,14 @@ from gateway.orders.families.runs import start_due_runs
 from gateway.providers.upstream import Upstreams
 from gateway.settings import Settings
 from gateway.tracking.poller import Poller
+from gateway.tracking.refills import follow_refills
 
 log = structlog.get_logger(__name__)
 
 REFRESH_S = 2.0
 UPKEEP_S = 2.0
 RUNS_S = 1.0
+AFTERCARE_S = 1.0
 PARTITIONS_S = 3600.0
 VERIFY_S = 86_400.0
 CONNECTIONS_MAX = 1000
@@ -95,9 +99,13 @@ async def _until_stopped(stopping: asyncio.Event, loops: list[asyncio.Task[None]
 
 
 def _upkeep(settings: Settings, db: Database, upstreams: Upstreams) -> list[asyncio.Task[None]]:
+    shortest_s, longest_s = settings.check_interval_min_s, settings.check_interval_max_s
     jobs: list[tuple[str, float, Callable[[], Awaitable[object]]]] = [
         ("providers", REFRESH_S, upstreams.refresh),
         ("drip-feeds", RUNS_S, lambda: start_due_runs(db)),
+        ("cancels", AFTERCARE_S, lambda: act_on_cancels(db, upstreams)),
+        ("refills", AFTERCARE_S, lambda: send_refills(db, upstreams, shortest_s)),
+        ("refill statuses", AFTERCARE_S, lambda: follow_refills(db, upstreams, shortest_s, longest_s)),
         ("leases", UPKEEP_S, lambda: upkeep.expire_leases(db)),
         ("unknown orders", UPKEEP_S, lambda: upkeep.give_up_unknown(db, settings.unknown_max_age_s)),
         ("queued orders", UPKEEP_S, lambda: upkeep.fail_queued(db, settings.queued_max_age_s)),

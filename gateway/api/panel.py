@@ -6,20 +6,24 @@ from contextlib import contextmanager
 from compat import wire
 from compat.codec import encode_services, parse_id
 from compat.drafts import read_draft
+from compat.errors import PanelError
 from compat.kinds import RULES, Kind
 from gateway.accounts.directory import Directory
 from gateway.accounts.model import Account
 from gateway.accounts.usage import UsageMarks
-from gateway.api.errors import panel_words
+from gateway.api.errors import panel_words, to_panel_error
 from gateway.catalog.model import Service
 from gateway.catalog.snapshot import Catalog
 from gateway.db.engine import Database
-from gateway.errors import InvalidKey, ServiceDisabled, TooManyRequests, Unavailable, UnknownService
+from gateway.errors import GatewayError, InvalidKey, ServiceDisabled, TooManyRequests, Unavailable, UnknownService
 from gateway.ledger import store as ledger
+from gateway.orders.cancels.wishing import cancel_orders
 from gateway.orders.families.model import Mode, shown_subscription
 from gateway.orders.model import Order, shown_charge, shown_remains, shown_status
 from gateway.orders.placement import Placement
 from gateway.orders.reading import Kin, OrderReader
+from gateway.orders.refills.asking import ask_for_refills, find_refills
+from gateway.orders.refills.model import Refill, State
 from gateway.ratelimit.limiter import RateLimiter
 from gateway.ratelimit.model import Verdict, headers
 
@@ -37,6 +41,7 @@ class GatewayBackend:
         catalog: Catalog,
         placement: Placement,
         reader: OrderReader,
+        refill_wait_s: float,
     ) -> None:
         self._db = db
         self._directory = directory
@@ -45,6 +50,7 @@ class GatewayBackend:
         self._catalog = catalog
         self._placement = placement
         self._reader = reader
+        self._refill_wait_s = refill_wait_s
         self._lists: dict[str, tuple[list[Service], bytes]] = {}
 
     async def identify(self, key: str, address: str) -> Account:
@@ -84,6 +90,24 @@ class GatewayBackend:
             found = await self._reader.find(caller.user_id, orders)
             kin = await self._reader.kin(found.values())
         return {number: _shown(order, kin.get(number)) for number, order in found.items()}
+
+    async def refill(self, caller: Account, orders: Sequence[int]) -> dict[int, int | PanelError]:
+        with panel_words():
+            asked = await ask_for_refills(self._db, self._reader, caller.user_id, orders, self._refill_wait_s)
+        return {
+            number: to_panel_error(answer) if isinstance(answer, GatewayError) else answer
+            for number, answer in asked.items()
+        }
+
+    async def refill_statuses(self, caller: Account, refills: Sequence[int]) -> dict[int, wire.RefillStatus]:
+        with panel_words():
+            found = await find_refills(self._db, caller.user_id, refills)
+        return {number: _shown_refill(refill) for number, refill in found.items()}
+
+    async def cancel(self, caller: Account, orders: Sequence[int]) -> dict[int, PanelError | None]:
+        with panel_words():
+            asked = await cancel_orders(self._db, self._reader, caller.user_id, orders)
+        return {number: to_panel_error(answer) if answer else None for number, answer in asked.items()}
 
     async def balance(self, caller: Account) -> wire.Balance:
         with panel_words():
@@ -128,7 +152,7 @@ def _is_served(service: Service) -> bool:
 
 
 def _listed(service: Service) -> wire.Service:
-    """`refill`, `cancel` and `dripfeed` promise actions that are refused here, whatever the upstream offers."""
+    """`dripfeed` is told of every kind that drips: where the upstream does not, we run it."""
     return wire.Service(
         service=service.number,
         name=service.name,
@@ -137,9 +161,23 @@ def _listed(service: Service) -> wire.Service:
         rate=service.rate,
         min=service.min_quantity,
         max=service.max_quantity,
+        refill=service.refill,
+        cancel=service.cancel,
         dripfeed=service.kind is not None and RULES[service.kind].drips,
         desc=service.description or "",
     )
+
+
+def _shown_refill(refill: Refill) -> wire.RefillStatus:
+    match refill.state:
+        case State.COMPLETED:
+            return wire.RefillStatus.COMPLETED
+        case State.REFUSED | State.REJECTED:
+            return wire.RefillStatus.REJECTED
+        case State.ACCEPTED if refill.upstream_status == wire.RefillStatus.IN_PROGRESS:
+            return wire.RefillStatus.IN_PROGRESS
+        case State.REQUESTED | State.UNKNOWN | State.ACCEPTED:
+            return wire.RefillStatus.PENDING
 
 
 def _shown(order: Order, kin: Kin | None) -> wire.OrderStatus | wire.SubscriptionStatus:

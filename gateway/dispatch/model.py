@@ -90,15 +90,15 @@ def record_of(outcome: AddOutcome) -> Record:
         case Accepted(order):
             return Record("accepted", upstream_id=order)
         case Refused(Fault.PASSING, text):
-            return Record("not_sent", _storable(text), {"fault": Fault.PASSING.value})
+            return Record("not_sent", storable(text), {"fault": Fault.PASSING.value})
         case Refused(fault, text):
-            return Record("refused", _storable(text), {"fault": fault.value})
+            return Record("refused", storable(text), {"fault": fault.value})
         case NotSent(reason):
-            return Record("not_sent", _storable(reason))
+            return Record("not_sent", storable(reason))
         case Unknown(reason, evidence):
-            return Record("unknown", _storable(reason), {"answer": _storable(evidence)} if evidence else None)
+            return Record("unknown", storable(reason), {"answer": storable(evidence)} if evidence else None)
 
 
-def _storable(text: str) -> str:
+def storable(text: str, chars_max: int = EVIDENCE_CHARS_MAX) -> str:
     """What PostgreSQL can store of an upstream's bytes: no NUL, no half of a surrogate pair, no end without end."""
-    return text[:EVIDENCE_CHARS_MAX].replace("\x00", " ").encode("utf-8", "replace").decode()
+    return text[:chars_max].replace("\x00", " ").encode("utf-8", "replace").decode()

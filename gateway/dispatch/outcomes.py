@@ -13,6 +13,8 @@ from gateway.dispatch import store
 from gateway.dispatch.model import Past, Record, back_off, is_route_left, record_of
 from gateway.dispatch.store import AttemptRow
 from gateway.errors import Conflict
+from gateway.orders.cancels import store as cancels
+from gateway.orders.cancels.model import State
 from gateway.orders.model import Transition
 from gateway.orders.settlement import Change, settle
 from gateway.orders.triggers import GaveUp, Trigger, WasAccepted, WasNotPlaced, WasNotSent, WasRefused, WentUnknown
@@ -70,10 +72,16 @@ async def _apply(tx: Transaction, attempt: AttemptRow, outcome: AddOutcome, firs
 
 
 async def _keep_orphan(tx: Transaction, attempt: AttemptRow, upstream_id: str) -> None:
-    """Row 10: an id turned up for an attempt that was given up; it is kept, and somebody is told."""
-    await store.bind(tx, attempt.provider_id, upstream_id, attempt.order_id)
+    """Row 10: an id turned up for an attempt that was given up; it is kept, and somebody is told.
+
+    What was written off is to be cancelled there, unless the id is another order's. What was held for
+    not placed is not: the order may be at an upstream by another attempt, and that one is wanted.
+    """
+    is_ours = await store.bind(tx, attempt.provider_id, upstream_id, attempt.order_id)
     await settle(tx, [Change(attempt.order_id, WasAccepted(upstream_id))] if attempt.state == "written_off" else [])
     await _finish(tx, attempt, Record(attempt.state, upstream_id=upstream_id))
+    if attempt.state == "written_off" and is_ours:
+        await cancels.keep(tx, {attempt.order_id: State.WANTED})
     if attempt.state == "not_placed":
         message = f"the upstream took it as {upstream_id} after it was held for not placed; cancel it there"
         await alerts.raise_(tx, [Alert("orphaned_upstream_order", f"attempt {attempt.id}", message)])

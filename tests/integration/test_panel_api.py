@@ -45,7 +45,7 @@ async def test_the_services_on_sale_are_listed_with_the_types_of_the_protocol(pa
         "rate": "0.90",
         "min": "50",
         "max": "10000",
-        "refill": False,
+        "refill": True,
         "cancel": False,
         "dripfeed": False,
         "desc": "",

@@ -1,0 +1,96 @@
+"""Passing refills upstream: a repeat does no harm, so what is not answered is asked again."""
+
+import asyncio
+from datetime import timedelta
+
+import structlog
+
+from compat.client import UpstreamError, UpstreamRefusal
+from compat.errors import REFILL_TOO_EARLY, Fault, fault_of, fold
+from compat.wire import RefillAnswer
+from gateway.alerts import store as alerts
+from gateway.alerts.store import Alert
+from gateway.db.engine import Database, Transaction
+from gateway.dispatch.model import back_off, storable
+from gateway.errors import NotFound
+from gateway.orders.refills import store
+from gateway.orders.refills.asking import tell
+from gateway.orders.refills.model import TRIES_MAX, Refill, State
+from gateway.providers.upstream import Upstreams
+
+log = structlog.get_logger(__name__)
+
+EACH_AT_ONCE = 8
+"""Refills in one turn for one provider: a call each."""
+LEASE = timedelta(minutes=5)
+"""The rest of a refill that a worker asks for; longer than a turn's calls take."""
+REASON_CHARS_MAX = 500
+UPSTREAM_ID_CHARS_MAX = 64
+
+
+async def send_refills(db: Database, upstreams: Upstreams, first_check_s: float) -> int:
+    """One turn over the refills that are due; how many there were.
+
+    Raises:
+        Unavailable: the database does not answer.
+    """
+    async with db.transaction() as tx:
+        due = await store.claim_requested(tx, EACH_AT_ONCE, LEASE)
+    await asyncio.gather(*(_survive(db, upstreams, refill, timedelta(seconds=first_check_s)) for refill in due))
+    return len(due)
+
+
+async def _survive(db: Database, upstreams: Upstreams, refill: Refill, first_check: timedelta) -> None:
+    """What fails with one refill stops no other; it is asked for again when its lease is over."""
+    try:
+        answer = await _ask(upstreams, refill)
+        async with db.transaction() as tx:
+            await _record(tx, refill, answer, first_check)
+    except Exception:
+        log.exception("a refill failed", refill=refill.number)
+
+
+async def _ask(upstreams: Upstreams, refill: Refill) -> RefillAnswer | str:
+    """The answer, or why there is none."""
+    try:
+        return await upstreams.refill(refill.provider_id, refill.external_order_id)
+    except UpstreamRefusal as refusal:
+        return RefillAnswer(error=refusal.text)
+    except (UpstreamError, NotFound) as error:
+        return str(error)
+
+
+async def _record(tx: Transaction, refill: Refill, answer: RefillAnswer | str, first_check: timedelta) -> None:
+    match answer:
+        case RefillAnswer(refill=str(upstream_id)) if len(upstream_id) <= UPSTREAM_ID_CHARS_MAX:
+            if await store.accept(tx, refill.id, upstream_id, first_check):
+                await tell(tx, refill, "refill.accepted", "RefillAccepted", State.ACCEPTED)
+        case RefillAnswer(error=str(text)) if fault_of(text) is Fault.PASSING:
+            await _try_again(tx, refill, text)
+        case RefillAnswer(error=str(text)) if refill.tries > 1 and fold(text) == fold(REFILL_TOO_EARLY):
+            await _lose(tx, refill, f"an earlier call was not answered, and now it says: {text}")
+        case RefillAnswer(error=str(text)):
+            reason = storable(text, REASON_CHARS_MAX)
+            if await store.finish(tx, refill, State.REFUSED, reason):
+                await tell(tx, refill, "refill.rejected", "RefillRefused", State.REFUSED, reason)
+        case RefillAnswer():
+            await _try_again(tx, refill, "neither an id nor an error")
+        case reason:
+            await _try_again(tx, refill, reason)
+
+
+async def _try_again(tx: Transaction, refill: Refill, reason: str) -> None:
+    log.warning("a refill was not answered", refill=refill.number, tries=refill.tries, reason=reason)
+    if refill.tries >= TRIES_MAX:
+        await _lose(tx, refill, reason)
+    else:
+        await store.try_again(tx, refill.id, storable(reason, REASON_CHARS_MAX), back_off(refill.tries))
+
+
+async def _lose(tx: Transaction, refill: Refill, reason: str) -> None:
+    """Nobody knows whether the upstream took it; it stays open and somebody is told."""
+    reason = storable(reason, REASON_CHARS_MAX)
+    if await store.finish(tx, refill, State.UNKNOWN, reason):
+        await tell(tx, refill, None, "RefillUnknown", State.UNKNOWN, reason)
+        message = f"it is not known whether the upstream took refill {refill.number}: {reason}"
+        await alerts.raise_(tx, [Alert("unknown_refill", f"order {refill.order_number}", message)])

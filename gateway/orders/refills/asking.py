@@ -1,0 +1,77 @@
+"""Asking for refills, and reading where they stand."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from gateway.db.engine import Database, Transaction
+from gateway.errors import GatewayError, RefillTooEarly
+from gateway.events import store as events
+from gateway.events.store import Event
+from gateway.orders import store as orders
+from gateway.orders.model import Order
+from gateway.orders.reading import NUMBER_MAX, OrderReader
+from gateway.orders.refills import store
+from gateway.orders.refills.model import Refill, State, refusal_of
+from gateway.orders.store import HistoryLine
+
+
+async def ask_for_refills(
+    db: Database, reader: OrderReader, user_id: UUID, numbers: Sequence[int], wait_s: float
+) -> dict[int, int | GatewayError]:
+    """Ask for a refill of each of the user's orders: its number, or why not; others' and unknown orders are left out.
+
+    While an order has an open refill, asking again answers that one's number. The orders are locked
+    meanwhile, so that of many who ask at once one asks first.
+
+    Raises:
+        Unavailable: the database does not answer; asking again does no harm.
+    """
+    found = await reader.find(user_id, numbers)
+    if not found:
+        return {}
+    async with db.transaction() as tx:
+        asked = await _ask(tx, [order.id for order in found.values()], wait_s)
+    return {number: asked[order.id] for number, order in found.items()}
+
+
+async def _ask(tx: Transaction, order_ids: Sequence[UUID], wait_s: float) -> dict[UUID, int | GatewayError]:
+    locked = await orders.lock(tx, order_ids)
+    standings = await store.standings(tx, order_ids)
+    answers: dict[UUID, int | GatewayError] = {}
+    allowed: list[Order] = []
+    for order_id in order_ids:
+        order, standing = locked[order_id], standings[order_id]
+        refusal = refusal_of(order, standing, wait_s)
+        if standing.open_number is not None:
+            answers[order_id] = standing.open_number
+        elif refusal is not None:
+            answers[order_id] = refusal
+        else:
+            allowed.append(order)
+            answers[order_id] = RefillTooEarly()
+    for refill in await store.insert(tx, allowed):
+        answers[refill.order_id] = refill.number
+        await tell(tx, refill, "refill.requested", "RefillRequested", State.REQUESTED)
+    return answers
+
+
+async def find_refills(db: Database, user_id: UUID, numbers: Sequence[int]) -> dict[int, Refill]:
+    """The user's own refills by number; others' and unknown ones are left out.
+
+    Raises:
+        Unavailable: the database does not answer.
+    """
+    asked = [number for number in numbers if 0 < number <= NUMBER_MAX]
+    async with db.connection() as connection:
+        return await store.find(connection, user_id, asked)
+
+
+async def tell(
+    tx: Transaction, refill: Refill, event: str | None, kind: str, state: State, reason: str | None = None
+) -> None:
+    """Write the event for the user, None for none, and the line of the order's history."""
+    data = {"number": refill.number, "order": refill.order_number, "state": state.value}
+    if event is not None:
+        await events.insert(tx, [Event(event, refill.user_id, "refill", refill.id, data)])
+    details = data | ({"reason": reason} if reason else {})
+    await orders.write_history(tx, [HistoryLine(refill.order_id, kind, details)])

@@ -1,0 +1,186 @@
+"""SQL of refills."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+import asyncpg
+
+from gateway.db.engine import Transaction
+from gateway.orders.model import Order
+from gateway.orders.refills.model import Refill, Standing, State
+
+BATCH_MAX = 100
+"""Ids in one `refill_status` call (protocol §1)."""
+
+_OF_R = (
+    "r.id, r.number, r.order_id, o.number AS order_number, r.user_id, r.provider_id, r.external_order_id, "
+    "r.state, r.upstream_id, r.upstream_status, r.tries"
+)
+
+
+def _to_refill(row: asyncpg.Record) -> Refill:
+    return Refill(
+        id=row["id"],
+        number=row["number"],
+        order_id=row["order_id"],
+        order_number=row["order_number"],
+        user_id=row["user_id"],
+        provider_id=row["provider_id"],
+        external_order_id=row["external_order_id"],
+        state=State(row["state"]),
+        upstream_id=row["upstream_id"],
+        upstream_status=row["upstream_status"],
+        tries=row["tries"],
+    )
+
+
+async def standings(tx: Transaction, order_ids: Sequence[UUID]) -> dict[UUID, Standing]:
+    """What the rules need of each order; certain while the orders' rows are locked."""
+    rows = await tx.fetch(
+        """
+        SELECT o.id, s.refill, extract(epoch FROM now() - o.completed_at)::float8 AS since_completed_s,
+               r.since_asked_s, r.open_number
+          FROM orders o JOIN services s ON s.id = o.service_id
+         CROSS JOIN LATERAL (
+           SELECT extract(epoch FROM now() - max(created_at))::float8 AS since_asked_s,
+                  max(number) FILTER (WHERE state IN ('requested', 'accepted', 'unknown')) AS open_number
+             FROM refills WHERE order_id = o.id) r
+         WHERE o.id = ANY($1)
+        """,
+        order_ids,
+    )
+    return {
+        row["id"]: Standing(row["refill"], row["since_completed_s"], row["since_asked_s"], row["open_number"])
+        for row in rows
+    }
+
+
+async def insert(tx: Transaction, orders: Sequence[Order]) -> list[Refill]:
+    """Ask for a refill of each order; one that has an open one is passed over (`uq_refills_open`)."""
+    rows = await tx.fetch(
+        f"""
+        WITH r AS (
+          INSERT INTO refills (order_id, user_id, provider_id, external_order_id)
+          SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[])
+          ON CONFLICT (order_id) WHERE state IN ('requested', 'accepted', 'unknown') DO NOTHING RETURNING *
+        )
+        SELECT {_OF_R} FROM r JOIN orders o ON o.id = r.order_id ORDER BY r.number
+        """,
+        [order.id for order in orders],
+        [order.user_id for order in orders],
+        [order.provider_id for order in orders],
+        [order.external_order_id for order in orders],
+    )
+    return [_to_refill(row) for row in rows]
+
+
+async def find(tx: Transaction, user_id: UUID, numbers: Sequence[int]) -> dict[int, Refill]:
+    """The user's own refills among these numbers."""
+    rows = await tx.fetch(
+        f"""
+        SELECT {_OF_R} FROM refills r JOIN orders o ON o.id = r.order_id
+         WHERE r.number = ANY($2) AND r.user_id = $1
+        """,
+        user_id,
+        numbers,
+    )
+    return {row["number"]: _to_refill(row) for row in rows}
+
+
+async def claim_requested(tx: Transaction, each: int, lease: timedelta) -> list[Refill]:
+    """Requested refills that are due, at most so many a provider, each counted as a call begun and put off."""
+    rows = await tx.fetch(
+        f"""
+        WITH due AS (
+          SELECT d.id FROM providers p CROSS JOIN LATERAL (
+            SELECT id FROM refills WHERE provider_id = p.id AND state = 'requested' AND next_try_at <= now()
+             ORDER BY next_try_at LIMIT $1 FOR UPDATE SKIP LOCKED) d
+        ), r AS (
+          UPDATE refills q SET tries = q.tries + 1, next_try_at = now() + $2, updated_at = now() FROM due
+           WHERE q.id = due.id RETURNING q.*
+        )
+        SELECT {_OF_R} FROM r JOIN orders o ON o.id = r.order_id ORDER BY r.number
+        """,
+        each,
+        lease,
+    )
+    return [_to_refill(row) for row in rows]
+
+
+async def claim_accepted(tx: Transaction, shortest: timedelta, longest: timedelta) -> list[Refill]:
+    """Accepted refills due to be asked about, at most one call's a provider, each put off to its next check.
+
+    The next check is after a tenth of the refill's age, within the two bounds.
+    """
+    rows = await tx.fetch(
+        f"""
+        WITH due AS (
+          SELECT d.id FROM providers p CROSS JOIN LATERAL (
+            SELECT id FROM refills WHERE provider_id = p.id AND state = 'accepted' AND next_try_at <= now()
+             ORDER BY next_try_at LIMIT $1 FOR UPDATE SKIP LOCKED) d
+        ), r AS (
+          UPDATE refills q SET updated_at = now(),
+                 next_try_at = now() + least($3, greatest($2, (now() - q.created_at) / 10))
+            FROM due WHERE q.id = due.id RETURNING q.*
+        )
+        SELECT {_OF_R} FROM r JOIN orders o ON o.id = r.order_id ORDER BY r.number
+        """,
+        BATCH_MAX,
+        shortest,
+        longest,
+    )
+    return [_to_refill(row) for row in rows]
+
+
+async def try_again(tx: Transaction, refill_id: UUID, reason: str, wait: timedelta) -> None:
+    """Ask again after `wait`."""
+    await tx.execute(
+        """
+        UPDATE refills SET reason = $2, next_try_at = now() + $3, updated_at = now()
+         WHERE id = $1 AND state = 'requested'
+        """,
+        refill_id,
+        reason,
+        wait,
+    )
+
+
+async def accept(tx: Transaction, refill_id: UUID, upstream_id: str, wait: timedelta) -> bool:
+    """The upstream took it; it is asked about after `wait`. False where it has an outcome already."""
+    row = await tx.fetchrow(
+        """
+        UPDATE refills SET state = 'accepted', upstream_id = $2, reason = NULL, next_try_at = now() + $3,
+               updated_at = now()
+         WHERE id = $1 AND state = 'requested' RETURNING id
+        """,
+        refill_id,
+        upstream_id,
+        wait,
+    )
+    return row is not None
+
+
+async def see(tx: Transaction, refill_id: UUID, word: str) -> None:
+    """Keep the upstream's word."""
+    await tx.execute(
+        "UPDATE refills SET upstream_status = $2, updated_at = now() WHERE id = $1 AND state = 'accepted'",
+        refill_id,
+        word,
+    )
+
+
+async def finish(tx: Transaction, refill: Refill, state: State, reason: str | None = None) -> bool:
+    """Write an outcome; False where it has moved on since it was read."""
+    row = await tx.fetchrow(
+        """
+        UPDATE refills SET state = $3::varchar, reason = $4, next_try_at = NULL, updated_at = now(),
+               completed_at = CASE WHEN $3::varchar = 'completed' THEN now() END
+         WHERE id = $1 AND state = $2 RETURNING id
+        """,
+        refill.id,
+        refill.state.value,
+        state.value,
+        reason,
+    )
+    return row is not None
