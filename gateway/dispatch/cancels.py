@@ -119,6 +119,7 @@ def _is_of_the_order(refusal: UpstreamRefusal) -> bool:
 async def _record(tx: Transaction, wish: Wish, answer: CancelAnswer | str) -> None:
     match answer:
         case CancelAnswer(error=None):
+            await alerts.clear(tx, "cancel_unanswered", f"order {wish.number}")
             await _finish(tx, wish, State.FORWARDED, None)
         case CancelAnswer(error=str(text)) if fault_of(text) is not Fault.PASSING:
             await _finish(tx, wish, State.REFUSED, text)

@@ -64,6 +64,7 @@ async def _record(tx: Transaction, refill: Refill, answer: RefillAnswer | str, f
     match answer:
         case RefillAnswer(refill=str(upstream_id)) if len(upstream_id) <= UPSTREAM_ID_CHARS_MAX:
             if await store.accept(tx, refill.id, upstream_id, first_check):
+                await alerts.clear(tx, "unknown_refill", f"order {refill.order_number}")
                 await tell(tx, refill, "refill.accepted", "RefillAccepted", State.ACCEPTED)
         case RefillAnswer(error=str(text)) if fault_of(text) is Fault.PASSING:
             await _try_again(tx, refill, text)

@@ -20,8 +20,9 @@ async def ask_for_refills(
 ) -> dict[int, int | GatewayError]:
     """Ask for a refill of each of the user's orders: its number, or why not; others' and unknown orders are left out.
 
-    While an order has an open refill, asking again answers that one's number. The orders are locked
-    meanwhile, so that of many who ask at once one asks first.
+    While an order has an open refill, asking again answers that one's number, and sends it once more
+    where nobody knows whether the upstream took it and another could be asked for by now. The orders
+    are locked meanwhile, so that of many who ask at once one asks first.
 
     Raises:
         Unavailable: the database does not answer; asking again does no harm.
@@ -39,16 +40,20 @@ async def _ask(tx: Transaction, order_ids: Sequence[UUID], wait_s: float) -> dic
     standings = await store.standings(tx, order_ids)
     answers: dict[UUID, int | GatewayError] = {}
     allowed: list[Order] = []
+    unknown: list[UUID] = []
     for order_id in order_ids:
         order, standing = locked[order_id], standings[order_id]
         refusal = refusal_of(order, standing, wait_s)
         if standing.open_number is not None:
             answers[order_id] = standing.open_number
+            if standing.open_is_unknown and refusal is None:
+                unknown.append(order_id)
         elif refusal is not None:
             answers[order_id] = refusal
         else:
             allowed.append(order)
             answers[order_id] = RefillTooEarly()
+    await store.ask_anew(tx, unknown)
     for refill in await store.insert(tx, allowed):
         answers[refill.order_id] = refill.number
         await tell(tx, refill, "refill.requested", "RefillRequested", State.REQUESTED)

@@ -49,6 +49,7 @@ class Standing(msgspec.Struct, frozen=True):
     since_completed_s: float | None = None
     since_asked_s: float | None = None
     open_number: int | None = None
+    open_is_unknown: bool = False
 
 
 def refusal_of(order: Order, standing: Standing, wait_s: float) -> GatewayError | None:

@@ -40,20 +40,18 @@ async def standings(tx: Transaction, order_ids: Sequence[UUID]) -> dict[UUID, St
     rows = await tx.fetch(
         """
         SELECT o.id, s.refill, extract(epoch FROM now() - o.completed_at)::float8 AS since_completed_s,
-               r.since_asked_s, r.open_number
+               r.since_asked_s, r.open_number, r.open_is_unknown
           FROM orders o JOIN services s ON s.id = o.service_id
          CROSS JOIN LATERAL (
            SELECT extract(epoch FROM now() - max(created_at))::float8 AS since_asked_s,
-                  max(number) FILTER (WHERE state IN ('requested', 'accepted', 'unknown')) AS open_number
+                  max(number) FILTER (WHERE state IN ('requested', 'accepted', 'unknown')) AS open_number,
+                  count(*) FILTER (WHERE state = 'unknown') > 0 AS open_is_unknown
              FROM refills WHERE order_id = o.id) r
          WHERE o.id = ANY($1)
         """,
         order_ids,
     )
-    return {
-        row["id"]: Standing(row["refill"], row["since_completed_s"], row["since_asked_s"], row["open_number"])
-        for row in rows
-    }
+    return {row["id"]: Standing(*tuple(row)[1:]) for row in rows}
 
 
 async def insert(tx: Transaction, orders: Sequence[Order]) -> list[Refill]:
@@ -73,6 +71,17 @@ async def insert(tx: Transaction, orders: Sequence[Order]) -> list[Refill]:
         [order.external_order_id for order in orders],
     )
     return [_to_refill(row) for row in rows]
+
+
+async def ask_anew(tx: Transaction, order_ids: Sequence[UUID]) -> None:
+    """What nobody knows of is sent again; it stays counted as sent before."""
+    await tx.execute(
+        """
+        UPDATE refills SET state = 'requested', tries = 1, next_try_at = now(), updated_at = now()
+         WHERE order_id = ANY($1) AND state = 'unknown'
+        """,
+        order_ids,
+    )
 
 
 async def find(tx: Transaction, user_id: UUID, numbers: Sequence[int]) -> dict[int, Refill]:
