@@ -41,8 +41,8 @@ async def keep(tx: Transaction, wishes: dict[UUID, State]) -> set[UUID]:
         )
         SELECT order_id FROM kept
         """,
-        list(wishes),
-        [state.value for state in wishes.values()],
+        sorted(wishes),
+        [wishes[order_id].value for order_id in sorted(wishes)],
     )
     return {row["order_id"] for row in rows}
 
