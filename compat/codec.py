@@ -1,12 +1,12 @@
-"""Requests of the panel protocol read tolerantly, replies written strictly (protocol §1, §4)."""
+"""Requests of the panel protocol read tolerantly (protocol §1, §4); `compat.encode` writes the replies."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from compat.errors import (
-    INCORRECT_ORDER,
+    INCORRECT_REQUEST,
     INCORRECT_SERVICE,
     REQUEST_TOO_LARGE,
     TOO_MANY_ORDERS,
@@ -25,15 +25,14 @@ from compat.forms import (
     unreadable,
 )
 from compat.kinds import RULES
-from compat.money import format_amount, format_rate
-from compat.status import PanelStatus
-from compat.wire import AddRequest, Balance, OrderStatus, Service
+from compat.wire import AddRequest
 
 NUMBER_MAX = 2_147_483_647
 """Ids live in `INT(11)` columns of panels."""
 
 Headers = Iterable[tuple[bytes, bytes]]
 
+_IDEMPOTENCY_KEY_CHARS_MAX = 64
 _JUNK = frozenset({"", "undefined", "null", "nan"})
 _STATUSES = "statuses"
 _ALIASES = dict.fromkeys(("orders", "multi_status", "multi-status"), _STATUSES)
@@ -176,10 +175,13 @@ def decode_add(fields: Mapping[str, str]) -> AddRequest:
     """The `add` in a request's fields: known fields only, lists with `\\n` between their lines.
 
     Raises:
-        PanelError: no service is named.
+        PanelError: no service is named, or the idempotency key is not 1 to 64 printable characters.
     """
     if "service" not in fields:
         raise PanelError(INCORRECT_SERVICE)
+    key = fields.get("idempotency_key", "")
+    if len(key) > _IDEMPOTENCY_KEY_CHARS_MAX or not key.isprintable():
+        raise PanelError(INCORRECT_REQUEST)
     known: dict[str, str] = {}
     for name, value in fields.items():
         if name in LINE_FIELDS:
@@ -220,81 +222,3 @@ def parse_quantity(text: str) -> int | None:
 def split_lines(text: str) -> list[str]:
     """The lines of a list field; `\\r\\n`, `\\n` and a written-out backslash-n all end one, blank ones go."""
     return [line for piece in text.replace("\\n", "\n").split("\n") if (line := piece.strip())]
-
-
-# Replies -------------------------------------------------------------------------------------
-
-_encode = msgspec.json.Encoder().encode
-
-
-def encode_error(text: str, placed: bool | None = None) -> bytes:
-    """A refusal; `placed` False says that nothing was written (protocol §6)."""
-    return _encode({"error": text} if placed is None else {"error": text, "placed": placed})
-
-
-def encode_services(services: Iterable[Service]) -> bytes:
-    """The list of services: numbers, strings and booleans exactly as protocol §1 has them."""
-    return _encode([_service(service) for service in services])
-
-
-def _service(service: Service) -> dict[str, object]:
-    number = service.service
-    if isinstance(number, str) and number.isascii() and number.isdigit() and len(number) <= 18:
-        number = int(number)
-    return {
-        "service": number,
-        "name": service.name,
-        "type": service.type,
-        "category": service.category,
-        "rate": format_rate(service.rate),
-        "min": str(service.min),
-        "max": str(service.max),
-        "refill": service.refill,
-        "cancel": service.cancel,
-        "dripfeed": service.dripfeed,
-        "desc": service.desc,
-    }
-
-
-def encode_added(number: int) -> bytes:
-    """The reply to an `add` that was taken."""
-    return b'{"order":%d}' % number
-
-
-def encode_status(status: OrderStatus) -> bytes:
-    """The reply to `status` of one order."""
-    return _encode(_status(status))
-
-
-def _status(status: OrderStatus) -> dict[str, str | int]:
-    """All strings; a start that is not known is "0", and Partial with nothing left is Completed (§4)."""
-    word = status.status
-    if word is PanelStatus.PARTIAL and status.remains == 0:
-        word = PanelStatus.COMPLETED
-    return {
-        "charge": format_amount(status.charge),
-        "start_count": str(status.start_count or 0),
-        "status": word.value,
-        "remains": str(status.remains),
-        "currency": status.currency,
-    }
-
-
-def encode_statuses(ids: Sequence[tuple[str, int | None]], found: Mapping[int, OrderStatus]) -> bytes:
-    """The reply to `status` of many: a map by id as sent, with what was not found marked as incorrect."""
-    reply: dict[str, dict[str, str | int]] = {}
-    for sent, number in ids:
-        status = found.get(number) if number is not None else None
-        if number is None or status is None:
-            reply[sent] = {"error": INCORRECT_ORDER}
-        else:
-            reply[sent] = {"order": number, **_status(status)}
-    return _encode(reply)
-
-
-def encode_balance(balance: Balance) -> bytes:
-    """The reply to `balance`; `idempotency` is written only where it is offered (protocol §6)."""
-    reply: dict[str, object] = {"balance": format_amount(balance.balance), "currency": balance.currency}
-    if balance.idempotency:
-        reply["idempotency"] = True
-    return _encode(reply)

@@ -8,9 +8,9 @@ from typing import Any, Generic
 
 import msgspec
 
-from compat import codec
+from compat import codec, encode
 from compat.backend import Caller, PanelBackend
-from compat.errors import INCORRECT_ORDER, INCORRECT_REQUEST, UNAVAILABLE, PanelError
+from compat.errors import INCORRECT_ORDER, INCORRECT_REQUEST, REFILL_NOT_FOUND, UNAVAILABLE, PanelError
 from compat.forms import BODY_BYTES_MAX, unreadable
 
 Scope = MutableMapping[str, Any]
@@ -68,7 +68,7 @@ async def _answer(panel: "_Panel[Caller]", scope: Scope, receive: Receive, body_
     except Exception:
         logger.exception("The panel could not answer")
         refusal = PanelError(UNAVAILABLE, status=503)
-    body = codec.encode_error(refusal.text, placed=False if refusal.placed is False else None)
+    body = encode.encode_error(refusal.text, placed=False if refusal.placed is False else None)
     return _Reply(body, refusal.status, refusal.headers, is_request_read)
 
 
@@ -84,6 +84,9 @@ class _Panel(Generic[Caller]):
             "add": self._add,
             "status": self._status,
             "statuses": self._statuses,
+            "refill": self._refill,
+            "refill_status": self._refill_status,
+            "cancel": self._cancel,
             "balance": self._balance,
         }
 
@@ -109,28 +112,67 @@ class _Panel(Generic[Caller]):
         return await self._backend.services(caller)
 
     async def _add(self, caller: Caller, fields: dict[str, str]) -> bytes:
-        return codec.encode_added(await self._backend.add(caller, codec.decode_add(fields)))
+        return encode.encode_added(await self._backend.add(caller, codec.decode_add(fields)))
 
     async def _status(self, caller: Caller, fields: dict[str, str]) -> bytes:
         """Of many where `orders` is given or `order` holds a comma, else of one."""
         order = fields.get("order", "")
-        if "orders" in fields or "," in order:
+        if _is_of_many(fields, "order"):
             return await self._statuses(caller, fields)
         number = codec.parse_id(order)
         found = await self._backend.statuses(caller, [number]) if number is not None else {}
         if number is None or number not in found:
             raise PanelError(INCORRECT_ORDER)
-        return codec.encode_status(found[number])
+        return encode.encode_status(found[number])
 
     async def _statuses(self, caller: Caller, fields: dict[str, str]) -> bytes:
-        ids = codec.decode_ids(fields.get("orders") or fields.get("order", ""))
-        if not ids:
-            raise PanelError(INCORRECT_ORDER)
-        numbers = list(dict.fromkeys(number for _, number in ids if number is not None))
-        return codec.encode_statuses(ids, await self._backend.statuses(caller, numbers) if numbers else {})
+        ids, numbers = _read_ids(fields, "order")
+        return encode.encode_statuses(ids, await self._backend.statuses(caller, numbers) if numbers else {})
+
+    async def _refill(self, caller: Caller, fields: dict[str, str]) -> bytes:
+        """Of many where `orders` is given or `order` holds a comma, else of one."""
+        ids, numbers = _read_ids(fields, "order")
+        answers = await self._backend.refill(caller, numbers) if numbers else {}
+        if _is_of_many(fields, "order"):
+            return encode.encode_refills(ids, answers)
+        answer = answers.get(numbers[0]) if numbers else None
+        if not isinstance(answer, int):
+            raise answer or PanelError(INCORRECT_ORDER)
+        return encode.encode_refill(answer)
+
+    async def _refill_status(self, caller: Caller, fields: dict[str, str]) -> bytes:
+        """Of many where `refills` is given or `refill` holds a comma, else of one."""
+        ids, numbers = _read_ids(fields, "refill")
+        found = await self._backend.refill_statuses(caller, numbers) if numbers else {}
+        if _is_of_many(fields, "refill"):
+            return encode.encode_refill_statuses(ids, found)
+        if not numbers or numbers[0] not in found:
+            raise PanelError(REFILL_NOT_FOUND)
+        return encode.encode_refill_status(found[numbers[0]])
+
+    async def _cancel(self, caller: Caller, fields: dict[str, str]) -> bytes:
+        """An array also for one."""
+        ids, numbers = _read_ids(fields, "order")
+        return encode.encode_cancels(ids, await self._backend.cancel(caller, numbers) if numbers else {})
 
     async def _balance(self, caller: Caller, _fields: dict[str, str]) -> bytes:
-        return codec.encode_balance(await self._backend.balance(caller))
+        return encode.encode_balance(await self._backend.balance(caller))
+
+
+def _is_of_many(fields: dict[str, str], name: str) -> bool:
+    return f"{name}s" in fields or "," in fields.get(name, "")
+
+
+def _read_ids(fields: dict[str, str], name: str) -> tuple[list[tuple[str, int | None]], list[int]]:
+    """The ids under the name, or under its plural, as sent and as distinct numbers.
+
+    Raises:
+        PanelError: none, or more than 500.
+    """
+    ids = codec.decode_ids(fields.get(f"{name}s") or fields.get(name, ""))
+    if not ids:
+        raise PanelError(INCORRECT_ORDER if name == "order" else REFILL_NOT_FOUND)
+    return ids, list(dict.fromkeys(number for _, number in ids if number is not None))
 
 
 def _too_busy(action: str) -> PanelError:

@@ -13,16 +13,8 @@ from pathlib import Path
 import msgspec
 from aiohttp import web
 
-from compat.codec import (
-    PanelRequest,
-    decode_add,
-    decode_ids,
-    decode_request,
-    encode_added,
-    encode_balance,
-    encode_error,
-    encode_services,
-)
+from compat.codec import PanelRequest, decode_add, decode_ids, decode_request
+from compat.encode import encode_added, encode_balance, encode_error, encode_services
 from compat.errors import (
     INCORRECT_LINK,
     INCORRECT_ORDER,

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from compat import wire
-from compat.codec import encode_services, parse_id
+from compat.codec import parse_id
 from compat.drafts import read_draft
+from compat.encode import encode_services
 from compat.errors import PanelError
 from compat.kinds import RULES, Kind
 from gateway.accounts.directory import Directory

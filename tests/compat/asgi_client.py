@@ -7,9 +7,19 @@ from typing import Any
 import msgspec
 
 from compat import AddRequest, Balance, Draft, Kind, OrderStatus, PanelError, PanelStatus, Service, read_draft
-from compat.codec import encode_services, parse_id
-from compat.errors import INCORRECT_SERVICE, INVALID_KEY
+from compat.codec import parse_id
+from compat.encode import encode_services
+from compat.errors import (
+    INCORRECT_REQUEST,
+    INCORRECT_SERVICE,
+    INVALID_KEY,
+    ORDER_NOT_COMPLETED,
+    REFILL_DISABLED,
+    REFILL_TOO_EARLY,
+)
 from compat.server import ASGIApp, Message
+from compat.status import SubscriptionWord
+from compat.wire import RefillStatus, SubscriptionStatus
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -75,8 +85,10 @@ SERVICES = {
     ),
     5: Service(service=5, name="Rank", type="SEO", category="Third", rate=Decimal("100"), min=1, max=10),
 }  # fmt: skip
+KINDS = {20 + place: kind for place, kind in enumerate(Kind)}
+"""A service of each kind, which `services` does not list, so that its capture stays short."""
 
-ORDERS = {
+ORDERS: dict[int, OrderStatus | SubscriptionStatus] = {
     1: OrderStatus(
         charge=Decimal("0.27819000"), start_count=3572, status=PanelStatus.PARTIAL, remains=157,
         currency="USD",
@@ -90,7 +102,16 @@ ORDERS = {
     7: OrderStatus(
         charge=Decimal("3"), start_count=5, status=PanelStatus.PARTIAL, remains=0, currency="USD"
     ),
+    30: OrderStatus(
+        charge=Decimal("2.7"), start_count=None, status=PanelStatus.IN_PROGRESS, remains=1000, currency="USD",
+        runs=3, orders=(31, 32),
+    ),
+    40: SubscriptionStatus(
+        status=SubscriptionWord.ACTIVE, expiry="31/12/2027", posts=5, orders=(41,)
+    ),
+    50: SubscriptionStatus(status=SubscriptionWord.PAUSED, expiry="", posts=0, orders=()),
 }  # fmt: skip
+REFILLS = {1: RefillStatus.COMPLETED, 2: RefillStatus.IN_PROGRESS, 3: RefillStatus.REJECTED, 4: RefillStatus.PENDING}
 
 
 class StubPanel:
@@ -116,14 +137,38 @@ class StubPanel:
 
     async def add(self, caller: str, request: AddRequest) -> int:
         self._break()
-        service = SERVICES.get(parse_id(request.service) or 0)
-        if service is None:
+        number = parse_id(request.service) or 0
+        kind = Kind(SERVICES[number].type) if number in SERVICES else KINDS.get(number)
+        if kind is None:
             raise PanelError(INCORRECT_SERVICE)
         self.added.append(request)
-        self.drafts.append(read_draft(Kind(service.type), request.fields))
+        self.drafts.append(read_draft(kind, request.fields))
         return 123500 + len(self.drafts)
 
-    async def statuses(self, caller: str, orders: Sequence[int]) -> dict[int, OrderStatus]:
+    async def refill(self, caller: str, orders: Sequence[int]) -> dict[int, int | PanelError]:
+        """Of 1 it is refill 1; those of 100 and 7 are refused."""
+        self._break()
+        self.asked.append(orders)
+        answers: dict[int, int | PanelError] = {
+            1: 1,
+            100: PanelError(ORDER_NOT_COMPLETED),
+            7: PanelError(REFILL_DISABLED),
+            23501001: PanelError(REFILL_TOO_EARLY),
+        }
+        return {order: answers[order] for order in orders if order in answers}
+
+    async def refill_statuses(self, caller: str, refills: Sequence[int]) -> dict[int, RefillStatus]:
+        self._break()
+        return {refill: REFILLS[refill] for refill in refills if refill in REFILLS}
+
+    async def cancel(self, caller: str, orders: Sequence[int]) -> dict[int, PanelError | None]:
+        """100 and 30 can be cancelled, 1 cannot."""
+        self._break()
+        self.asked.append(orders)
+        answers = {100: None, 30: None, 1: PanelError(INCORRECT_REQUEST)}
+        return {order: answers[order] for order in orders if order in answers}
+
+    async def statuses(self, caller: str, orders: Sequence[int]) -> dict[int, OrderStatus | SubscriptionStatus]:
         self._break()
         self.asked.append(orders)
         return {order: ORDERS[order] for order in orders if order in ORDERS}

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compat.codec import decode_add, decode_ids, decode_request, encode_statuses, split_lines
+from compat.codec import decode_add, decode_ids, decode_request, split_lines
 from compat.drafts import read_draft
+from compat.encode import encode_statuses
 from compat.errors import PanelError
 from compat.kinds import Kind
 

@@ -1,6 +1,8 @@
 """The table of kinds, and an `add` read by it."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from compat.drafts import Draft, read_draft
 from compat.errors import PanelError
@@ -8,7 +10,7 @@ from compat.forms import LINE_FIELDS
 from compat.kinds import RULES, Counting, Kind, parse_kind
 
 LINK = "https://example.com/p/1"
-SERVED = {Kind.DEFAULT, Kind.PACKAGE, Kind.CUSTOM_COMMENTS, Kind.CUSTOM_COMMENTS_PACKAGE}
+LINKED = sorted(set(Kind) - {Kind.SUBSCRIPTIONS})
 
 
 def _refusal(kind: Kind, fields: dict[str, str]) -> str:
@@ -41,11 +43,6 @@ def test_other_types_are_not_kinds(name: str) -> None:
     assert parse_kind(name) is None
 
 
-@pytest.mark.parametrize("kind", sorted(set(Kind) - SERVED))
-def test_a_kind_that_is_not_served_is_refused(kind: Kind) -> None:
-    assert _refusal(kind, {"link": LINK, "quantity": "5", "comments": "a"}) == "Incorrect service ID"
-
-
 @pytest.mark.parametrize(
     ("kind", "fields", "draft"),
     [
@@ -62,7 +59,7 @@ def test_an_order_is_read_as_its_kind_wants(kind: Kind, fields: dict[str, str], 
     assert read_draft(kind, {"link": LINK, **fields}) == draft
 
 
-@pytest.mark.parametrize("kind", sorted(SERVED))
+@pytest.mark.parametrize("kind", LINKED)
 @pytest.mark.parametrize("link", [None, "", "  ", "a\tb", "a\nb", "a\x7fb", "a\x85b", "a\ud800b", "a" * 2049])
 def test_a_link_that_cannot_be_one_is_refused(kind: Kind, link: str | None) -> None:
     fields = {"quantity": "5", "comments": "a"} | ({} if link is None else {"link": link})
@@ -92,6 +89,24 @@ def test_a_detail_may_hold_tabs_and_any_whole_character() -> None:
     assert read_draft(Kind.CUSTOM_COMMENTS, {"link": LINK, "comments": comments}).details == {"comments": comments}
 
 
-def test_drip_feed_is_refused_until_it_exists() -> None:
-    assert _refusal(Kind.DEFAULT, {"link": LINK, "quantity": "5", "runs": "2"}) == "Incorrect request"
-    assert read_draft(Kind.DEFAULT, {"link": LINK, "quantity": "5", "runs": "0"}).quantity == 5
+def test_one_run_is_no_drip_feed() -> None:
+    for runs in ("0", "1", ""):
+        draft = read_draft(Kind.DEFAULT, {"link": LINK, "quantity": "5", "runs": runs, "interval": "9"})
+        assert draft == Draft(LINK, 5, {})
+
+
+@pytest.mark.parametrize("kind", [kind for kind in Kind if RULES[kind].drips])
+def test_a_kind_that_drips_has_the_quantity_of_one_run(kind: Kind) -> None:
+    fields = {"link": LINK, "quantity": "5", "country": "DE", "device": "1", "type_of_traffic": "3"}
+    draft = read_draft(kind, {**fields, "runs": "7", "interval": "30"})
+    assert (draft.quantity, draft.runs, draft.interval_minutes) == (5, 7, 30)
+    assert "runs" not in draft.details
+
+
+@given(st.integers(0, 700))
+def test_the_delays_of_a_subscription_are_those_of_the_protocol(delay: int) -> None:
+    fields = {"username": "ann", "min": "1", "max": "2", "delay": str(delay)}
+    if delay in (0, 5, 10, 15) or (delay % 30 == 0 and 30 <= delay <= 600):
+        assert read_draft(Kind.SUBSCRIPTIONS, fields).details["delay"] == str(delay)
+    else:
+        assert _refusal(Kind.SUBSCRIPTIONS, fields) == "Incorrect request"
