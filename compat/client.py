@@ -17,12 +17,13 @@ Errors of the reads:
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import NoReturn, Self, TypeVar
-from urllib.parse import quote, quote_plus, urlencode
+from urllib.parse import quote, quote_plus
 
 import aiohttp
 import msgspec
 from yarl import URL
 
+from compat.dialects import STANDARD, Dialect
 from compat.errors import Fault, is_unknown_order
 from compat.replies import (
     ServiceList,
@@ -31,9 +32,21 @@ from compat.replies import (
     read_balance,
     read_refusal,
     read_services,
-    read_statuses,
 )
-from compat.wire import Accepted, AddOutcome, Balance, NotSent, Refused, Unknown, UpstreamReport
+from compat.reports import read_cancels, read_refill, read_refill_statuses, read_refills, read_statuses
+from compat.transport import Reply, Request, describe, read_reply, request_to
+from compat.wire import (
+    Accepted,
+    AddOutcome,
+    Balance,
+    CancelAnswer,
+    NotSent,
+    RefillAnswer,
+    RefillReport,
+    Refused,
+    Unknown,
+    UpstreamReport,
+)
 
 T = TypeVar("T")
 
@@ -42,12 +55,6 @@ _MARGIN_BYTES = 16_384
 """Read past the evidence before masking, so that a key which lies across the cut is masked whole."""
 
 _SERVICES_BYTES_MAX = 64 * 1024 * 1024
-_HEADERS = {
-    "Content-Type": "application/x-www-form-urlencoded",
-    "Accept": "application/json",
-    "Accept-Encoding": "gzip, deflate",
-    "User-Agent": "smm-gateway",
-}
 _NEVER_CONNECTED = (
     aiohttp.ClientConnectorError,
     aiohttp.ConnectionTimeoutError,
@@ -81,14 +88,6 @@ class UpstreamRefusal(UpstreamError):
         self.fault = fault
 
 
-class _Reply(msgspec.Struct, frozen=True):
-    status: int
-    headers: str
-    body: bytes
-    cut: str = ""
-    """Why the body is not whole; empty where it is."""
-
-
 class PanelClient:
     """One upstream panel. A session that is passed in stays the caller's; nothing is ever retried.
 
@@ -106,6 +105,7 @@ class PanelClient:
         timeout_s: float = 20.0,
         max_body_bytes: int = 8 * 1024 * 1024,
         honours_extension: bool = False,
+        dialect: Dialect = STANDARD,
     ) -> None:
         self._url = URL(url)
         if self._url.scheme not in ("http", "https") or not self._url.host:
@@ -116,6 +116,7 @@ class PanelClient:
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=timeout_s / 2)
         self._body_bytes_max = max_body_bytes
         self._honours_extension = honours_extension
+        self._dialect = dialect
 
     async def __aenter__(self) -> Self:
         if self._session is None:
@@ -143,19 +144,20 @@ class PanelClient:
         session = self._session
         if session is None or session.closed:
             return NotSent("no open session")
+        named = {self._dialect.names.get(name, name): value for name, value in fields.items()}
         try:
-            form = self._form("add", {"service": service, **fields})
+            request = request_to(self._url, self._key, self._dialect, "add", {"service": service, **named})
         except UnicodeEncodeError:
             return NotSent("a field cannot be written as UTF-8")
         try:
-            reply = await self._post(session, form, self._body_bytes_max)
+            reply = await self._post(session, request, self._body_bytes_max)
         except _NEVER_CONNECTED as error:
-            return NotSent(self._mask(_describe(error)))
+            return NotSent(self._mask(describe(error)))
         except Exception as error:  # whatever a hostile reply sets off in the parser: it may have left
-            return Unknown(self._mask(_describe(error)))
+            return Unknown(self._mask(describe(error)))
         return self._class_of(reply)
 
-    def _class_of(self, reply: _Reply) -> AddOutcome:
+    def _class_of(self, reply: Reply) -> AddOutcome:
         if reply.cut:
             return Unknown(self._mask(reply.cut), self._evidence(reply))
         match classify_add(reply.status, reply.body, honours_extension=self._honours_extension):
@@ -183,12 +185,80 @@ class PanelClient:
         Raises:
             UpstreamError: as drawn above; nothing then is known of any of them.
         """
-        reply = await self._read("status", {"orders": ",".join(ids)}, self._body_bytes_max)
+        if not self._dialect.many_action:
+            return {order: await self._status(order) for order in ids}
+        fields = {self._dialect.many_field: ",".join(ids)}
+        reply = await self._read(self._dialect.many_action, fields, self._body_bytes_max)
         try:
             return self._read_with(reply, lambda answer: read_statuses(answer, ids))
         except UpstreamRefusal as refusal:
             if len(ids) == 1 and is_unknown_order(refusal.text):
                 return {ids[0]: UpstreamReport(error=refusal.text)}
+            raise
+
+    async def _status(self, order: str) -> UpstreamReport:
+        reply = await self._read("status", {"order": order}, self._body_bytes_max)
+        try:
+            reports = self._read_with(reply, lambda answer: read_statuses(answer, [order]))
+        except UpstreamRefusal as refusal:
+            if not is_unknown_order(refusal.text):
+                raise
+            return UpstreamReport(error=refusal.text)
+        return reports.get(order) or UpstreamReport(error="no status in the answer")
+
+    async def refill(self, order: str) -> RefillAnswer:
+        """Ask for a refill of one order; a refusal is an answer.
+
+        Raises:
+            UpstreamError: as drawn above; it may have been taken all the same.
+        """
+        reply = await self._read("refill", {"order": order}, self._body_bytes_max)
+        try:
+            return self._read_with(reply, read_refill)
+        except UpstreamRefusal as refusal:
+            return RefillAnswer(error=refusal.text)
+
+    async def refills(self, orders: Sequence[str]) -> dict[str, RefillAnswer]:
+        """Ask for refills of many orders; what the panel leaves out is left out here.
+
+        Raises:
+            UpstreamError: as drawn above; some may have been taken all the same.
+        """
+        reply = await self._read("refill", {"orders": ",".join(orders)}, self._body_bytes_max)
+        return self._read_with(reply, lambda answer: read_refills(answer, orders))
+
+    async def refill_statuses(self, refills: Sequence[str]) -> dict[str, RefillReport]:
+        """What the panel says of each of at most 100 refills.
+
+        Raises:
+            UpstreamError: as drawn above.
+        """
+        fields = {"refill": refills[0]} if len(refills) == 1 else {"refills": ",".join(refills)}
+        reply = await self._read("refill_status", fields, self._body_bytes_max)
+        try:
+            return self._read_with(reply, lambda answer: read_refill_statuses(answer, refills))
+        except UpstreamRefusal as refusal:
+            if len(refills) == 1:
+                return {refills[0]: RefillReport(error=refusal.text)}
+            raise
+
+    async def cancel(self, orders: Sequence[str]) -> dict[str, CancelAnswer]:
+        """Ask for at most 100 orders to be cancelled; whether they are, only their statuses tell.
+
+        Raises:
+            UpstreamError: as drawn above; the wish may have been taken all the same.
+        """
+        if self._dialect.cancel_field == "order" and len(orders) > 1:
+            found: dict[str, CancelAnswer] = {}
+            for order in orders:
+                found |= await self.cancel([order])
+            return found
+        reply = await self._read("cancel", {self._dialect.cancel_field: ",".join(orders)}, self._body_bytes_max)
+        try:
+            return self._read_with(reply, lambda answer: read_cancels(answer, orders))
+        except UpstreamRefusal as refusal:
+            if len(orders) == 1 and refusal.fault is not Fault.PASSING:
+                return {orders[0]: CancelAnswer(error=refusal.text)}
             raise
 
     async def balance(self) -> Balance:
@@ -199,18 +269,18 @@ class PanelClient:
         """
         return self._read_with(await self._read("balance", {}, self._body_bytes_max), read_balance)
 
-    async def _read(self, action: str, fields: Mapping[str, str], bytes_max: int) -> _Reply:
+    async def _read(self, action: str, fields: Mapping[str, str], bytes_max: int) -> Reply:
         session = self._session
         if session is None or session.closed:
             raise NotReached("no open session")
         try:
-            return await self._post(session, self._form(action, fields), bytes_max)
+            return await self._post(session, request_to(self._url, self._key, self._dialect, action, fields), bytes_max)
         except _NEVER_CONNECTED as error:
-            raise NotReached(self._mask(_describe(error))) from None
+            raise NotReached(self._mask(describe(error))) from None
         except Exception as error:
-            raise BadAnswer(self._mask(_describe(error))) from None
+            raise BadAnswer(self._mask(describe(error))) from None
 
-    def _read_with(self, reply: _Reply, read: Callable[[object], T]) -> T:
+    def _read_with(self, reply: Reply, read: Callable[[object], T]) -> T:
         if reply.cut:
             self._bad(reply.cut, reply)
         try:
@@ -229,37 +299,22 @@ class PanelClient:
         except ValueError as error:
             self._bad(str(error), reply)
 
-    def _bad(self, reason: str, reply: _Reply) -> NoReturn:
+    def _bad(self, reason: str, reply: Reply) -> NoReturn:
         raise BadAnswer(self._mask(reason), self._evidence(reply))
 
-    def _form(self, action: str, fields: Mapping[str, str]) -> bytes:
-        return urlencode({**fields, "key": self._key, "action": action}).encode("ascii")
-
-    async def _post(self, session: aiohttp.ClientSession, form: bytes, bytes_max: int) -> _Reply:
+    async def _post(self, session: aiohttp.ClientSession, request: Request, bytes_max: int) -> Reply:
         """One request and all of its reply up to the limit; redirects are answers, not followed."""
         async with session.post(
-            self._url,
-            data=form,
-            headers=_HEADERS,
+            request.url,
+            data=request.body,
+            headers=request.headers,
             allow_redirects=False,
             raise_for_status=False,
             timeout=self._timeout,
         ) as response:
-            body = bytearray()
-            cut = ""
-            try:
-                async for chunk in response.content.iter_chunked(65536):
-                    body += chunk
-                    if len(body) > bytes_max:
-                        cut = f"a body of more than {bytes_max} bytes"
-                        break
-            except Exception as error:
-                cut = f"the body broke off: {_describe(error)}"
-            if cut:
-                response.close()
-            return _Reply(response.status, _headers_of(response), bytes(body), cut)
+            return await read_reply(response, bytes_max)
 
-    def _evidence(self, reply: _Reply) -> str:
+    def _evidence(self, reply: Reply) -> str:
         """The beginning of a reply as text that can be stored, without the key."""
         start = reply.body[: EVIDENCE_CHARS_MAX + _MARGIN_BYTES].decode("utf-8", "replace")
         text = f"HTTP {reply.status}\n{reply.headers}\n{start}".replace("\x00", "\N{REPLACEMENT CHARACTER}")
@@ -272,15 +327,3 @@ class PanelClient:
             if spelling:
                 text = text.replace(spelling, "*" * len(spelling))
         return text
-
-
-def _headers_of(response: aiohttp.ClientResponse) -> str:
-    names = ("Content-Type", "Location", "Server", "Retry-After")
-    return "\n".join(f"{name}: {response.headers[name][:200]}" for name in names if name in response.headers)
-
-
-def _describe(error: BaseException) -> str:
-    """What went wrong in one line; some errors of time have no words of their own."""
-    if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError):
-        return "no answer in time"
-    return f"{type(error).__name__}: {error}"[:300]

@@ -1,17 +1,16 @@
 """What an upstream's JSON means, read as tolerantly as protocol §5 asks; pure, no I/O."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from compat.errors import TOO_MANY_REQUESTS, Fault, fault_of, fold
 from compat.money import parse_amount
-from compat.status import parse_status
 from compat.values import TEXT_CHARS_MAX, read_amount, read_flag, read_id, read_text, read_whole
-from compat.wire import Accepted, AddOutcome, Balance, NotSent, Refused, Service, Unknown, UpstreamReport
+from compat.wire import Accepted, AddOutcome, Balance, NotSent, Refused, Service, Unknown
 
-_ORDER_NAMES = ("order", "order_id", "orderId")
+ORDER_NAMES = ("order", "order_id", "orderId")
 _ERROR_NAMES = ("error", "errors")
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 _NO_ERROR: tuple[object, ...] = (None, "", False)
@@ -90,10 +89,10 @@ def _order_ids(reply: object) -> list[object]:
     """Every distinct value under a name that order ids have; null, empty and false are no value."""
     if not isinstance(reply, dict):
         return []
-    places = [reply[name] for name in _ORDER_NAMES if name in reply]
+    places = [reply[name] for name in ORDER_NAMES if name in reply]
     data = reply.get("data")
     if isinstance(data, dict):
-        places += [data[name] for name in _ORDER_NAMES if name in data]
+        places += [data[name] for name in ORDER_NAMES if name in data]
     if not places and "id" in reply:
         places = [reply["id"]]
     found: dict[str, object] = {}
@@ -128,77 +127,6 @@ def _refusal_of(values: Sequence[object]) -> Refusal:
     faults = [fault_of(text) for text in texts]
     known = len(texts) == len(values) and bool(faults) and None not in faults
     return Refusal("; ".join(texts)[:TEXT_CHARS_MAX], faults[0] if known else None)
-
-
-# statuses ------------------------------------------------------------------------------------
-
-
-def read_statuses(reply: object, asked: Iterable[str]) -> dict[str, UpstreamReport]:
-    """The reports on the ids asked about; those that the reply leaves out or garbles are left out.
-
-    Raises:
-        ValueError: neither a map nor a list.
-    """
-    wanted = set(asked)
-    if not isinstance(reply, dict | list):
-        raise ValueError("neither a map nor a list of statuses")
-    reports: dict[str, UpstreamReport] = {}
-    for order, value in _status_rows(reply, wanted):
-        report = _report(value)
-        if order in wanted and report is not None:
-            reports.setdefault(order, report)
-    return reports
-
-
-def _status_rows(reply: dict[object, object] | list[object], wanted: set[str]) -> Iterator[tuple[str, object]]:
-    """Each element with the id that it is about, by its key or else by what it says itself."""
-    if isinstance(reply, dict):
-        if len(wanted) == 1 and "status" in reply and not isinstance(reply["status"], dict):
-            yield next(iter(wanted)), reply
-            return
-        inner = next((reply[name] for name in ("orders", "data") if name in reply), None)
-        if isinstance(inner, dict | list):
-            yield from _status_rows(inner, wanted)
-    pairs = reply.items() if isinstance(reply, dict) else ((None, value) for value in reply)
-    for key, value in pairs:
-        named = _named_order(value)
-        if isinstance(key, str) and key.strip() in wanted:
-            if named is None or named == key.strip():
-                yield key.strip(), value
-        elif named is not None:
-            yield named, value
-
-
-def _named_order(value: object) -> str | None:
-    if not isinstance(value, dict):
-        return None
-    for name in (*_ORDER_NAMES, "id"):
-        order = read_id(value.get(name))
-        if order is not None:
-            return order
-    return None
-
-
-def _report(value: object) -> UpstreamReport | None:
-    if isinstance(value, str):
-        return UpstreamReport(error=read_text(value))
-    if not isinstance(value, dict):
-        return None
-    refusal = read_refusal(value)
-    if refusal is not None:
-        return UpstreamReport(error=refusal.text or "an error without words")
-    word = value.get("status")
-    charge = read_amount(value.get("charge"))
-    currency = read_text(value.get("currency")).upper()
-    started = value.get("start_count")
-    return UpstreamReport(
-        word="" if word is None else read_text(word)[:100],
-        status=parse_status(word),
-        charge=charge if charge is not None and charge >= 0 else None,
-        start_count=read_whole(started if started is not None else value.get("start_counter")),
-        remains=read_whole(value.get("remains")),
-        currency=currency if _CURRENCY.fullmatch(currency) else None,
-    )
 
 
 # services and balance ------------------------------------------------------------------------

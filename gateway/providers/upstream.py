@@ -12,7 +12,18 @@ import structlog
 
 from compat.client import PanelClient
 from compat.replies import ServiceList
-from compat.wire import Accepted, AddOutcome, Balance, NotSent, Refused, Unknown, UpstreamReport
+from compat.wire import (
+    Accepted,
+    AddOutcome,
+    Balance,
+    CancelAnswer,
+    NotSent,
+    RefillAnswer,
+    RefillReport,
+    Refused,
+    Unknown,
+    UpstreamReport,
+)
 from gateway.db.engine import Database, forbid_transaction
 from gateway.errors import NotFound
 from gateway.keyring import Keyring, KeyringError
@@ -188,6 +199,21 @@ class Upstreams:
         """
         async with self._reading(provider_id) as client:
             return await client.statuses(ids)
+
+    async def refill(self, provider_id: UUID, order: str) -> RefillAnswer:
+        """Raises as `statuses`; it may have been taken all the same."""
+        async with self._reading(provider_id) as client:
+            return await client.refill(order)
+
+    async def refill_statuses(self, provider_id: UUID, refills: Sequence[str]) -> dict[str, RefillReport]:
+        """Raises as `statuses`."""
+        async with self._reading(provider_id) as client:
+            return await client.refill_statuses(refills)
+
+    async def cancel(self, provider_id: UUID, orders: Sequence[str]) -> dict[str, CancelAnswer]:
+        """Raises as `statuses`; the wish may have been taken all the same."""
+        async with self._reading(provider_id) as client:
+            return await client.cancel(orders)
 
     async def services(self, provider_id: UUID) -> ServiceList:
         """Raises as `statuses`."""

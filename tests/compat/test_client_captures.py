@@ -54,6 +54,10 @@ async def call(panel: PanelClient, capture: dict[str, Any]) -> object:
             return plain
         case "statuses":
             return {"reports": _plain(await panel.statuses(capture["ids"]))}
+        case "refill":
+            return _plain(await panel.refill(capture["ids"][0]))
+        case "refills" | "refill_statuses" | "cancel" as name:
+            return _plain(await getattr(panel, name)(capture["ids"]))
         case "services":
             services = await panel.services()
             assert isinstance(services, ServiceList)
@@ -72,7 +76,7 @@ def _amounts(value: Any) -> Any:
             name: Decimal(item) if name in ("charge", "rate", "balance") and isinstance(item, str) else _amounts(item)
             for name, item in value.items()
         }
-    return [_amounts(item) for item in value] if isinstance(value, list) else value
+    return [_amounts(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 @pytest.mark.parametrize("name", CAPTURES)

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compat.replies import classify_add, read_balance, read_services, read_statuses
+from compat.replies import classify_add, read_balance, read_services
+from compat.reports import read_statuses
 from compat.values import read_id, read_whole
 from compat.wire import Accepted, NotSent, Refused, Unknown
 

@@ -1,0 +1,81 @@
+"""One HTTP call to a panel: what is sent in its dialect, and what came back, up to a limit."""
+
+from collections.abc import Mapping
+from urllib.parse import urlencode
+
+import aiohttp
+import msgspec
+from yarl import URL
+
+from compat.dialects import Dialect
+
+_HEADERS = {
+    "Content-Type": "application/x-www-form-urlencoded",
+    "Accept": "application/json",
+    "Accept-Encoding": "gzip, deflate",
+    "User-Agent": "smm-gateway",
+}
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What is sent; its text form would hold the key, so it is not for logs."""
+
+    url: URL
+    headers: dict[str, str]
+    body: bytes
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """What came back; `headers` are those that are evidence."""
+
+    status: int
+    headers: str
+    body: bytes
+    cut: str = ""
+    """Why the body is not whole; empty where it is."""
+
+
+def request_to(url: URL, key: str, dialect: Dialect, action: str, fields: Mapping[str, str]) -> Request:
+    """The call in the panel's dialect. Raises UnicodeEncodeError for half a character."""
+    members = {**fields, "action": action}
+    headers = dict(_HEADERS)
+    if dialect.key == "bearer":
+        headers["Authorization"] = f"Bearer {key}"
+    else:
+        members[dialect.key] = key
+    if dialect.body == "json":
+        headers["Content-Type"] = "application/json"
+        return Request(url, headers, msgspec.json.encode(members))
+    form = urlencode(members)
+    if dialect.body == "query":
+        return Request(url.with_query(members), headers, b"")
+    return Request(url, headers, form.encode("ascii"))
+
+
+async def read_reply(response: aiohttp.ClientResponse, bytes_max: int) -> Reply:
+    """The reply, decoded and read to `bytes_max`; a body that breaks off is told in `cut`, not raised."""
+    body = bytearray()
+    cut = ""
+    try:
+        async for chunk in response.content.iter_chunked(65536):
+            body += chunk
+            if len(body) > bytes_max:
+                cut = f"a body of more than {bytes_max} bytes"
+                break
+    except Exception as error:
+        cut = f"the body broke off: {describe(error)}"
+    if cut:
+        response.close()
+    return Reply(response.status, _headers_of(response), bytes(body), cut)
+
+
+def _headers_of(response: aiohttp.ClientResponse) -> str:
+    names = ("Content-Type", "Location", "Server", "Retry-After")
+    return "\n".join(f"{name}: {response.headers[name][:200]}" for name in names if name in response.headers)
+
+
+def describe(error: BaseException) -> str:
+    """What went wrong in one line; some errors of time have no words of their own."""
+    if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError):
+        return "no answer in time"
+    return f"{type(error).__name__}: {error}"[:300]
