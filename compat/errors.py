@@ -33,6 +33,7 @@ REFILL_TOO_EARLY = "The order was completed or refill was requested less than 24
 TOO_MANY_REQUESTS = "Too many requests"
 TOO_MANY_ORDERS = "Too many orders in one request"
 REQUEST_TOO_LARGE = "Request too large"
+IDEMPOTENCY_MISMATCH = "Idempotency key was used with other fields"
 UNAVAILABLE = "Service temporarily unavailable"
 
 

@@ -43,7 +43,7 @@ CATALOGUE: tuple[Service, ...] = tuple(
         min=least,
         max=most,
         refill="refill" in name,
-        cancel=kind is Kind.DEFAULT,
+        cancel=kind in (Kind.DEFAULT, Kind.WEB_TRAFFIC, Kind.SUBSCRIPTIONS),
         dripfeed=kind in (Kind.DEFAULT, Kind.WEB_TRAFFIC),
         desc=f"{name}. Start: 0-1 hour.",
     )

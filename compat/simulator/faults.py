@@ -26,11 +26,12 @@ FAULTS: dict[str, str] = {
     "partial": "an order ends as Partial with half of it delivered",
     "cancel": "an order ends as Canceled with nothing delivered",
     "backwards-status": "an order that was reported Completed is reported Partial, then In progress",
+    "refill-rejected": "a refill ends as Rejected",
     "negative-remains": "remains is negative, as of an order that was delivered twice over",
 }
 """What each fault does. Those of status fire on status, all the others on add."""
 
-OF_STATUS = ("partial", "cancel", "backwards-status", "negative-remains")
+OF_STATUS = ("partial", "cancel", "backwards-status", "refill-rejected", "negative-remains")
 BEFORE_ACCEPTING = (
     "refuse",
     "not-enough-funds",
@@ -44,7 +45,7 @@ ANYWHERE = tuple(
     name for name in (*BEFORE_ACCEPTING[2:], *AFTER_ACCEPTING) if name not in ("wrong-types", "duplicate-id")
 )
 """Faults of the transport; written `status:html`, `services:html` or `balance:html` they fire there."""
-READS = ("status", "services", "balance")
+READS = ("status", "services", "balance", "refill", "refill_status", "cancel")
 
 NAMES = (*FAULTS, *(f"{action}:{name}" for action in READS for name in ANYWHERE))
 

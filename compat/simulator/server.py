@@ -9,18 +9,30 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from decimal import Decimal
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 from aiohttp import web
 
 from compat.codec import PanelRequest, decode_add, decode_ids, decode_request
-from compat.encode import encode_added, encode_balance, encode_error, encode_services
+from compat.encode import (
+    encode_added,
+    encode_balance,
+    encode_cancels,
+    encode_error,
+    encode_refill,
+    encode_refill_status,
+    encode_refill_statuses,
+    encode_refills,
+    encode_services,
+)
 from compat.errors import (
     INCORRECT_LINK,
     INCORRECT_ORDER,
     INCORRECT_REQUEST,
     INVALID_KEY,
     NOT_ENOUGH_FUNDS,
+    REFILL_NOT_FOUND,
     REQUEST_TOO_LARGE,
     TOO_MANY_REQUESTS,
     PanelError,
@@ -31,6 +43,8 @@ from compat.simulator.faults import AFTER_ACCEPTING, ANYWHERE, BEFORE_ACCEPTING,
 from compat.simulator.log import AcceptLog
 from compat.simulator.panel import Panel
 from compat.wire import Service
+
+Answer = TypeVar("Answer")
 
 HANG_S_MAX = 120.0
 _HUGE_BYTES = 96 * 1024 * 1024
@@ -60,6 +74,7 @@ class Simulator:
         clock: Callable[[], float] = time.time,
         speed: float = 1.0,
         balance: Decimal = Decimal(100_000),
+        idempotency: bool = False,
     ) -> None:
         self.faults = faults if faults is not None else Faults(seed=seed)
         self._log = AcceptLog(accept_log)
@@ -71,6 +86,7 @@ class Simulator:
             clock=clock,
             speed=speed,
             balance=balance,
+            idempotency=idempotency,
         )
         self._key = key
         self._random = random.Random(f"replies {seed}")
@@ -117,13 +133,19 @@ class Simulator:
             "status": self._status,
             "statuses": self._status,
             "balance": self._balance,
+            "refill": self._refill,
+            "refill_status": self._refill_status,
+            "cancel": self._cancel,
         }.get(asked.action)
         if read is None:
             raise PanelError(INCORRECT_REQUEST)
         name = "status" if asked.action == "statuses" else asked.action
         fault = self.faults.pick([f"{name}:{fault}" for fault in ANYWHERE])
-        body = read(asked)
-        return await self._play(request, fault.partition(":")[2], body) if fault else _json(body)
+        if fault is None:
+            return _json(read(asked))
+        played = fault.partition(":")[2]
+        body = b"" if played in BEFORE_ACCEPTING else read(asked)
+        return await self._play(request, played, body)
 
     async def _add(self, request: web.Request, asked: PanelRequest) -> web.StreamResponse:
         wanted = decode_add(asked.fields)
@@ -167,6 +189,26 @@ class Simulator:
                 raise PanelError(INCORRECT_ORDER)
             return msgspec.json.encode(status)
         return msgspec.json.encode({sent: status or {"error": INCORRECT_ORDER} for sent, status in found.items()})
+
+    def _refill(self, asked: PanelRequest) -> bytes:
+        ids, is_many = _ids(asked, "order")
+        if not is_many:
+            return encode_refill(self.panel.refill(ids[0][1] or 0))
+        return encode_refills(ids, {number: _answer_of(self.panel.refill, number) for _, number in ids if number})
+
+    def _refill_status(self, asked: PanelRequest) -> bytes:
+        ids, is_many = _ids(asked, "refill")
+        found = {number: self.panel.refills.status(number) for _, number in ids if number}
+        known = {number: status for number, status in found.items() if status is not None}
+        if is_many:
+            return encode_refill_statuses(ids, known)
+        if not known:
+            raise PanelError(REFILL_NOT_FOUND)
+        return encode_refill_status(next(iter(known.values())))
+
+    def _cancel(self, asked: PanelRequest) -> bytes:
+        ids, _ = _ids(asked, "order")
+        return encode_cancels(ids, {number: _answer_of(self.panel.cancel, number) for _, number in ids if number})
 
     # faults of the transport -------------------------------------------------------------
 
@@ -221,6 +263,22 @@ class Simulator:
             await asyncio.wait_for(self._stopping.wait(), seconds)
 
 
+def _ids(asked: PanelRequest, name: str) -> tuple[list[tuple[str, int | None]], bool]:
+    """The ids under the name or its plural, and whether the answer is that of many."""
+    many = asked.fields.get(f"{name}s")
+    ids = decode_ids(many or asked.fields.get(name, ""))
+    if not ids:
+        raise PanelError(INCORRECT_ORDER if name == "order" else REFILL_NOT_FOUND)
+    return ids, many is not None or len(ids) > 1
+
+
+def _answer_of(act: Callable[[int], Answer], number: int) -> Answer | PanelError:
+    try:
+        return act(number)
+    except PanelError as refusal:
+        return refusal
+
+
 async def _decode(request: web.Request) -> PanelRequest:
     try:
         body = await request.read()
@@ -254,6 +312,7 @@ async def run_simulator(
     accept_log: Path | None = None,
     host: str = "127.0.0.1",
     speed: float = 1.0,
+    idempotency: bool = False,
     ready: Callable[[str], None] = lambda url: None,
 ) -> None:
     """Serve until cancelled; `faults` are `NAME[=RATE]`, `ready` is told the address once it listens.
@@ -262,7 +321,12 @@ async def run_simulator(
         UnknownFault: a fault that there is not.
     """
     simulator = Simulator(
-        seed=seed, key=key, accept_log=accept_log, faults=Faults.parse(faults, seed=seed), speed=speed
+        seed=seed,
+        key=key,
+        accept_log=accept_log,
+        faults=Faults.parse(faults, seed=seed),
+        speed=speed,
+        idempotency=idempotency,
     )
     try:
         ready(await simulator.start(host, port))

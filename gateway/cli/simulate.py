@@ -20,6 +20,7 @@ from gateway.errors import ConfigurationError
 @click.option(
     "--log", type=click.Path(dir_okay=False, path_type=Path), help="Append what is accepted; orders live on in it."
 )
+@click.option("--idempotency", is_flag=True, help="Honour idempotency keys, as gateways do; other panels do not.")
 @json_option
 def simulate(
     port: int,
@@ -28,6 +29,7 @@ def simulate(
     faults: tuple[str, ...],
     seed: int,
     log: Path | None,
+    idempotency: bool,
     as_json: bool,
 ) -> None:
     """Serve a panel that accepts, progresses and completes orders, until Ctrl-C."""
@@ -39,12 +41,14 @@ def simulate(
         raise click.UsageError("give exactly one of --key and --key-stdin")
     key = read_secret("key") if key is None else key
     try:
-        asyncio.run(_simulate(port, key, faults, seed, log, as_json))
+        asyncio.run(_simulate(port, key, faults, seed, log, idempotency, as_json))
     except UnknownFault as error:
         raise ConfigurationError([str(error)]) from error
 
 
-async def _simulate(port: int, key: str, faults: tuple[str, ...], seed: int, log: Path | None, as_json: bool) -> None:
+async def _simulate(
+    port: int, key: str, faults: tuple[str, ...], seed: int, log: Path | None, idempotency: bool, as_json: bool
+) -> None:
     import asyncio
     import contextlib
     import signal
@@ -58,7 +62,9 @@ async def _simulate(port: int, key: str, faults: tuple[str, ...], seed: int, log
             click.echo(f"a simulated panel answers at {url}")
 
     serving = asyncio.ensure_future(
-        run_simulator(port=port, key=key, faults=faults, seed=seed, accept_log=log, ready=announce)
+        run_simulator(
+            port=port, key=key, faults=faults, seed=seed, accept_log=log, idempotency=idempotency, ready=announce
+        )
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, serving.cancel)

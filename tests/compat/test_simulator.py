@@ -172,7 +172,7 @@ async def test_remains_can_be_negative(simulator: Simulator, panel: PanelClient,
 
 def test_each_fault_of_the_table_is_tested_here() -> None:
     assert set(FAULTS) == {*BEFORE_ACCEPTING, *AFTER_ACCEPTING, *OF_STATUS}
-    assert set(OF_STATUS) == {"partial", "cancel", "backwards-status", "negative-remains"}
+    assert set(OF_STATUS) == {"partial", "cancel", "backwards-status", "refill-rejected", "negative-remains"}
 
 
 READS: tuple[tuple[str, Callable[[PanelClient], Awaitable[object]]], ...] = (

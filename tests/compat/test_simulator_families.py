@@ -1,0 +1,154 @@
+"""The simulator's drip-feeds, subscriptions, refills, cancels and idempotency keys, through the client."""
+
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from compat.client import PanelClient
+from compat.simulator import Simulator
+from compat.status import UpstreamStatus
+from compat.wire import Accepted, CancelAnswer, RefillStatus, Refused, UpstreamReport
+
+KEY = "simulated-key"
+LINK = "https://example.com/p/1"
+DRIP = {"link": LINK, "quantity": "100", "runs": "3", "interval": "1"}
+SUBSCRIPTION = {"username": "ann", "min": "10", "max": "30", "delay": "0", "posts": "3"}
+
+
+class Clock:
+    """The time of day as the test wants it."""
+
+    def __init__(self) -> None:
+        self.now = 1_700_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def simulator(clock: Clock, tmp_path: Path) -> AsyncIterator[Simulator]:
+    simulator = Simulator(seed=7, key=KEY, accept_log=tmp_path / "log.jsonl", clock=clock, idempotency=True)
+    yield simulator
+    await simulator.stop()
+
+
+@pytest.fixture
+async def panel(simulator: Simulator) -> AsyncIterator[PanelClient]:
+    url = await simulator.start()
+    async with PanelClient(url, KEY, timeout_s=5) as panel:
+        yield panel
+
+
+async def add(panel: PanelClient, service: str, fields: dict[str, str]) -> str:
+    outcome = await panel.add(service, fields)
+    assert isinstance(outcome, Accepted), outcome
+    return outcome.order
+
+
+async def status(panel: PanelClient, order: str) -> UpstreamReport:
+    return (await panel.statuses([order]))[order]
+
+
+async def test_a_drip_feed_begins_its_runs_at_their_time(panel: PanelClient, clock: Clock) -> None:
+    order = await add(panel, "1", DRIP)
+    first = await status(panel, order)
+    assert (first.status, len(first.orders)) == (UpstreamStatus.IN_PROGRESS, 1)
+    clock.now += 61
+    assert len((await status(panel, order)).orders) == 2
+    clock.now += 61
+    assert len((await status(panel, order)).orders) == 3
+    clock.now += 61
+    last = await status(panel, order)
+    assert (last.status, last.remains, last.charge) == (UpstreamStatus.COMPLETED, 0, Decimal("0.27"))
+    runs = await panel.statuses(last.orders)
+    assert [run.status for run in runs.values()] == [UpstreamStatus.COMPLETED] * 3
+
+
+async def test_a_cancelled_drip_feed_begins_no_more_runs(panel: PanelClient, clock: Clock) -> None:
+    order = await add(panel, "1", DRIP)
+    clock.now += 30
+    await status(panel, order)
+    assert await panel.cancel([order]) == {order: CancelAnswer()}
+    clock.now += 600
+    after = await status(panel, order)
+    assert (after.status, len(after.orders), after.remains) == (UpstreamStatus.PARTIAL, 1, 200)
+
+
+async def test_a_subscription_makes_a_post_now_and_then_until_it_has_all(panel: PanelClient, clock: Clock) -> None:
+    order = await add(panel, "24", SUBSCRIPTION)
+    assert (await status(panel, order)).status is UpstreamStatus.ACTIVE
+    clock.now += 60
+    after = await status(panel, order)
+    assert (after.status, len(after.orders)) == (UpstreamStatus.COMPLETED, 3)
+    for post in (await panel.statuses(after.orders)).values():
+        assert 10 <= (post.quantity or 0) <= 30
+        assert post.status is UpstreamStatus.COMPLETED
+
+
+async def test_a_subscription_expires_or_is_cancelled(panel: PanelClient, clock: Clock) -> None:
+    expired = await add(panel, "24", SUBSCRIPTION | {"expiry": "1/1/2020"})
+    assert (await status(panel, expired)).status is UpstreamStatus.EXPIRED
+    cancelled = await add(panel, "24", SUBSCRIPTION)
+    assert await panel.cancel([cancelled]) == {cancelled: CancelAnswer()}
+    clock.now += 60
+    assert (await status(panel, cancelled)).orders == ()
+
+
+async def test_children_are_the_same_after_a_restart(
+    simulator: Simulator, panel: PanelClient, clock: Clock, tmp_path: Path
+) -> None:
+    order = await add(panel, "24", SUBSCRIPTION)
+    clock.now += 60
+    before = (await status(panel, order)).orders
+    again = Simulator(seed=7, key=KEY, accept_log=tmp_path / "log.jsonl", clock=clock, idempotency=True)
+    async with PanelClient(await again.start(), KEY) as after:
+        assert (await status(after, order)).orders == before
+        assert await add(after, "1", {"link": LINK, "quantity": "100"}) not in before
+    await again.stop()
+
+
+async def test_a_cancelled_order_ends_where_it_was(panel: PanelClient, clock: Clock) -> None:
+    order = await add(panel, "1", {"link": LINK, "quantity": "100"})
+    assert await panel.cancel([order, "7"]) == {order: CancelAnswer(), "7": CancelAnswer(error="Incorrect order ID")}
+    assert (await status(panel, order)).status is UpstreamStatus.CANCELED
+    done = await add(panel, "1", {"link": LINK, "quantity": "100"})
+    clock.now += 60
+    await status(panel, done)
+    assert await panel.cancel([done]) == {done: CancelAnswer(error="Incorrect request")}
+
+
+async def test_a_refill_is_asked_for_once_and_ends(panel: PanelClient, simulator: Simulator, clock: Clock) -> None:
+    order = await add(panel, "1", {"link": LINK, "quantity": "100"})
+    assert (await panel.refill(order)).error == "The order is not completed"
+    clock.now += 60
+    first = await panel.refill(order)
+    assert await panel.refill(order) == first
+    assert (await panel.refill("9")).error == "Incorrect order ID"
+    assert first.refill is not None
+    assert (await panel.refill_statuses([first.refill]))[first.refill].status is RefillStatus.PENDING
+    clock.now += 60
+    assert (await panel.refill_statuses([first.refill]))[first.refill].status is RefillStatus.COMPLETED
+    simulator.faults.next("refill-rejected")
+    again = (await panel.refill(order)).refill or ""
+    clock.now += 60
+    reports = await panel.refill_statuses([first.refill, again, "99999"])
+    assert reports[again].status is RefillStatus.REJECTED
+    assert reports["99999"].error == "Refill not found"
+
+
+async def test_an_idempotency_key_places_one_order(panel: PanelClient, simulator: Simulator) -> None:
+    assert (await panel.balance()).idempotency
+    fields = {"link": LINK, "quantity": "100", "idempotency_key": "k1"}
+    order = await add(panel, "1", fields)
+    assert await add(panel, "1", fields) == order
+    assert len(simulator.panel.accepted) == 1
+    other = await panel.add("1", fields | {"quantity": "101"})
+    assert isinstance(other, Unknown), "it must not count as evidence that nothing was placed"
+    assert "Idempotency key was used with other fields" in other.evidence
