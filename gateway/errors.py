@@ -4,6 +4,7 @@ GatewayError
 ├── InvalidKey · TooManyRequests · Unavailable
 ├── UnknownService · ServiceDisabled · InsufficientFunds
 ├── IncorrectQuantity · QuantityTooLow · QuantityTooHigh
+├── IdempotencyMismatch · ActiveOrder
 ├── CannotCancel · RefillDisabled · OrderNotCompleted · RefillTooEarly
 └── ConfigurationError · NotFound · Conflict        (operators only)
 """
@@ -50,6 +51,14 @@ class ServiceDisabled(GatewayError):
 
 class InsufficientFunds(GatewayError):
     """What can be spent does not cover the price."""
+
+
+class IdempotencyMismatch(GatewayError):
+    """The idempotency key stands for a request with other fields."""
+
+
+class ActiveOrder(GatewayError):
+    """An order of this service for the same link is still active, and the key refuses a second one."""
 
 
 class IncorrectQuantity(GatewayError):

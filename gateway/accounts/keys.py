@@ -21,6 +21,9 @@ async def issue_key(
     name: str,
     currency: str,
     expires_at: datetime | None,
+    *,
+    replay_window_s: int | None = None,
+    refuse_duplicates: bool = False,
 ) -> tuple[UUID, str]:
     """The key's id, and the key itself, which nothing can show again: only its hash is kept.
 
@@ -45,6 +48,8 @@ async def issue_key(
         tier=tier,
         currency=currency,
         expires_at=expires_at,
+        replay_window_s=replay_window_s,
+        refuse_duplicates=refuse_duplicates,
     )
     return key_id, key
 

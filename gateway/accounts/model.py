@@ -22,7 +22,11 @@ _SHAPE = re.compile(rf"{_PREFIX}[0-9A-Za-z]{{{_SECRET_LENGTH + _CHECKSUM_LENGTH}
 
 
 class Account(msgspec.Struct, frozen=True):
-    """Who a request acts for and which wallet it spends from. `permissions` None means all."""
+    """Who a request acts for and which wallet it spends from. `permissions` None means all.
+
+    Within `replay_window_s` the same `add` again is answered with the first order; `refuse_duplicates`
+    refuses a second active order for the same service and link.
+    """
 
     key_id: UUID
     user_id: UUID
@@ -32,6 +36,8 @@ class Account(msgspec.Struct, frozen=True):
     permissions: tuple[str, ...] | None
     expires_at: datetime | None
     key_name: str
+    replay_window_s: int | None = None
+    refuse_duplicates: bool = False
 
     def expired(self, now: datetime) -> bool:
         return self.expires_at is not None and self.expires_at <= now
@@ -49,6 +55,8 @@ class KeySummary(msgspec.Struct, frozen=True):
     created_at: datetime
     last_used_at: datetime | None
     expires_at: datetime | None
+    replay_window_s: int | None = None
+    refuse_duplicates: bool = False
 
 
 def new_key() -> str:

@@ -21,13 +21,14 @@ ON CONFLICT (user_id, currency) DO NOTHING
 """
 
 _INSERT_KEY = """
-INSERT INTO api_keys (id, user_id, key_hash, secret_id, name, rate_limit_tier, currency, expires_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+INSERT INTO api_keys (id, user_id, key_hash, secret_id, name, rate_limit_tier, currency, expires_at,
+                      replay_window_s, refuse_duplicates)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 """
 
 _FIND_BY_KEY_HASHES = """
 SELECT k.key_hash, k.id AS key_id, k.user_id, w.id AS wallet_id, k.currency, k.rate_limit_tier AS tier,
-       k.permissions, k.expires_at, k.name AS key_name
+       k.permissions, k.expires_at, k.name AS key_name, k.replay_window_s, k.refuse_duplicates
 FROM api_keys k
 JOIN users u ON u.id = k.user_id
 JOIN wallets w ON w.user_id = k.user_id AND w.currency = k.currency
@@ -36,7 +37,7 @@ WHERE k.key_hash = ANY($1::text[]) AND k.is_active AND u.status = 'active'
 
 _LIST_KEYS = """
 SELECT k.id AS key_id, u.email, k.name, k.rate_limit_tier AS tier, k.currency, k.is_active,
-       k.created_at, k.last_used_at, k.expires_at
+       k.created_at, k.last_used_at, k.expires_at, k.replay_window_s, k.refuse_duplicates
 FROM api_keys k
 JOIN users u ON u.id = k.user_id
 WHERE $1::text IS NULL OR u.email = $1
@@ -59,6 +60,7 @@ _REFUSALS = {
     "ck_users_role": "no such role",
     "ck_users_status": "no such user status",
     "ck_api_keys_rate_limit_tier": "no such tier",
+    "ck_api_keys_replay_window_s": "a replay window is 1 second to 24 hours",
     "ck_api_keys_currency": "a currency is three capital letters",
     "ck_wallets_currency": "a currency is three capital letters",
 }
@@ -111,9 +113,23 @@ async def insert_key(
     tier: str,
     currency: str,
     expires_at: datetime | None,
+    replay_window_s: int | None = None,
+    refuse_duplicates: bool = False,
 ) -> None:
     with _refusals():
-        await tx.execute(_INSERT_KEY, key_id, user_id, key_hash, secret_id, name, tier, currency, expires_at)
+        await tx.execute(
+            _INSERT_KEY,
+            key_id,
+            user_id,
+            key_hash,
+            secret_id,
+            name,
+            tier,
+            currency,
+            expires_at,
+            replay_window_s,
+            refuse_duplicates,
+        )
 
 
 async def deactivate_key(tx: Transaction, key_id: UUID) -> bool:
@@ -147,4 +163,6 @@ def _account(row: asyncpg.Record) -> Account:
         permissions=None if permissions is None else tuple(permissions),
         expires_at=row["expires_at"],
         key_name=row["key_name"],
+        replay_window_s=row["replay_window_s"],
+        refuse_duplicates=row["refuse_duplicates"],
     )

@@ -26,6 +26,8 @@ PANEL: dict[type[errors.GatewayError], Wire] = {
     errors.UnknownService: Wire(words.INCORRECT_SERVICE),
     errors.ServiceDisabled: Wire(words.DISABLED_SERVICE),
     errors.InsufficientFunds: Wire(words.NOT_ENOUGH_FUNDS),
+    errors.IdempotencyMismatch: Wire(words.IDEMPOTENCY_MISMATCH),
+    errors.ActiveOrder: Wire(words.ACTIVE_ORDER),
     errors.IncorrectQuantity: Wire(words.INCORRECT_QUANTITY),
     errors.QuantityTooLow: Wire(words.QUANTITY_LESS, data=("minimum",)),
     errors.QuantityTooHigh: Wire(words.QUANTITY_MORE, data=("maximum",)),

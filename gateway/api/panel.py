@@ -16,7 +16,15 @@ from gateway.api.errors import panel_words, to_panel_error
 from gateway.catalog.model import Service
 from gateway.catalog.snapshot import Catalog
 from gateway.db.engine import Database
-from gateway.errors import GatewayError, InvalidKey, ServiceDisabled, TooManyRequests, Unavailable, UnknownService
+from gateway.errors import (
+    GatewayError,
+    IdempotencyMismatch,
+    InvalidKey,
+    ServiceDisabled,
+    TooManyRequests,
+    Unavailable,
+    UnknownService,
+)
 from gateway.ledger import store as ledger
 from gateway.orders.cancels.wishing import cancel_orders
 from gateway.orders.families.model import Mode, shown_subscription
@@ -25,6 +33,7 @@ from gateway.orders.placement import Placement
 from gateway.orders.reading import Kin, OrderReader
 from gateway.orders.refills.asking import ask_for_refills, find_refills
 from gateway.orders.refills.model import Refill, State
+from gateway.orders.replays.model import replay_of
 from gateway.ratelimit.limiter import RateLimiter
 from gateway.ratelimit.model import Verdict, headers
 
@@ -78,11 +87,22 @@ class GatewayBackend:
         return written
 
     async def add(self, caller: Account, request: wire.AddRequest) -> int:
+        """The number of the order, or that of the one which the same request placed before."""
+        replay = replay_of(caller, request.service, request.fields)
         with panel_words():
-            with _nothing_placed():
-                service, kind = await self._get_service(request.service, caller.currency)
-            draft = read_draft(kind, request.fields)
-            return await self._placement.place(caller, service, draft)
+            try:
+                with _nothing_placed():
+                    service, kind = await self._get_service(request.service, caller.currency)
+                draft = read_draft(kind, request.fields)
+                return await self._placement.place(caller, service, draft, replay)
+            except (GatewayError, PanelError) as refusal:
+                if replay is None or isinstance(refusal, Unavailable | IdempotencyMismatch):
+                    raise
+                with _nothing_placed():
+                    number = await self._placement.find_replayed(caller.user_id, replay)
+                if number is None:
+                    raise
+                return number
 
     async def statuses(
         self, caller: Account, orders: Sequence[int]
@@ -116,7 +136,7 @@ class GatewayBackend:
                 wallet = await ledger.find(connection, caller.wallet_id)
         if wallet is None:
             raise LookupError("an account without its wallet")
-        return wire.Balance(balance=wallet.spendable, currency=wallet.currency)
+        return wire.Balance(balance=wallet.spendable, currency=wallet.currency, idempotency=True)
 
     async def _get_service(self, text: str, currency: str) -> tuple[Service, Kind]:
         """The service that can be ordered by this number.

@@ -1,7 +1,8 @@
 """`gateway key`: API keys, shown once."""
 
+import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import rich_click as click
@@ -24,7 +25,22 @@ _COLUMNS = {
     "created_at": "CREATED",
     "last_used_at": "LAST USED",
     "expires_at": "EXPIRES",
+    "replay_window_s": "REPLAY S",
+    "refuse_duplicates": "NO DUPLICATES",
 }
+
+
+class Window(click.ParamType[int]):
+    """A time of 1 second to 24 hours: `120s`, `2m`, `1h`, or a number of seconds."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        found = re.fullmatch(r"(\d{1,6})\s*([smh]?)", str(value).strip(), re.ASCII)
+        seconds = int(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]] if found else 0
+        if not 1 <= seconds <= 86_400:
+            self.fail(f"{value!r} is not a time of 1s to 24h, such as 120s or 2m", param, ctx)
+        return seconds
 
 
 @click.group()
@@ -38,8 +54,21 @@ def key() -> None:
 @click.option("--name", default="", help="What the key is for.")
 @click.option("--currency", type=Currency(), help="Of the wallet it spends from; GATEWAY_CURRENCY where not given.")
 @click.option("--expires", type=click.DateTime(), help="When it stops working, in UTC.")
+@click.option(
+    "--replay-window", type=Window(), help="The same add again within this time (120s) gives the first order's number."
+)
+@click.option("--refuse-duplicates", is_flag=True, help="Refuse a second active order for the same service and link.")
 @json_option
-def issue(email: str, tier: "Tier", name: str, currency: str | None, expires: datetime | None, as_json: bool) -> None:
+def issue(
+    email: str,
+    tier: "Tier",
+    name: str,
+    currency: str | None,
+    expires: datetime | None,
+    replay_window: int | None,
+    refuse_duplicates: bool,
+    as_json: bool,
+) -> None:
     """Issue a key: it alone is on stdout, this once."""
     expires_at = expires.replace(tzinfo=UTC) if expires else None
     if expires_at is not None and expires_at <= datetime.now(UTC):
@@ -50,7 +79,17 @@ def issue(email: str, tier: "Tier", name: str, currency: str | None, expires: da
 
         keyring = keyring_of(settings)
         async with db.transaction() as tx:
-            return await issue_key(tx, keyring, email, tier, name, currency or settings.currency, expires_at)
+            return await issue_key(
+                tx,
+                keyring,
+                email,
+                tier,
+                name,
+                currency or settings.currency,
+                expires_at,
+                replay_window_s=replay_window,
+                refuse_duplicates=refuse_duplicates,
+            )
 
     key_id, secret = with_database(action)
     if as_json:

@@ -100,6 +100,22 @@ async def numbers_of(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, int]:
     return {row["id"]: row["number"] for row in rows}
 
 
+async def find_active(tx: Transaction, orders: Sequence[Order]) -> set[UUID]:
+    """Which of these new orders have an active one of their user beside them, of the same service and link."""
+    rows = await tx.fetch(
+        """
+        SELECT n.id FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[]) AS n(id, user_id, service_id, link)
+         WHERE EXISTS (SELECT FROM orders o WHERE o.user_id = n.user_id AND o.service_id = n.service_id
+                          AND md5(o.link) = md5(n.link) AND o.link = n.link AND o.status IN ('pending', 'processing'))
+        """,
+        [order.id for order in orders],
+        [order.user_id for order in orders],
+        [order.service_id for order in orders],
+        [order.link for order in orders],
+    )
+    return {row["id"] for row in rows}
+
+
 async def find_by_numbers(
     tx: Transaction, wanted: Sequence[tuple[UUID, int, UUID, UUID]]
 ) -> dict[tuple[UUID, int], Order]:

@@ -1,0 +1,68 @@
+"""SQL of remembered requests."""
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from gateway.db.engine import Transaction
+from gateway.orders.replays.model import Replay
+
+Owner = tuple[UUID, str]
+"""A user and a key of his."""
+
+
+async def claim(tx: Transaction, new: Mapping[Owner, tuple[Replay, UUID]]) -> set[Owner]:
+    """Write that each key stands for this order from now on; which keys were free or had expired.
+
+    In sorted order, and before any wallet is locked. Waits for another transaction that is at the same key.
+    """
+    rows = await tx.fetch(
+        """
+        INSERT INTO idempotency_keys AS k (user_id, key, fields_hash, order_id, expires_at)
+        SELECT n.user_id, n.key, n.fields_hash, n.order_id, now() + make_interval(secs => n.lifetime_s)
+          FROM unnest($1::uuid[], $2::text[], $3::bytea[], $4::uuid[], $5::float8[])
+               AS n(user_id, key, fields_hash, order_id, lifetime_s)
+         ORDER BY n.user_id, n.key COLLATE "C"
+        ON CONFLICT (user_id, key) DO UPDATE
+           SET fields_hash = excluded.fields_hash, order_id = excluded.order_id, created_at = now(),
+               expires_at = excluded.expires_at
+         WHERE k.expires_at <= now()
+        RETURNING user_id, key
+        """,
+        [user_id for user_id, _ in new],
+        [key for _, key in new],
+        [replay.fields_hash for replay, _ in new.values()],
+        [order_id for _, order_id in new.values()],
+        [float(replay.lifetime_s) for replay, _ in new.values()],
+    )
+    return {(row["user_id"], row["key"]) for row in rows}
+
+
+async def find(tx: Transaction, owners: Sequence[Owner]) -> dict[Owner, tuple[bytes, UUID]]:
+    """What each key that has not expired stands for: the hash of its request, and the order."""
+    rows = await tx.fetch(
+        """
+        SELECT user_id, key, fields_hash, order_id FROM idempotency_keys
+         WHERE (user_id, key) IN (SELECT * FROM unnest($1::uuid[], $2::text[])) AND expires_at > now()
+        """,
+        [user_id for user_id, _ in owners],
+        [key for _, key in owners],
+    )
+    return {(row["user_id"], row["key"]): (bytes(row["fields_hash"]), row["order_id"]) for row in rows}
+
+
+async def forget(tx: Transaction, order_ids: Sequence[UUID]) -> None:
+    """Free the keys claimed in this transaction for orders that were refused after all."""
+    await tx.execute("DELETE FROM idempotency_keys WHERE order_id = ANY($1) AND created_at = now()", order_ids)
+
+
+async def purge(tx: Transaction, most: int) -> int:
+    """Delete keys that have expired; how many."""
+    rows = await tx.fetch(
+        """
+        DELETE FROM idempotency_keys WHERE (user_id, key) IN (
+          SELECT user_id, key FROM idempotency_keys WHERE expires_at < now() - interval '1 hour'
+           LIMIT $1 FOR UPDATE SKIP LOCKED) RETURNING 1
+        """,
+        most,
+    )
+    return len(rows)
