@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import random
 import signal
 from collections.abc import Awaitable, Callable
@@ -16,12 +17,14 @@ from gateway.db.listener import Listener
 from gateway.dispatch import upkeep
 from gateway.dispatch.cancels import act_on_cancels
 from gateway.dispatch.refills import send_refills
+from gateway.dispatch.resend import resend_unknown
 from gateway.dispatch.sender import Dispatcher
 from gateway.egress import open_session
 from gateway.errors import ConfigurationError
 from gateway.keyring import Keyring
 from gateway.ledger.verify import claim_verifying, verify
 from gateway.orders.families.runs import start_due_runs
+from gateway.orders.replays import store as replays
 from gateway.providers.upstream import Upstreams
 from gateway.settings import Settings
 from gateway.tracking.poller import Poller
@@ -32,6 +35,8 @@ log = structlog.get_logger(__name__)
 REFRESH_S = 2.0
 UPKEEP_S = 2.0
 RUNS_S = 1.0
+BALANCES_S = 300.0
+PURGED_AT_ONCE = 1000
 AFTERCARE_S = 1.0
 PARTITIONS_S = 3600.0
 VERIFY_S = 86_400.0
@@ -106,6 +111,19 @@ def _upkeep(settings: Settings, db: Database, upstreams: Upstreams) -> list[asyn
         ("cancels", AFTERCARE_S, lambda: act_on_cancels(db, upstreams)),
         ("refills", AFTERCARE_S, lambda: send_refills(db, upstreams, shortest_s)),
         ("refill statuses", AFTERCARE_S, lambda: follow_refills(db, upstreams, shortest_s, longest_s)),
+        ("balances", BALANCES_S, upstreams.learn_balances),
+        (
+            "copies",
+            UPKEEP_S,
+            functools.partial(
+                resend_unknown,
+                db,
+                upstreams,
+                lease_s=settings.send_lease_s,
+                first_check_s=settings.check_interval_min_s,
+            ),
+        ),
+        ("idempotency keys", PARTITIONS_S, lambda: purge_keys(db)),
         ("leases", UPKEEP_S, lambda: upkeep.expire_leases(db)),
         ("unknown orders", UPKEEP_S, lambda: upkeep.give_up_unknown(db, settings.unknown_max_age_s)),
         ("queued orders", UPKEEP_S, lambda: upkeep.fail_queued(db, settings.queued_max_age_s)),
@@ -127,6 +145,14 @@ async def _survive(name: str, job: Callable[[], Awaitable[object]]) -> None:
         await job()
     except Exception as error:
         log.error("upkeep failed", job=name, error=str(error), kind=type(error).__name__)
+
+
+async def purge_keys(db: Database) -> None:
+    """Delete idempotency keys that have expired, a thousand a transaction."""
+    deleted = PURGED_AT_ONCE
+    while deleted == PURGED_AT_ONCE:
+        async with db.transaction() as tx:
+            deleted = await replays.purge(tx, PURGED_AT_ONCE)
 
 
 async def keep_partitions(db: Database) -> None:

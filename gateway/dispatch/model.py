@@ -76,6 +76,11 @@ def fields_of(order: Order, kind: Kind) -> dict[str, str]:
     return fields
 
 
+def fields_sent(attempt: Attempt) -> dict[str, str]:
+    """What goes out, with the attempt's id as the idempotency key; panels without the extension ignore it."""
+    return fields_of(attempt.order, attempt.kind) | {"idempotency_key": str(attempt.id)}
+
+
 class Record(msgspec.Struct, frozen=True):
     """What goes into the attempt row."""
 

@@ -16,7 +16,7 @@ from gateway.alerts.store import Alert
 from gateway.db.engine import Database
 from gateway.dispatch import store
 from gateway.dispatch.claims import BARRED, Claimed, Ready, claim
-from gateway.dispatch.model import Attempt, fields_of
+from gateway.dispatch.model import Attempt, fields_sent
 from gateway.dispatch.outcomes import record
 from gateway.errors import Unavailable
 from gateway.providers.upstream import Upstreams
@@ -160,7 +160,7 @@ class Dispatcher:
         outcome = await self._upstreams.add(
             route.provider_id,
             route.provider_service_id,
-            fields_of(attempt.order, attempt.kind),
+            fields_sent(attempt),
             may_start=lambda within_s: running_s() + within_s < lease_ends_s,
         )
         upstream_id = outcome.order if isinstance(outcome, Accepted) else None

@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from decimal import Decimal
 from uuid import UUID
 
+import asyncpg
 import msgspec
 
 from compat.kinds import Kind, parse_kind
+from gateway.catalog.model import Route
 from gateway.db.engine import Transaction
 from gateway.dispatch.model import Attempt, Past, Record
 from gateway.orders.model import Order
@@ -98,9 +101,12 @@ async def insert_attempts(tx: Transaction, attempts: Sequence[Attempt], lease: t
     rows = await tx.fetch(
         """
         WITH begun AS (
-          INSERT INTO dispatch_attempts (id, order_id, provider_id, route_id, provider_service_id, cost, lease_until)
-          SELECT a.*, now() + $7 FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[],
-            $6::numeric[]) AS a
+          INSERT INTO dispatch_attempts (id, order_id, provider_id, route_id, provider_service_id, cost, lease_until,
+            replayable)
+          SELECT a.*, now() + $7, p.honours_extension
+            FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::numeric[])
+                 AS a(id, order_id, provider_id, route_id, provider_service_id, cost)
+            JOIN providers p ON p.id = a.provider_id
           ON CONFLICT DO NOTHING RETURNING id, order_id
         )
         UPDATE orders o SET dispatch = 'sending' FROM begun WHERE o.id = begun.order_id AND o.dispatch = 'queued'
@@ -201,6 +207,48 @@ async def start_tracking(tx: Transaction, order_id: UUID, wait: timedelta) -> No
         """,
         order_id,
         wait,
+    )
+
+
+async def claim_replayable(tx: Transaction, age: timedelta, lease: timedelta, most: int) -> list[Attempt]:
+    """Unknown attempts whose provider honoured idempotency keys then and does now, each put off to its next turn.
+
+    The first copy goes out at once, the others after 1, 2, 4 … times the lease, an hour at most.
+    """
+    rows = await tx.fetch(
+        """
+        WITH due AS (
+          SELECT a.id FROM dispatch_attempts a JOIN providers p ON p.id = a.provider_id
+           WHERE a.state = 'unknown' AND a.replayable AND p.honours_extension AND p.is_active
+             AND a.started_at > now() - $1::interval AND (a.resends = 0 OR a.lease_until < now())
+           ORDER BY a.lease_until LIMIT $3 FOR UPDATE OF a SKIP LOCKED
+        )
+        UPDATE dispatch_attempts a
+           SET resends = a.resends + 1, lease_until = now() + least($2::interval * power(2, least(a.resends, 10)), interval '1 hour')
+          FROM due, orders o, services s
+         WHERE a.id = due.id AND o.id = a.order_id AND s.id = o.service_id
+        RETURNING a.id AS attempt_id, a.route_id, a.provider_id AS sent_to, a.provider_service_id, s.kind, o.*
+        """,
+        age,
+        lease,
+        most,
+    )
+    return [
+        Attempt(
+            row["attempt_id"],
+            to_order(row),
+            parse_kind(row["kind"]) or Kind.DEFAULT,
+            _route_of(row),
+        )
+        for row in rows
+    ]
+
+
+def _route_of(row: asyncpg.Record) -> Route:
+    """The route as far as a copy needs it: where the first one went."""
+    nothing = Decimal(0)
+    return Route(
+        row["route_id"], row["service_id"], row["sent_to"], row["provider_service_id"], nothing, 0, 1, True, True
     )
 
 

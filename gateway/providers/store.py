@@ -14,7 +14,7 @@ from gateway.errors import Conflict
 
 _COLUMNS = (
     "id, name, api_endpoint, api_key_encrypted, currency, markup_percent, priority, is_active, max_in_flight, "
-    "paused_until, greatest(extract(epoch FROM paused_until - now()), 0)::float8 AS pause_left_s"
+    "honours_extension, paused_until, greatest(extract(epoch FROM paused_until - now()), 0)::float8 AS pause_left_s"
 )
 _REFUSALS = {
     "uq_providers_name": "a provider with this name exists already",
@@ -36,6 +36,7 @@ class SealedProvider(msgspec.Struct, frozen=True):
     priority: int
     is_active: bool
     max_in_flight: int | None
+    honours_extension: bool
     paused_until: datetime | None
     pause_left_s: float | None
 
@@ -132,6 +133,19 @@ async def update_active(tx: Transaction, provider_id: UUID, is_active: bool) -> 
     """Whether there is such a provider."""
     done = await tx.fetchval("UPDATE providers SET is_active = $2 WHERE id = $1 RETURNING true", provider_id, is_active)
     return bool(done)
+
+
+async def update_balance(tx: Transaction, provider_id: UUID, balance: Decimal, honours_extension: bool) -> None:
+    """What the provider said last; a row that says so already is not written."""
+    await tx.execute(
+        """
+        UPDATE providers SET balance = $2, honours_extension = $3
+         WHERE id = $1 AND (balance IS DISTINCT FROM $2 OR honours_extension <> $3)
+        """,
+        provider_id,
+        balance,
+        honours_extension,
+    )
 
 
 async def update_key(tx: Transaction, provider_id: UUID, api_key_encrypted: str) -> bool:

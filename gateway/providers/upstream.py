@@ -10,7 +10,7 @@ from uuid import UUID
 import aiohttp
 import structlog
 
-from compat.client import PanelClient
+from compat.client import PanelClient, UpstreamError
 from compat.replies import ServiceList
 from compat.wire import (
     Accepted,
@@ -135,6 +135,7 @@ class Upstreams:
                     self._unusable.add(row.id)
                 continue
             self._unusable.discard(row.id)
+            self._set_extension(lines[row.id], row.honours_extension)
             lines[row.id].paused_until = time.monotonic() + (row.pause_left_s or 0.0)
         self._lines = lines
 
@@ -221,17 +222,27 @@ class Upstreams:
             return await client.services()
 
     async def balance(self, provider_id: UUID) -> Balance:
-        """What we can spend there; it also tells whether the upstream honours the extension.
-
-        Raises as `statuses`.
-        """
+        """What we can spend there, and whether it honours the extension. Raises as `statuses`."""
         async with self._reading(provider_id) as client:
-            balance = await client.balance()
-        line = self._get(provider_id)
-        if balance.idempotency != line.honours_extension:
-            line.honours_extension = balance.idempotency
-            line.send = self._client(line.provider, self.settings.send_timeout_s, balance.idempotency)
-        return balance
+            return await client.balance()
+
+    async def learn_balances(self) -> None:
+        """Ask every provider that is on for its balance, and keep what it says with whether it honours the extension.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        asked = [provider_id for provider_id, line in self._lines.items() if line.provider.is_active]
+        answers = await asyncio.gather(*(self.balance(provider_id) for provider_id in asked), return_exceptions=True)
+        for provider_id, answer in zip(asked, answers, strict=True):
+            if isinstance(answer, Balance):
+                async with self._db.transaction() as tx:
+                    await store.update_balance(tx, provider_id, answer.balance, answer.idempotency)
+            elif isinstance(answer, UpstreamError | NotFound):
+                log.warning("no balance", provider=str(provider_id), error=str(answer))
+            else:
+                raise answer
+        await self.refresh()
 
     @asynccontextmanager
     async def _reading(self, provider_id: UUID) -> AsyncIterator[PanelClient]:
@@ -242,6 +253,11 @@ class Upstreams:
             yield line.read
         finally:
             line.reads.release()
+
+    def _set_extension(self, line: _Line, honours_extension: bool) -> None:
+        if honours_extension != line.honours_extension:
+            line.honours_extension = honours_extension
+            line.send = self._client(line.provider, self.settings.send_timeout_s, honours_extension)
 
     def _get(self, provider_id: UUID) -> _Line:
         line = self._lines.get(provider_id)

@@ -205,7 +205,7 @@ async def test_a_word_on_what_was_not_placed_counts_once_the_extension_was_shown
     upstreams: Upstreams, panel: ScriptedPanel, provider_id: UUID
 ) -> None:
     panel.answers["balance"] = {"balance": "3", "currency": "USD", "idempotency": True}
-    await upstreams.balance(provider_id)
+    await upstreams.learn_balances()
     panel.status, panel.answers["add"] = 503, {"error": "Service temporarily unavailable", "placed": False}
     assert isinstance(await upstreams.add(provider_id, "5", {}), NotSent)
 

@@ -8,7 +8,8 @@ from gateway.errors import CannotCancel, GatewayError
 from gateway.orders import store as orders
 from gateway.orders.cancels import store
 from gateway.orders.cancels.model import TAKEN, UNDECIDED, State
-from gateway.orders.model import Order
+from gateway.orders.families import store as families
+from gateway.orders.model import Dispatch, Order
 from gateway.orders.reading import OrderReader
 from gateway.orders.settlement import Change, settle
 from gateway.orders.store import HistoryLine
@@ -36,9 +37,12 @@ async def cancel_orders(
 
 
 async def _take(tx: Transaction, wanted: Sequence[Order]) -> set[UUID]:
-    """The orders whose wish is taken, now or before."""
+    """The orders whose wish is taken, now or before; with a drip-feed that we run goes the run that is open."""
     services = await store.cancellable(tx, list({order.service_id for order in wanted}))
     ids = [order.id for order in wanted if order.service_id in services]
+    stopped = [order.id for order in wanted if order.id in ids and order.dispatch is Dispatch.PARENT]
+    if stopped:
+        ids = list({*ids, *(await families.open_children(tx, stopped))})
     applied = await settle(tx, [Change(order_id, CancelWanted()) for order_id in ids])
     wishes = {
         order_id: State.WANTED if transition.row in UNDECIDED else State.WITHDRAWN

@@ -159,3 +159,11 @@ async def is_child(tx: Transaction, parent_id: UUID, provider_id: UUID, upstream
         upstream_id,
     )
     return found
+
+
+async def open_children(tx: Transaction, parent_ids: Sequence[UUID]) -> list[UUID]:
+    """The runs of these parents that have not ended."""
+    rows = await tx.fetch(
+        "SELECT id FROM orders WHERE parent_id = ANY($1) AND status IN ('pending', 'processing')", parent_ids
+    )
+    return [row["id"] for row in rows]

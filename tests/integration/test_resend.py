@@ -1,0 +1,118 @@
+"""Unknown orders at an upstream that honours idempotency keys: sent again under the same key, placed once."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from uuid_utils.compat import uuid7
+
+from compat.errors import Fault
+from compat.kinds import Kind
+from compat.wire import Accepted, AddOutcome, NotSent, Refused, Unknown
+from gateway.db.engine import Database
+from gateway.dispatch import store
+from gateway.dispatch.model import Attempt
+from gateway.dispatch.outcomes import record
+from gateway.dispatch.resend import resend_unknown, was_never_placed
+from gateway.orders.model import Dispatch, Order
+from tests.support.accounts import assert_ledger_is_clean
+from tests.support.aftercare import Desk, open_desk
+from tests.support.factories import place_order, read_order
+
+HONOURS = {"balance": "3", "currency": "USD", "idempotency": True}
+
+
+@pytest.fixture
+async def desk(db: Database) -> AsyncIterator[Desk]:
+    async with open_desk(db) as desk:
+        yield desk
+
+
+async def unknown_order(desk: Desk) -> tuple[Order, str]:
+    order = await place_order(desk.db, desk.shop)
+    attempt = Attempt(uuid7(), order, Kind.DEFAULT, desk.shop.route)
+    async with desk.db.transaction() as tx:
+        await store.insert_attempts(tx, [attempt], timedelta(seconds=60))
+    await record(desk.db, attempt.id, Unknown("no answer in time"), timedelta())
+    return order, str(attempt.id)
+
+
+async def resend(desk: Desk) -> int:
+    await desk.upstreams.refresh()
+    return await resend_unknown(desk.db, desk.upstreams, lease_s=60, first_check_s=1)
+
+
+def adds(desk: Desk) -> list[dict[str, str]]:
+    return [call for call in desk.panel.calls if call["action"] == "add"]
+
+
+async def test_whether_an_upstream_honours_keys_is_learned_and_kept(desk: Desk) -> None:
+    desk.panel.answers["balance"] = HONOURS
+    await desk.upstreams.refresh()
+    await desk.upstreams.learn_balances()
+    row = await desk.row("SELECT balance, honours_extension FROM providers")
+    assert (row["balance"], row["honours_extension"]) == (3, True)
+
+
+async def test_an_unknown_order_is_cleared_by_a_copy_under_the_same_key(desk: Desk) -> None:
+    await desk.sql("UPDATE providers SET honours_extension = true")
+    order, key = await unknown_order(desk)
+    desk.panel.answers["add"] = {"order": 4711}
+    assert await resend(desk) == 1
+    after = await read_order(desk.db, order.number)
+    assert (after.dispatch, after.external_order_id) == (Dispatch.ACCEPTED, "4711")
+    [sent] = adds(desk)
+    assert (sent["idempotency_key"], sent["quantity"], sent["link"]) == (key, "1000", order.link)
+    assert await resend(desk) == 0
+    await assert_ledger_is_clean(desk.db)
+
+
+async def test_nothing_is_sent_again_where_the_key_was_not_honoured_at_the_first_send(desk: Desk) -> None:
+    order, _ = await unknown_order(desk)
+    await desk.sql("UPDATE providers SET honours_extension = true")
+    assert await resend(desk) == 0
+    await desk.sql("UPDATE dispatch_attempts SET replayable = true, started_at = now() - interval '24 hours'")
+    assert await resend(desk) == 0, "the upstream may have forgotten the key"
+    assert adds(desk) == []
+    assert (await read_order(desk.db, order.number)).dispatch is Dispatch.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "dispatch"),
+    [
+        ({"error": "Incorrect link"}, 200, Dispatch.QUEUED),
+        ({"error": "Not enough funds on balance"}, 200, Dispatch.QUEUED),
+        ({"error": "Invalid API key"}, 200, Dispatch.UNKNOWN),
+        ({"error": "Too many requests"}, 429, Dispatch.UNKNOWN),
+        ({"error": "Idempotency key was used with other fields"}, 200, Dispatch.UNKNOWN),
+        ({"error": "Service temporarily unavailable", "placed": False}, 503, Dispatch.UNKNOWN),
+        ("<html>", 502, Dispatch.UNKNOWN),
+    ],
+)
+async def test_only_a_refusal_of_the_order_itself_is_evidence(
+    desk: Desk, answer: Any, status: int, dispatch: Dispatch
+) -> None:
+    await desk.sql("UPDATE providers SET honours_extension = true")
+    order, _ = await unknown_order(desk)
+    desk.panel.answers["add"], desk.panel.status = answer, status
+    assert await resend(desk) == 1
+    assert (await read_order(desk.db, order.number)).dispatch is dispatch
+    assert await resend(desk) == 0, "the next copy waits"
+    await assert_ledger_is_clean(desk.db)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "tells"),
+    [
+        (Refused(Fault.ORDER, "Incorrect link"), True),
+        (Refused(Fault.PROVIDER, "Not enough funds on balance"), True),
+        (Refused(Fault.PROVIDER, "Invalid API key"), False),
+        (Refused(Fault.PASSING, "Too many requests"), False),
+        (NotSent("the breaker is open"), False),
+        (Unknown("HTTP 502"), False),
+        (Accepted("7"), False),
+    ],
+)
+def test_what_a_copy_tells_of_the_first(outcome: AddOutcome, tells: bool) -> None:
+    assert was_never_placed(outcome) is tells
