@@ -9,7 +9,7 @@ import pytest
 from compat.client import PanelClient
 from compat.simulator import Simulator
 from compat.status import UpstreamStatus
-from compat.wire import Accepted, CancelAnswer, RefillStatus, Refused, UpstreamReport
+from compat.wire import Accepted, CancelAnswer, RefillStatus, Unknown, UpstreamReport
 
 KEY = "simulated-key"
 LINK = "https://example.com/p/1"

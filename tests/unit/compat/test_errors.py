@@ -69,5 +69,5 @@ def test_the_words_are_those_that_clients_match() -> None:
         "The order is not completed",
         "The order was completed or refill was requested less than 24 hours ago", "Too many requests",
         "Incorrect quantity", "Too many orders in one request", "Request too large",
-        "Service temporarily unavailable",
+        "Service temporarily unavailable", "Idempotency key was used with other fields",
     }  # fmt: skip
