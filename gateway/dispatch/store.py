@@ -224,7 +224,8 @@ async def claim_replayable(tx: Transaction, age: timedelta, lease: timedelta, mo
            ORDER BY a.lease_until LIMIT $3 FOR UPDATE OF a SKIP LOCKED
         )
         UPDATE dispatch_attempts a
-           SET resends = a.resends + 1, lease_until = now() + least($2::interval * power(2, least(a.resends, 10)), interval '1 hour')
+           SET resends = a.resends + 1,
+               lease_until = now() + least($2::interval * power(2, least(a.resends, 10)), interval '1 hour')
           FROM due, orders o, services s
          WHERE a.id = due.id AND o.id = a.order_id AND s.id = o.service_id
         RETURNING a.id AS attempt_id, a.route_id, a.provider_id AS sent_to, a.provider_service_id, s.kind, o.*

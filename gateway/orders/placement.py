@@ -19,7 +19,7 @@ from gateway.orders.decisions import Placing, decide, prepare
 from gateway.orders.model import Order
 from gateway.orders.replays import store as replays
 from gateway.orders.replays.model import Replay
-from gateway.orders.replays.recalling import found_on_record, recall, with_copies
+from gateway.orders.replays.recalling import Answer, found_on_record, recall, with_copies
 from gateway.orders.store import NewOrder
 
 BATCH_MAX = 128
@@ -95,7 +95,7 @@ class Placement:
                 await ledger.write(tx, decided.wallets.values(), decided.entries)
                 numbers = await store.insert(tx, accepted)
                 await events.insert(tx, [created(new.order, numbers[new.order.id]) for new in accepted])
-            answers: dict[UUID, int | GatewayError] = {
+            answers: dict[UUID, Answer] = {
                 placing.new.order.id: numbers[outcome.order.id] if isinstance(outcome, NewOrder) else outcome
                 for placing, outcome in zip(fresh, decided.outcomes, strict=True)
             }

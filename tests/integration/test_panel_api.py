@@ -47,7 +47,7 @@ async def test_the_services_on_sale_are_listed_with_the_types_of_the_protocol(pa
         "max": "10000",
         "refill": True,
         "cancel": False,
-        "dripfeed": False,
+        "dripfeed": True,
         "desc": "",
     }
 
@@ -55,7 +55,7 @@ async def test_the_services_on_sale_are_listed_with_the_types_of_the_protocol(pa
 async def test_only_what_the_caller_could_order_is_listed(db: Database, panel: Panel) -> None:
     await sell(db, 2, active=False)
     await sell(db, 3, currency="EUR")
-    await sell(db, 4, kind="Poll")
+    await sell(db, 4, kind="Nonsense")
     await sell(db, 5)
     assert await eventually(panel, [1, 5]) == [1, 5]
 
@@ -81,7 +81,7 @@ async def test_an_order_is_placed_paid_and_shown(panel: Panel) -> None:
         "remains": "1000",
         "currency": "USD",
     }
-    assert await panel("balance") == {"balance": "99.1", "currency": "USD"}
+    assert await panel("balance") == {"balance": "99.1", "currency": "USD", "idempotency": True}
 
 
 async def test_many_orders_are_shown_by_id_and_a_strangers_is_incorrect(db: Database, panel: Panel) -> None:
@@ -115,12 +115,12 @@ async def test_an_order_that_cannot_be_taken_is_refused_in_the_right_words(
     await sell(db, 1)
     await sell(db, 2, active=False)
     await sell(db, 3, currency="EUR")
-    await sell(db, 4, kind="Poll")
+    await sell(db, 4, kind="Nonsense")
     key = await issue(db)
     async with running(settings) as url, aiohttp.ClientSession() as http:
         panel = Panel(http, url, key)
         assert await panel("add", **fields) == {"error": error}
-        assert await panel("balance") == {"balance": "100", "currency": "USD"}
+        assert await panel("balance") == {"balance": "100", "currency": "USD", "idempotency": True}
 
 
 async def test_an_order_is_not_placed_where_the_catalogue_could_not_be_read(
@@ -147,7 +147,7 @@ async def test_an_order_above_the_balance_is_refused(db: Database, panel: Panel)
 async def test_every_path_speaks_the_panel_protocol_without_a_redirect(panel: Panel, path: str) -> None:
     fields = {"key": panel.key, "action": "balance"}
     multipart = aiohttp.FormData(fields, default_to_multipart=True)
-    wanted = {"balance": "100", "currency": "USD"}
+    wanted = {"balance": "100", "currency": "USD", "idempotency": True}
     url = panel.url + path
     sent: list[dict[str, Any]] = [{"data": fields}, {"json": fields}, {"data": multipart}, {"params": fields}]
     for body in sent:

@@ -51,7 +51,7 @@ async def test_sigterm_lets_the_request_in_flight_be_answered(db: Database, sett
         answer = await reader.read()
         writer.close()
         assert answer.startswith(b"HTTP/1.1 200")
-        assert answer.endswith(b'{"balance":"100","currency":"USD"}')
+        assert answer.endswith(b'{"balance":"100","currency":"USD","idempotency":true}')
         assert await process.wait() == 0
 
 
