@@ -12,6 +12,7 @@ from gateway.cli.key import key
 from gateway.cli.ledger import ledger
 from gateway.cli.migrate import migrate
 from gateway.cli.order import order
+from gateway.cli.probe import probe
 from gateway.cli.provider import provider
 from gateway.cli.serve import serve
 from gateway.cli.service import service
@@ -29,7 +30,7 @@ def cli() -> None:
     """Sell one catalogue of social media services to resellers, bought from many upstream panels."""
 
 
-for command in (demo, serve, work, migrate, simulate, user, key, wallet, provider, service, order, ledger):
+for command in (demo, serve, work, migrate, simulate, probe, user, key, wallet, provider, service, order, ledger):
     cli.add_command(command)
 
 
