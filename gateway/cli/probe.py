@@ -14,6 +14,7 @@ _COLUMNS = {"what": "WHAT", "verdict": "PASSED", "time_ms": "MS", "found": "FOUN
 
 
 @click.command()
+@click.pass_context
 @click.argument("url")
 @click.option("--key", help="Our key there; the list of processes shows it.")
 @click.option("--key-stdin", is_flag=True, help="Read that key from stdin instead.")
@@ -21,7 +22,9 @@ _COLUMNS = {"what": "WHAT", "verdict": "PASSED", "time_ms": "MS", "found": "FOUN
     "--order", nargs=3, metavar="SERVICE LINK QUANTITY", help="Also place this order, which the panel charges for."
 )
 @json_option
-def probe(url: str, key: str | None, key_stdin: bool, order: tuple[str, str, str] | None, as_json: bool) -> None:
+def probe(
+    ctx: click.Context, url: str, key: str | None, key_stdin: bool, order: tuple[str, str, str] | None, as_json: bool
+) -> None:
     """Look at a panel: what it answers to each action, how it differs from the protocol, and how long it takes."""
     import asyncio
 
@@ -37,7 +40,7 @@ def probe(url: str, key: str | None, key_stdin: bool, order: tuple[str, str, str
         print_table(_COLUMNS, [msgspec.structs.asdict(row) | {"verdict": verdicts[row.passed]} for row in report.rows])
         click.echo(f"dialect: {report.dialect or 'none that we know'}")
     if any(row.passed is False for row in report.rows):
-        click.get_current_context().exit(1)
+        ctx.exit(1)
 
 
 async def _probe(url: str, key: str, order: tuple[str, str, str] | None) -> "Report":

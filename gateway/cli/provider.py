@@ -23,6 +23,7 @@ _COLUMNS = {
     "currency": "CURRENCY",
     "markup_percent": "MARKUP %",
     "priority": "PRIORITY",
+    "dialect": "DIALECT",
     "is_active": "ACTIVE",
     "paused_until": "PAUSED UNTIL",
 }
@@ -56,8 +57,9 @@ def provider() -> None:
 @click.option("--key-stdin", is_flag=True, required=True, help="Read our key there from stdin; it is stored sealed.")
 @click.option("--markup", type=Percentage(), default="0%", show_default=True, help="Added to its prices.")
 @click.option("--priority", type=priority_range, default=0, show_default=True, help="The highest is tried first.")
+@click.option("--dialect", default="standard", show_default=True, help="How it wants to be asked; see `gateway probe`.")
 @json_option
-def add(name: str, url: str, key_stdin: bool, markup: Decimal, priority: int, as_json: bool) -> None:
+def add(name: str, url: str, key_stdin: bool, markup: Decimal, priority: int, dialect: str, as_json: bool) -> None:
     """Add a provider; its services come with `gateway provider sync`."""
     api_key = read_secret("key")
 
@@ -66,7 +68,9 @@ def add(name: str, url: str, key_stdin: bool, markup: Decimal, priority: int, as
 
         keyring = keyring_of(settings)
         async with db.transaction() as tx:
-            return await add_provider(tx, keyring, name, url, api_key, markup, priority, currency=settings.currency)
+            return await add_provider(
+                tx, keyring, name, url, api_key, markup, priority, currency=settings.currency, dialect=dialect
+            )
 
     provider_id = with_database(action)
     if as_json:
@@ -136,6 +140,7 @@ def list_providers(as_json: bool) -> None:
             "currency": row.currency,
             "markup_percent": row.markup_percent,
             "priority": row.priority,
+            "dialect": row.dialect,
             "is_active": row.is_active,
             "paused_until": row.paused_until,
         }

@@ -9,7 +9,7 @@ from gateway.db.engine import Transaction
 from gateway.errors import NotFound
 from gateway.keyring import Keyring
 from gateway.providers import store
-from gateway.providers.model import Provider, check_api_key, check_markup, check_name, check_url
+from gateway.providers.model import Provider, check_api_key, check_dialect, check_markup, check_name, check_url
 from gateway.providers.store import SealedProvider
 
 _TABLE, _COLUMN = "providers", "api_key_encrypted"
@@ -26,11 +26,12 @@ async def add_provider(
     *,
     currency: str = "USD",
     max_in_flight: int | None = None,
+    dialect: str = "standard",
 ) -> UUID:
     """The new provider's id. Its key is stored sealed, and opens in its own row alone.
 
     Raises:
-        Conflict: the name is taken, or the URL, key, markup or currency is not one.
+        Conflict: the name is taken, or the URL, key, markup, currency or dialect is not one.
     """
     provider_id = uuid7()
     await store.insert(
@@ -43,6 +44,7 @@ async def add_provider(
         markup_percent=check_markup(markup_percent),
         priority=priority,
         max_in_flight=max_in_flight,
+        dialect=check_dialect(dialect),
     )
     return provider_id
 
@@ -102,6 +104,7 @@ def unseal(keyring: Keyring, row: SealedProvider) -> Provider:
         row.is_active,
         row.max_in_flight,
         row.paused_until,
+        row.dialect,
     )
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 from yarl import URL
 
+from compat.dialects import DIALECTS
 from gateway.errors import Conflict
 
 NAME_CHARS_MAX = 255
@@ -27,6 +28,7 @@ class Provider(msgspec.Struct, frozen=True):
     is_active: bool
     max_in_flight: int | None
     paused_until: datetime | None
+    dialect: str = "standard"
 
     def __repr__(self) -> str:
         return f"Provider(id={self.id}, name={self.name!r}, api_key=***)"
@@ -65,6 +67,13 @@ def check_markup(percent: Decimal) -> Decimal:
     if not percent.is_finite() or not -100 <= percent < MARKUP_LIMIT or percent != round(percent, 4):
         raise Conflict("a markup is a percentage from -100 to below 100000 with at most 4 decimal places")
     return percent
+
+
+def check_dialect(name: str) -> str:
+    """Raises Conflict for a dialect that is not in the table of `compat.dialects`."""
+    if name not in DIALECTS:
+        raise Conflict(f"no such dialect; there are {', '.join(DIALECTS)}")
+    return name
 
 
 def check_api_key(text: str) -> str:

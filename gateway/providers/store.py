@@ -14,7 +14,8 @@ from gateway.errors import Conflict
 
 _COLUMNS = (
     "id, name, api_endpoint, api_key_encrypted, currency, markup_percent, priority, is_active, max_in_flight, "
-    "honours_extension, paused_until, greatest(extract(epoch FROM paused_until - now()), 0)::float8 AS pause_left_s"
+    "honours_extension, dialect, paused_until, "
+    "greatest(extract(epoch FROM paused_until - now()), 0)::float8 AS pause_left_s"
 )
 _REFUSALS = {
     "uq_providers_name": "a provider with this name exists already",
@@ -37,6 +38,7 @@ class SealedProvider(msgspec.Struct, frozen=True):
     is_active: bool
     max_in_flight: int | None
     honours_extension: bool
+    dialect: str
     paused_until: datetime | None
     pause_left_s: float | None
 
@@ -64,14 +66,15 @@ async def insert(
     markup_percent: Decimal,
     priority: int,
     max_in_flight: int | None,
+    dialect: str,
 ) -> None:
     """Raises Conflict where the name is taken."""
     with _refusals():
         await tx.execute(
             """
             INSERT INTO providers (id, name, api_endpoint, api_key_encrypted, currency, markup_percent, priority,
-                                   max_in_flight)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+                                   max_in_flight, dialect)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
             """,
             provider_id,
             name,
@@ -81,6 +84,7 @@ async def insert(
             markup_percent,
             priority,
             max_in_flight,
+            dialect,
         )
 
 

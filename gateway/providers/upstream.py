@@ -11,6 +11,7 @@ import aiohttp
 import structlog
 
 from compat.client import PanelClient, UpstreamError
+from compat.dialects import DIALECTS, Dialect
 from compat.replies import ServiceList
 from compat.wire import (
     Accepted,
@@ -287,11 +288,19 @@ class Upstreams:
             session=self._session,
             timeout_s=timeout_s,
             honours_extension=honours_extension,
+            dialect=_dialect_of(provider),
         )
 
 
-def _address(provider: Provider) -> tuple[str, str]:
-    return provider.api_endpoint, provider.api_key
+def _address(provider: Provider) -> tuple[str, str, str]:
+    return provider.api_endpoint, provider.api_key, provider.dialect
+
+
+def _dialect_of(provider: Provider) -> Dialect:
+    """Raises ValueError for a stored name that this version does not know."""
+    if provider.dialect not in DIALECTS:
+        raise ValueError(f"the dialect {provider.dialect} is not known here")
+    return DIALECTS[provider.dialect]
 
 
 async def _guarded(line: _Line, service: str, fields: Mapping[str, str]) -> AddOutcome:

@@ -14,6 +14,7 @@ COMMANDS = {
     "work": set(),
     "migrate": set(),
     "simulate": set(),
+    "probe": set(),
     "user": {"add", "status"},
     "key": {"issue", "list", "revoke"},
     "wallet": {"deposit", "show"},
