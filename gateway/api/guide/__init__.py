@@ -1,0 +1,1 @@
+"""The page that tells people how to speak the panel protocol, served where a browser looks: `GET /api`."""
