@@ -22,8 +22,8 @@ from gateway.errors import (
     UnknownService,
 )
 from gateway.ledger.model import EntryType, Wallet
-from gateway.orders.model import Dispatch, Status
 from gateway.orders.decisions import Placing, decide, prepare
+from gateway.orders.model import Dispatch, Status
 from gateway.orders.store import NewOrder
 
 ACCOUNT = Account(UUID(int=1), UUID(int=2), UUID(int=3), "USD", "basic", None, None, "key")
