@@ -9,7 +9,7 @@ export UV_CACHE_DIR
 # An environment that happens to be active is not the one to fill.
 unexport VIRTUAL_ENV UV_PROJECT_ENVIRONMENT
 
-.PHONY: setup run test check lint types imports chaos clean
+.PHONY: setup run test check lint types imports chaos fuzz clean
 
 setup: $(VENV)/.synced  ## make the environment from the lock file
 
@@ -43,6 +43,9 @@ check: lint types imports test  ## all that CI does
 
 chaos: setup  ## the slow proofs: kill -9 at every step, 20 rounds
 	CHAOS_ROUNDS=20 $(BIN)/pytest tests/e2e/test_crash.py $(ARGS)
+
+fuzz: setup  ## a million random requests against the endpoint
+	FUZZ_REQUESTS=$${FUZZ_REQUESTS:-1000000} $(BIN)/pytest tests/fuzz $(ARGS)
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -11,11 +11,12 @@ from yarl import URL
 from compat.dialects import DIALECTS, STANDARD, Dialect
 from compat.kinds import parse_kind
 from compat.replies import parse_json, read_refusal
-from compat.reports import read_cancels, read_statuses
+from compat.reports import read_statuses
 from compat.transport import Request, describe, read_reply, request_to
 
 NOBODYS_ORDER = "2147483646"
 """An id that no panel has given out yet."""
+FOUND_CHARS_MAX = 200
 BODY_BYTES_MAX = 32 * 1024 * 1024
 _SERVICE_TYPES: dict[str, tuple[type, ...]] = {
     "service": (int,), "name": (str,), "type": (str,), "category": (str,), "rate": (str,), "min": (str,),
@@ -111,7 +112,9 @@ class _Panel:
 
 
 async def probe(url: str, key: str, *, order: tuple[str, str, str] | None = None, timeout_s: float = 10.0) -> Report:
-    """Look at a panel; whatever it answers becomes a row. `order` (service, link, quantity) is paid for.
+    """Look at a panel; whatever it answers becomes a row, and one that does not answer is a single row.
+
+    `order` (service, link, quantity) is paid for. The rows are what a panel says to standard calls.
 
     Raises:
         ValueError: the address is not one of a panel.
@@ -121,12 +124,21 @@ async def probe(url: str, key: str, *, order: tuple[str, str, str] | None = None
         raise ValueError("the address of a panel begins with http:// or https://")
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
         panel = _Panel(session, url, key, timeout_s)
+        first = await panel.ask("balance")
+        if first.status == 0:
+            return Report(url=url, dialect=None, rows=[_masked(key, _row("balance", first, False, ""))])
         rows: list[Row] = []
         for look in (_balance, _services, _refusals, _orders, _bodies):
             rows += await look(panel)
         if order is not None:
             rows += await _paid(panel, order)
-        return Report(url=url, dialect=await _dialect(panel), rows=rows)
+        return Report(url=url, dialect=await _dialect(panel), rows=[_masked(key, row) for row in rows])
+
+
+def _masked(key: str, row: Row) -> Row:
+    """The row without the key, which a panel may echo."""
+    found = row.found.replace(key, "*" * len(key)) if key else row.found
+    return msgspec.structs.replace(row, found=found[:FOUND_CHARS_MAX])
 
 
 def _since(started: float) -> float:
@@ -138,7 +150,7 @@ def _row(what: str, answer: _Answer, passed: bool | None, found: str) -> Row:
     return Row(
         what=what,
         passed=False if failed else passed,
-        found=answer.problem[:200] if failed else found[:200],
+        found=answer.problem if failed else found,
         time_ms=answer.time_ms,
     )
 
@@ -185,7 +197,6 @@ async def _refusals(panel: _Panel) -> list[Row]:
     asked: list[tuple[str, Awaitable[_Answer], str]] = [
         ("wrong key", panel.ask("balance", key="not-a-key"), "Invalid API key"),
         ("unknown action", panel.ask("dance"), "Incorrect request"),
-        ("add without a service", panel.ask("add"), "Incorrect service ID"),
         ("status of no order", panel.ask("status", {"order": NOBODYS_ORDER}), "Incorrect order ID"),
         ("refill of no order", panel.ask("refill", {"order": NOBODYS_ORDER}), "Incorrect order ID"),
         ("refill_status of no refill", panel.ask("refill_status", {"refill": NOBODYS_ORDER}), "Refill not found"),
@@ -270,7 +281,7 @@ async def _dialect(panel: _Panel) -> str | None:
 
 
 async def _paid(panel: _Panel, order: tuple[str, str, str]) -> list[Row]:
-    """One order, its status one by one and among many, and a wish to cancel it."""
+    """One order, and its status alone and among many."""
     service, link, quantity = order
     added = await panel.ask("add", {"service": service, "link": link, "quantity": quantity})
     number = added.value.get("order") if isinstance(added.value, dict) else None
@@ -279,12 +290,10 @@ async def _paid(panel: _Panel, order: tuple[str, str, str]) -> list[Row]:
         return rows
     one = await panel.ask("status", {"order": str(number)})
     many = await panel.ask("status", {"orders": f"{number},{NOBODYS_ORDER}"})
-    cancel = await panel.ask("cancel", {"orders": str(number)})
     return [
         *rows,
         _row("status of the order", one, _is_status(one.value), _text(one.value)),
         _row("status among many", many, _is_status(_element(many.value, str(number))), _text(many.value)),
-        _row("cancel of the order", cancel, _is_answered(cancel.value, str(number)), _text(cancel.value)),
     ]
 
 
@@ -295,10 +304,3 @@ def _element(value: object, order: str) -> object:
 def _is_status(value: object) -> bool:
     names = ("charge", "start_count", "status", "remains", "currency")
     return isinstance(value, dict) and all(isinstance(value.get(name), str) for name in names)
-
-
-def _is_answered(value: object, order: str) -> bool:
-    try:
-        return order in read_cancels(value, [order])
-    except ValueError:
-        return False

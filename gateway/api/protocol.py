@@ -127,7 +127,8 @@ class PanelProtocol(HttpToolsProtocol):
         fields = [*self.server_state.default_headers, (b"content-type", b"application/json")]
         fields += [(b"content-length", b"%d" % len(body)), (b"connection", b"close")]
         head = b"".join(name + b": " + value + b"\r\n" for name, value in fields)
-        self.transport.write(STATUS_LINE[status] + head + b"\r\n" + body)
+        told = b"" if self.parser.get_method() == b"HEAD" else body
+        self.transport.write(STATUS_LINE[status] + head + b"\r\n" + told)
         cycle: Any = self.cycle
         if cycle is not None and not cycle.response_complete:
             cycle.disconnected = True

@@ -1,0 +1,1 @@
+"""Random requests against the whole HTTP side; a seed replays each."""
