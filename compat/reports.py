@@ -107,13 +107,7 @@ def read_refill(reply: object) -> RefillAnswer:
     Raises:
         ValueError: neither.
     """
-    value = reply.get("refill", reply.get("refill_id")) if isinstance(reply, dict) else reply
-    if isinstance(value, dict | list):
-        return _refill_of(value)
-    refill = read_id(value)
-    if refill is None:
-        raise ValueError("neither a refill nor an error")
-    return RefillAnswer(refill=refill)
+    return _refill_of(reply.get("refill", reply.get("refill_id")) if isinstance(reply, dict) else reply)
 
 
 def read_refills(reply: object, asked: Iterable[str]) -> dict[str, RefillAnswer]:
@@ -126,10 +120,13 @@ def read_refills(reply: object, asked: Iterable[str]) -> dict[str, RefillAnswer]
 
 
 def _refill_of(value: object) -> RefillAnswer:
+    refill = read_id(value)
+    if refill is not None:
+        return RefillAnswer(refill=refill)
     refusal = read_refusal(value)
-    if refusal is not None and not (isinstance(value, str) and read_id(value)):
-        return RefillAnswer(error=refusal.text or "an error without words")
-    return read_refill(value)
+    if refusal is None:
+        raise ValueError("neither a refill nor an error")
+    return RefillAnswer(error=refusal.text or "an error without words")
 
 
 def read_refill_statuses(reply: object, asked: Sequence[str]) -> dict[str, RefillReport]:
