@@ -62,7 +62,7 @@ async def _apply(tx: Transaction, attempt: AttemptRow, outcome: AddOutcome, firs
     match attempt.state:
         case "sending":
             await _first_answer(tx, attempt, outcome)
-        case "unknown" if isinstance(outcome, Refused | NotSent):
+        case "unknown" if isinstance(outcome, Refused | NotSent) and attempt.resends == 0:
             note = record_of(outcome)
             await not_placed(tx, attempt, {"late answer": note.reason or note.state})
         case "written_off" | "not_placed" if isinstance(outcome, Accepted):

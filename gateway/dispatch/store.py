@@ -26,9 +26,10 @@ class AttemptRow(msgspec.Struct, frozen=True):
     provider_id: UUID
     route_id: UUID | None
     state: str
+    resends: int = 0
 
 
-_ATTEMPT = "id, order_id, provider_id, route_id, state"
+_ATTEMPT = "id, order_id, provider_id, route_id, state, resends"
 
 
 async def claim_queued(tx: Transaction, slots: Mapping[UUID, int]) -> list[Claim]:
@@ -169,7 +170,7 @@ async def finish(tx: Transaction, attempt: AttemptRow, record: Record) -> bool:
                evidence = coalesce(evidence, '{}'::jsonb) || coalesce($5::jsonb, '{}'::jsonb),
                upstream_id = coalesce($6, upstream_id), finished_at = now(),
                loss = CASE WHEN $3::varchar = 'written_off' THEN coalesce(cost, 0) END
-         WHERE id = $1 AND state = $2 RETURNING id
+         WHERE id = $1 AND state = $2 AND resends = $7 RETURNING id
         """,
         attempt.id,
         attempt.state,
@@ -177,6 +178,7 @@ async def finish(tx: Transaction, attempt: AttemptRow, record: Record) -> bool:
         record.reason,
         record.evidence,
         record.upstream_id,
+        attempt.resends,
     )
     return row is not None
 
@@ -213,14 +215,15 @@ async def start_tracking(tx: Transaction, order_id: UUID, wait: timedelta) -> No
 async def claim_replayable(tx: Transaction, age: timedelta, lease: timedelta, most: int) -> list[Attempt]:
     """Unknown attempts whose provider honoured idempotency keys then and does now, each put off to its next turn.
 
-    The first copy goes out at once, the others after 1, 2, 4 … times the lease, an hour at most.
+    The first copy goes out when the lease of the send is over, the others after 1, 2, 4 … times the
+    lease, an hour at most.
     """
     rows = await tx.fetch(
         """
         WITH due AS (
           SELECT a.id FROM dispatch_attempts a JOIN providers p ON p.id = a.provider_id
            WHERE a.state = 'unknown' AND a.replayable AND p.honours_extension AND p.is_active
-             AND a.started_at > now() - $1::interval AND (a.resends = 0 OR a.lease_until < now())
+             AND a.started_at > now() - $1::interval AND a.lease_until < now()
            ORDER BY a.lease_until LIMIT $3 FOR UPDATE OF a SKIP LOCKED
         )
         UPDATE dispatch_attempts a

@@ -4,13 +4,14 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
+from uuid_utils.compat import uuid7
 
 from compat.drafts import Draft
 from gateway.accounts.model import Account
 from gateway.batching import Batcher
 from gateway.catalog.model import Service
 from gateway.db.engine import ROLLED_BACK, Database
-from gateway.errors import Conflict, GatewayError, InsufficientFunds, Unavailable
+from gateway.errors import ActiveOrder, Conflict, GatewayError, InsufficientFunds, Unavailable
 from gateway.events import store as events
 from gateway.events.store import Event
 from gateway.ledger import store as ledger
@@ -59,11 +60,15 @@ class Placement:
 
         To be asked before a request is refused, since what it wants may have been right the first time.
         """
-        async with self._db.connection() as connection:
-            found = (await replays.find(connection, [(user_id, replay.key)])).get((user_id, replay.key))
+        owner, nobody = (user_id, replay.key), uuid7()
+        async with self._db.transaction() as tx:
+            if await replays.claim(tx, {owner: (replay, nobody)}):  # waits for a first one that is being written
+                await replays.forget(tx, [owner])
+                return None
+            found = (await replays.find(tx, [owner])).get(owner)
             if found is None or found[0] != replay.fields_hash:
                 return None
-            return (await store.numbers_of(connection, [found[1]])).get(found[1])
+            return (await store.numbers_of(tx, [found[1]])).get(found[1])
 
     async def close(self) -> None:
         await self._batcher.close()
@@ -99,9 +104,7 @@ class Placement:
                 placing.new.order.id: numbers[outcome.order.id] if isinstance(outcome, NewOrder) else outcome
                 for placing, outcome in zip(fresh, decided.outcomes, strict=True)
             }
-            refused = [
-                placing.new.order.id for placing in fresh if placing.replay and placing.new.order.id not in numbers
-            ]
+            refused = [owner for placing in fresh if (owner := placing.owner) and placing.new.order.id not in numbers]
             if refused:
                 await replays.forget(tx, refused)
         return with_copies(batch, remembered | answers)
@@ -117,11 +120,23 @@ class Placement:
                 numbers = await store.numbers_of(tx, [placing.new.order.id for placing in batch])
                 known = await replays.find(tx, [owner for placing in batch if (owner := placing.owner)])
                 numbers |= await store.numbers_of(tx, [order_id for _, order_id in known.values()])
+                wary = [placing.new.order for placing in batch if placing.refuse_duplicates]
+                beside_active = await store.find_active(tx, wary) if wary else set()
         except (Unavailable, asyncpg.PostgresError) as error:
             raise Unavailable(lost.what) from error
         is_written = any(placing.new.order.id in numbers for placing in batch)
-        unwritten: GatewayError = InsufficientFunds() if is_written else Unavailable(lost.what, placed=False)
-        return [found_on_record(placing, numbers, known) or unwritten for placing in batch]
+        return [
+            found_on_record(placing, numbers, known)
+            or _unwritten(is_written, placing.new.order.id in beside_active, lost)
+            for placing in batch
+        ]
+
+
+def _unwritten(is_written: bool, is_beside_active: bool, lost: Unavailable) -> GatewayError:
+    """What became of an order that is not there: refused if its batch was written, else never placed."""
+    if not is_written:
+        return Unavailable(lost.what, placed=False)
+    return ActiveOrder() if is_beside_active else InsufficientFunds()
 
 
 def created(order: Order, number: int) -> Event:

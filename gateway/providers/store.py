@@ -153,8 +153,18 @@ async def update_balance(tx: Transaction, provider_id: UUID, balance: Decimal, h
 
 
 async def update_key(tx: Transaction, provider_id: UUID, api_key_encrypted: str) -> bool:
-    """Whether there is such a provider."""
+    """Whether there is such a provider.
+
+    Another key may be of another account, which knows none of the idempotency keys sent before: no
+    attempt made until now is sent again, and what the provider honours is to be learned anew.
+    """
     done = await tx.fetchval(
-        "UPDATE providers SET api_key_encrypted = $2 WHERE id = $1 RETURNING true", provider_id, api_key_encrypted
+        "UPDATE providers SET api_key_encrypted = $2, honours_extension = false WHERE id = $1 RETURNING true",
+        provider_id,
+        api_key_encrypted,
+    )
+    await tx.execute(
+        "UPDATE dispatch_attempts SET replayable = false WHERE provider_id = $1 AND state IN ('sending', 'unknown')",
+        provider_id,
     )
     return bool(done)

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
+from uuid_utils.compat import uuid7
 
 from gateway.accounts.model import Account
 from gateway.db.engine import Database
@@ -121,6 +122,19 @@ async def test_the_first_order_is_found_before_anything_is_refused(shop: Shop, p
     assert await placement.find_replayed(shop.account.user_id, keyed(shop.account)) == first
     assert await placement.find_replayed(shop.account.user_id, keyed(shop.account, quantity="5")) is None
     assert await placement.find_replayed(shop.account.user_id, keyed(shop.account, "other")) is None
+
+
+async def test_a_refusal_waits_for_a_first_order_that_is_being_written(
+    db: Database, shop: Shop, placement: Placement
+) -> None:
+    """Which is answered with a 503 where it takes long, and never with a refusal of what may be placed."""
+    replay, order_id = keyed(shop.account), uuid7()
+    async with db.transaction() as tx:
+        await store.claim(tx, {(shop.account.user_id, replay.key): (replay, order_id)})
+        with pytest.raises(Unavailable):
+            await placement.find_replayed(shop.account.user_id, replay)
+    assert await placement.find_replayed(shop.account.user_id, keyed(shop.account, "free")) is None
+    assert await placement.place(shop.account, shop.service, draft(), keyed(shop.account, "free")) > 100_000
 
 
 @pytest.mark.parametrize("broken", [Break.BEFORE_COMMIT, Break.AFTER_COMMIT])

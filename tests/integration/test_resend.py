@@ -3,21 +3,24 @@
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from uuid_utils.compat import uuid7
 
 from compat.errors import Fault
 from compat.kinds import Kind
-from compat.wire import Accepted, AddOutcome, NotSent, Refused, Unknown
+from compat.wire import AddOutcome, NotSent, Refused, Unknown
 from gateway.db.engine import Database
 from gateway.dispatch import store
 from gateway.dispatch.model import Attempt
 from gateway.dispatch.outcomes import record
-from gateway.dispatch.resend import resend_unknown, was_never_placed
+from gateway.dispatch.resend import resend_unknown
+from gateway.keyring import Keyring
 from gateway.orders.model import Dispatch, Order
+from gateway.providers.actions import set_api_key
 from tests.support.accounts import assert_ledger_is_clean
-from tests.support.aftercare import Desk, open_desk
+from tests.support.aftercare import SECRETS, Desk, open_desk
 from tests.support.factories import place_order, read_order
 
 HONOURS = {"balance": "3", "currency": "USD", "idempotency": True}
@@ -39,6 +42,8 @@ async def unknown_order(desk: Desk) -> tuple[Order, str]:
 
 
 async def resend(desk: Desk) -> int:
+    """One turn, once the lease of the first send is over."""
+    await desk.sql("UPDATE dispatch_attempts SET lease_until = now() - interval '1 second' WHERE resends = 0")
     await desk.upstreams.refresh()
     return await resend_unknown(desk.db, desk.upstreams, lease_s=60, first_check_s=1)
 
@@ -81,8 +86,8 @@ async def test_nothing_is_sent_again_where_the_key_was_not_honoured_at_the_first
 @pytest.mark.parametrize(
     ("answer", "status", "dispatch"),
     [
-        ({"error": "Incorrect link"}, 200, Dispatch.QUEUED),
-        ({"error": "Not enough funds on balance"}, 200, Dispatch.QUEUED),
+        ({"error": "Incorrect link"}, 200, Dispatch.UNKNOWN),
+        ({"error": "Not enough funds on balance"}, 200, Dispatch.UNKNOWN),
         ({"error": "Invalid API key"}, 200, Dispatch.UNKNOWN),
         ({"error": "Too many requests"}, 429, Dispatch.UNKNOWN),
         ({"error": "Idempotency key was used with other fields"}, 200, Dispatch.UNKNOWN),
@@ -90,7 +95,7 @@ async def test_nothing_is_sent_again_where_the_key_was_not_honoured_at_the_first
         ("<html>", 502, Dispatch.UNKNOWN),
     ],
 )
-async def test_only_a_refusal_of_the_order_itself_is_evidence(
+async def test_no_refusal_of_a_copy_is_evidence_about_the_first(
     desk: Desk, answer: Any, status: int, dispatch: Dispatch
 ) -> None:
     await desk.sql("UPDATE providers SET honours_extension = true")
@@ -102,17 +107,28 @@ async def test_only_a_refusal_of_the_order_itself_is_evidence(
     await assert_ledger_is_clean(desk.db)
 
 
-@pytest.mark.parametrize(
-    ("outcome", "tells"),
-    [
-        (Refused(Fault.ORDER, "Incorrect link"), True),
-        (Refused(Fault.PROVIDER, "Not enough funds on balance"), True),
-        (Refused(Fault.PROVIDER, "Invalid API key"), False),
-        (Refused(Fault.PASSING, "Too many requests"), False),
-        (NotSent("the breaker is open"), False),
-        (Unknown("HTTP 502"), False),
-        (Accepted("7"), False),
-    ],
-)
-def test_what_a_copy_tells_of_the_first(outcome: AddOutcome, tells: bool) -> None:
-    assert was_never_placed(outcome) is tells
+async def test_a_copy_waits_until_the_lease_of_the_send_is_over(desk: Desk) -> None:
+    await desk.sql("UPDATE providers SET honours_extension = true")
+    await unknown_order(desk)
+    await desk.upstreams.refresh()
+    assert await resend_unknown(desk.db, desk.upstreams, lease_s=60, first_check_s=1) == 0
+
+
+@pytest.mark.parametrize("late", [Refused(Fault.ORDER, "Incorrect link"), NotSent("no connection")])
+async def test_a_late_answer_of_the_first_is_no_evidence_once_a_copy_went_out(desk: Desk, late: AddOutcome) -> None:
+    await desk.sql("UPDATE providers SET honours_extension = true")
+    order, attempt = await unknown_order(desk)
+    desk.panel.answers["add"], desk.panel.status = "<html>", 502
+    assert await resend(desk) == 1
+    await record(desk.db, UUID(attempt), late, timedelta())
+    assert (await read_order(desk.db, order.number)).dispatch is Dispatch.UNKNOWN
+
+
+async def test_under_another_key_nothing_is_sent_again(desk: Desk) -> None:
+    await desk.sql("UPDATE providers SET honours_extension = true")
+    await unknown_order(desk)
+    async with desk.db.transaction() as tx:
+        await set_api_key(tx, Keyring(SECRETS), desk.shop.provider_id, "the key of another account")
+    await desk.sql("UPDATE providers SET honours_extension = true")
+    assert await resend(desk) == 0
+    assert adds(desk) == []

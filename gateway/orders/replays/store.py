@@ -6,6 +6,8 @@ from uuid import UUID
 from gateway.db.engine import Transaction
 from gateway.orders.replays.model import Replay
 
+LOCK_TIMEOUT = "600ms"
+
 Owner = tuple[UUID, str]
 """A user and a key of his."""
 
@@ -13,8 +15,10 @@ Owner = tuple[UUID, str]
 async def claim(tx: Transaction, new: Mapping[Owner, tuple[Replay, UUID]]) -> set[Owner]:
     """Write that each key stands for this order from now on; which keys were free or had expired.
 
-    In sorted order, and before any wallet is locked. Waits for another transaction that is at the same key.
+    In sorted order, and before any wallet is locked. Waits for another transaction that is at the same
+    key, so shortly that a batch which is halved down to it is answered within five seconds.
     """
+    await tx.execute("SELECT set_config('lock_timeout', $1, true)", LOCK_TIMEOUT)
     rows = await tx.fetch(
         """
         INSERT INTO idempotency_keys AS k (user_id, key, fields_hash, order_id, expires_at)
@@ -50,9 +54,16 @@ async def find(tx: Transaction, owners: Sequence[Owner]) -> dict[Owner, tuple[by
     return {(row["user_id"], row["key"]): (bytes(row["fields_hash"]), row["order_id"]) for row in rows}
 
 
-async def forget(tx: Transaction, order_ids: Sequence[UUID]) -> None:
+async def forget(tx: Transaction, owners: Sequence[Owner]) -> None:
     """Free the keys claimed in this transaction for orders that were refused after all."""
-    await tx.execute("DELETE FROM idempotency_keys WHERE order_id = ANY($1) AND created_at = now()", order_ids)
+    await tx.execute(
+        """
+        DELETE FROM idempotency_keys k USING unnest($1::uuid[], $2::text[]) AS n(user_id, key)
+         WHERE k.user_id = n.user_id AND k.key = n.key AND k.created_at = now()
+        """,
+        [user_id for user_id, _ in owners],
+        [key for _, key in owners],
+    )
 
 
 async def purge(tx: Transaction, most: int) -> int:
