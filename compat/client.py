@@ -17,10 +17,8 @@ Errors of the reads:
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import NoReturn, Self, TypeVar
-from urllib.parse import quote, quote_plus
 
 import aiohttp
-import msgspec
 from yarl import URL
 
 from compat.dialects import STANDARD, Dialect
@@ -34,7 +32,7 @@ from compat.replies import (
     read_services,
 )
 from compat.reports import read_cancels, read_refill, read_refill_statuses, read_refills, read_statuses
-from compat.transport import Reply, Request, describe, read_reply, request_to
+from compat.transport import Reply, Request, describe, mask, read_reply, request_to
 from compat.wire import (
     Accepted,
     AddOutcome,
@@ -207,7 +205,7 @@ class PanelClient:
         return reports.get(order) or UpstreamReport(error="no status in the answer")
 
     async def refill(self, order: str) -> RefillAnswer:
-        """Ask for a refill of one order; a refusal is an answer.
+        """Ask for a refill of one order; a refusal is an answer, unless it is of our haste.
 
         Raises:
             UpstreamError: as drawn above; it may have been taken all the same.
@@ -216,6 +214,8 @@ class PanelClient:
         try:
             return self._read_with(reply, read_refill)
         except UpstreamRefusal as refusal:
+            if refusal.fault is Fault.PASSING:
+                raise
             return RefillAnswer(error=refusal.text)
 
     async def refills(self, orders: Sequence[str]) -> dict[str, RefillAnswer]:
@@ -224,6 +224,8 @@ class PanelClient:
         Raises:
             UpstreamError: as drawn above; some may have been taken all the same.
         """
+        if self._dialect.ids_max == 1:
+            return {order: await self.refill(order) for order in orders}
         reply = await self._read("refill", {"orders": ",".join(orders)}, self._body_bytes_max)
         return self._read_with(reply, lambda answer: read_refills(answer, orders))
 
@@ -233,12 +235,17 @@ class PanelClient:
         Raises:
             UpstreamError: as drawn above.
         """
+        if self._dialect.ids_max == 1 and len(refills) > 1:
+            found: dict[str, RefillReport] = {}
+            for refill in refills:
+                found |= await self.refill_statuses([refill])
+            return found
         fields = {"refill": refills[0]} if len(refills) == 1 else {"refills": ",".join(refills)}
         reply = await self._read("refill_status", fields, self._body_bytes_max)
         try:
             return self._read_with(reply, lambda answer: read_refill_statuses(answer, refills))
         except UpstreamRefusal as refusal:
-            if len(refills) == 1:
+            if len(refills) == 1 and refusal.fault is not Fault.PASSING:
                 return {refills[0]: RefillReport(error=refusal.text)}
             raise
 
@@ -291,7 +298,8 @@ class PanelClient:
             self._bad(f"HTTP {reply.status}", reply)
         refusal = read_refusal(answer)
         if refusal is not None:
-            raise UpstreamRefusal(self._mask(refusal.text), refusal.fault)
+            fault = Fault.PASSING if refusal.fault is None and reply.status == 429 else refusal.fault
+            raise UpstreamRefusal(self._mask(refusal.text), fault)
         if reply.status != 200:
             self._bad(f"HTTP {reply.status} without an error", reply)
         try:
@@ -321,9 +329,4 @@ class PanelClient:
         return self._mask(text)[:EVIDENCE_CHARS_MAX]
 
     def _mask(self, text: str) -> str:
-        """The text without the key, however it was quoted; no shorter, so that a cut key stays cut off."""
-        escaped = msgspec.json.encode(self._key).decode()[1:-1]
-        for spelling in (self._key, quote(self._key, safe=""), quote_plus(self._key), escaped):
-            if spelling:
-                text = text.replace(spelling, "*" * len(spelling))
-        return text
+        return mask(text, self._key)

@@ -12,7 +12,7 @@ from compat.dialects import DIALECTS, STANDARD, Dialect
 from compat.kinds import parse_kind
 from compat.replies import parse_json, read_refusal
 from compat.reports import read_statuses
-from compat.transport import Request, describe, read_reply, request_to
+from compat.transport import Request, describe, mask, read_reply, request_to
 
 NOBODYS_ORDER = "2147483646"
 """An id that no panel has given out yet."""
@@ -137,8 +137,7 @@ async def probe(url: str, key: str, *, order: tuple[str, str, str] | None = None
 
 def _masked(key: str, row: Row) -> Row:
     """The row without the key, which a panel may echo."""
-    found = row.found.replace(key, "*" * len(key)) if key else row.found
-    return msgspec.structs.replace(row, found=found[:FOUND_CHARS_MAX])
+    return msgspec.structs.replace(row, found=mask(row.found, key)[:FOUND_CHARS_MAX])
 
 
 def _since(started: float) -> float:

@@ -38,12 +38,15 @@ def read_statuses(reply: object, asked: Iterable[str]) -> dict[str, UpstreamRepo
 def _status_rows(reply: dict[object, object] | list[object], wanted: set[str]) -> Iterator[tuple[str, object]]:
     """Each element with the id that it is about, by its key or else by what it says itself."""
     if isinstance(reply, dict):
+        inner = next((reply[name] for name in ("orders", "data") if name in reply), None)
+        if isinstance(inner, dict | list):
+            rows = [row for row in _status_rows(inner, wanted) if row[0] in wanted]
+            yield from rows
+            if rows and len(wanted) == 1:
+                return
         if len(wanted) == 1 and "status" in reply and not isinstance(reply["status"], dict):
             yield next(iter(wanted)), reply
             return
-        inner = next((reply[name] for name in ("orders", "data") if name in reply), None)
-        if isinstance(inner, dict | list) and "status" not in reply:
-            yield from _status_rows(inner, wanted)
     pairs = reply.items() if isinstance(reply, dict) else ((None, value) for value in reply)
     for key, value in pairs:
         named = _named_order(value)

@@ -1,7 +1,7 @@
 """One HTTP call to a panel: what is sent in its dialect, and what came back, up to a limit."""
 
 from collections.abc import Mapping
-from urllib.parse import urlencode
+from urllib.parse import quote, quote_plus, urlencode
 
 import aiohttp
 import msgspec
@@ -72,6 +72,17 @@ async def read_reply(response: aiohttp.ClientResponse, bytes_max: int) -> Reply:
 def _headers_of(response: aiohttp.ClientResponse) -> str:
     names = ("Content-Type", "Location", "Server", "Retry-After")
     return "\n".join(f"{name}: {response.headers[name][:200]}" for name in names if name in response.headers)
+
+
+def mask(text: str, key: str) -> str:
+    """The text without the key, however it was quoted; no shorter, so that a cut key stays cut off."""
+    escaped = msgspec.json.encode(key).decode()[1:-1]
+    in_query = URL.build(query={"k": key}).raw_query_string[2:]
+    spellings = {key, quote(key, safe=""), quote_plus(key), in_query, escaped, escaped.replace("/", "\\/")}
+    for spelling in sorted(spellings, key=len, reverse=True):
+        if spelling:
+            text = text.replace(spelling, "*" * len(spelling))
+    return text
 
 
 def describe(error: BaseException) -> str:

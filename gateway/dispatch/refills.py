@@ -55,7 +55,7 @@ async def _ask(upstreams: Upstreams, refill: Refill) -> RefillAnswer | str:
     try:
         return await upstreams.refill(refill.provider_id, refill.external_order_id)
     except UpstreamRefusal as refusal:
-        return RefillAnswer(error=refusal.text)
+        return refusal.text if refusal.fault is Fault.PASSING else RefillAnswer(error=refusal.text)
     except (UpstreamError, NotFound) as error:
         return str(error)
 

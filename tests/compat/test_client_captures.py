@@ -126,3 +126,12 @@ async def test_only_http_addresses_are_panels() -> None:
     for url in ("ftp://panel.example/api/v2", "panel.example/api/v2", "http://", ""):
         with pytest.raises(ValueError, match="begins with http"):
             PanelClient(url, KEY)
+
+
+@pytest.mark.parametrize("spelled", ["Zm9v/Ym+Fy", "Zm9v\\/Ym+Fy", "Zm9v/Ym%2BFy", "Zm9v%2FYm%2BFy"])
+async def test_evidence_hides_the_key_as_other_software_spells_it(spelled: str, serve: Serve) -> None:
+    url = serve(web.Response(body=f"<p>{spelled}</p>".encode()))
+    async with PanelClient(url, "Zm9v/Ym+Fy") as panel:
+        outcome = await panel.add("1", {})
+    assert isinstance(outcome, Unknown)
+    assert "Zm9v" not in outcome.evidence

@@ -70,3 +70,10 @@ async def test_a_panel_of_single_orders_is_asked_to_cancel_one_by_one(panel: tup
     async with PanelClient(url, "k", dialect=DIALECTS["single"]) as client:
         await client.cancel(["1", "2"])
     assert [fields.get("order") for _, fields, _ in heard] == ["1", "2"]
+
+
+async def test_a_panel_of_single_orders_is_asked_about_refills_one_by_one(panel: tuple[str, Heard]) -> None:
+    url, heard = panel
+    async with PanelClient(url, "k", dialect=DIALECTS["single"]) as client:
+        await client.refill_statuses(["1", "2"])
+    assert [fields.get("refill") for _, fields, _ in heard] == ["1", "2"]

@@ -127,6 +127,11 @@ async def test_a_panel_that_echoes_the_key_does_not_get_it_shown(odd_panel: Call
     assert any("*" in row.found for row in report.rows)
 
 
+async def test_a_key_that_json_escapes_is_not_shown_either(odd_panel: Callable[[Answer], str]) -> None:
+    report = await probe(odd_panel(lambda fields: {"error": f"{fields.get('key')} is wrong"}), 'hun"ter2')
+    assert "ter2" not in str(report.rows)
+
+
 async def test_a_panel_that_is_not_there_is_one_row() -> None:
     report = await probe("http://127.0.0.1:9/api/v2", "k", timeout_s=1)
     assert report.dialect is None
