@@ -71,8 +71,7 @@ class Keyring:
         """`v1.<kid>.<nonce and ciphertext>`, which opens in that column of that row alone."""
         nonce = os.urandom(_NONCE_BYTES)
         sealed = self._newest.aead.encrypt(nonce, plaintext.encode(), _place(table, column, row_id))
-        text = base64.urlsafe_b64encode(nonce + sealed).rstrip(b"=").decode()
-        return f"{_VERSION}.{self._newest.kid}.{text}"
+        return f"{_VERSION}.{self._newest.kid}.{_encode(nonce + sealed)}"
 
     def unseal(self, blob: str, table: str, column: str, row_id: UUID | str) -> str:
         """What `seal` was given.
@@ -100,6 +99,10 @@ def _place(table: str, column: str, row_id: UUID | str) -> bytes:
     return "\0".join((table, column, str(row_id))).encode()
 
 
+def _encode(sealed: bytes) -> str:
+    return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()
+
+
 def _parse(blob: str) -> tuple[str, bytes]:
     parts = blob.split(".")
     if len(parts) != 3 or parts[0] != _VERSION:
@@ -109,6 +112,8 @@ def _parse(blob: str) -> tuple[str, bytes]:
         sealed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError) as error:
         raise KeyringError("the sealed value is not base64") from error
+    if _encode(sealed) != text:  # the last character has bits that decoding passes over
+        raise KeyringError("the sealed value is not base64 as it was written")
     if len(sealed) <= _NONCE_BYTES:
         raise KeyringError("the sealed value is cut short")
     return parts[1], sealed
