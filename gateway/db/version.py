@@ -2,7 +2,7 @@
 
 import asyncpg
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest migration."""
 
 

@@ -12,7 +12,8 @@ from gateway.db.engine import Database
 
 GUARDS = import_module("migrations.versions.0002_guards")
 PROTOCOL = import_module("migrations.versions.0003_whole_protocol")
-TRIGGERS: tuple[str, ...] = (*GUARDS.TRIGGERS, *PROTOCOL.TRIGGERS)
+PROVIDERS = import_module("migrations.versions.0004_providers_and_prices")
+TRIGGERS: tuple[str, ...] = (*GUARDS.TRIGGERS, *PROTOCOL.TRIGGERS, *PROVIDERS.TRIGGERS)
 READ_WRITE: tuple[str, ...] = (*GUARDS.READ_WRITE, *PROTOCOL.READ_WRITE)
 DIALECT = make_url("postgresql+asyncpg://").get_dialect()()
 PARTITIONED = ("orders", "ledger")

@@ -11,6 +11,7 @@ from gateway.db.tables import (
     ledger,
     orders,
     providers,
+    quality,
     replays,
     webhooks,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "metadata",
     "orders",
     "providers",
+    "quality",
     "replays",
     "webhooks",
 ]

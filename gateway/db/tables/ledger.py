@@ -28,12 +28,14 @@ wallets = Table(
     Column("currency", CURRENCY, nullable=False, server_default=text("'USD'")),
     Column("hold_amount", MONEY, nullable=False, server_default=text("0")),
     Column("last_seq", BigInteger, nullable=False, server_default=text("0")),
+    Column("low_balance", MONEY),
     created_at(),
     updated_at(),
     UniqueConstraint("user_id", "currency"),
     CheckConstraint("0 <= hold_amount AND hold_amount <= balance", name="funds"),
     CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),
     CheckConstraint("last_seq >= 0", name="last_seq"),
+    CheckConstraint("low_balance >= 0", name="low_balance"),
     Index("idx_wallets_user_id", "user_id"),
 )
 
