@@ -10,7 +10,8 @@ from gateway.alerts.store import Alert
 from gateway.catalog import store as catalog
 from gateway.db.engine import Database, Transaction
 from gateway.dispatch import store
-from gateway.dispatch.model import Past, Record, back_off, is_route_left, record_of
+from gateway.dispatch.model import Record, back_off, record_of
+from gateway.dispatch.routing import Past, is_route_left
 from gateway.dispatch.store import AttemptRow
 from gateway.errors import Conflict
 from gateway.orders.cancels import store as cancels
@@ -159,9 +160,10 @@ async def _finish(tx: Transaction, attempt: AttemptRow, written: Record) -> None
 
 
 async def _another_route(tx: Transaction, attempt: AttemptRow) -> bool:
-    routes = await catalog.routes_of(tx, [await store.service_of(tx, attempt.order_id)])
-    past = (await store.past_of(tx, [attempt.order_id])).get(attempt.order_id, Past())
-    return is_route_left(routes, past, attempt.route_id)
+    order, kind = await store.get_order(tx, attempt.order_id)
+    routes = await catalog.routes_of(tx, [order.service_id])
+    past = (await store.past_of(tx, [order.id])).get(order.id, Past())
+    return is_route_left(order, kind, routes, past, attempt.route_id)
 
 
 async def _rest(tx: Transaction, attempt: AttemptRow, text: str) -> None:

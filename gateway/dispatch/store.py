@@ -11,7 +11,8 @@ import msgspec
 from compat.kinds import Kind, parse_kind
 from gateway.catalog.model import Route
 from gateway.db.engine import Transaction
-from gateway.dispatch.model import Attempt, Past, Record
+from gateway.dispatch.model import Attempt, Record
+from gateway.dispatch.routing import Past
 from gateway.orders.model import Order
 from gateway.orders.store import to_order
 
@@ -103,10 +104,11 @@ async def insert_attempts(tx: Transaction, attempts: Sequence[Attempt], lease: t
         """
         WITH begun AS (
           INSERT INTO dispatch_attempts (id, order_id, provider_id, route_id, provider_service_id, cost, lease_until,
-            replayable)
-          SELECT a.*, now() + $7, p.honours_extension
-            FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::numeric[])
-                 AS a(id, order_id, provider_id, route_id, provider_service_id, cost)
+            replayable, considered)
+          SELECT a.id, a.order_id, a.provider_id, a.route_id, a.provider_service_id, a.cost, now() + $7,
+                 p.honours_extension, a.considered
+            FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::numeric[], $8::jsonb[])
+                 AS a(id, order_id, provider_id, route_id, provider_service_id, cost, considered)
             JOIN providers p ON p.id = a.provider_id
           ON CONFLICT DO NOTHING RETURNING id, order_id
         )
@@ -120,6 +122,7 @@ async def insert_attempts(tx: Transaction, attempts: Sequence[Attempt], lease: t
         [attempt.route.provider_service_id for attempt in attempts],
         [attempt.cost for attempt in attempts],
         lease,
+        [attempt.considered for attempt in attempts],
     )
     return {row["id"] for row in rows}
 
@@ -250,9 +253,15 @@ async def claim_replayable(tx: Transaction, age: timedelta, lease: timedelta, mo
 
 def _route_of(row: asyncpg.Record) -> Route:
     """The route as far as a copy needs it: where the first one went."""
-    nothing = Decimal(0)
     return Route(
-        row["route_id"], row["service_id"], row["sent_to"], row["provider_service_id"], nothing, 0, 1, True, True
+        id=row["route_id"],
+        service_id=row["service_id"],
+        provider_id=row["sent_to"],
+        provider_name="",
+        provider_service_id=row["provider_service_id"],
+        cost_per_1000=Decimal(0),
+        priority=0,
+        weight=1,
     )
 
 
@@ -291,6 +300,8 @@ async def queued_longer_than(tx: Transaction, age: timedelta, most: int) -> list
     return [row["id"] for row in rows]
 
 
-async def service_of(tx: Transaction, order_id: UUID) -> UUID:
-    service_id: UUID = await tx.fetchval("SELECT service_id FROM orders WHERE id = $1", order_id)
-    return service_id
+async def get_order(tx: Transaction, order_id: UUID) -> Claim:
+    row = await tx.fetchrow(
+        "SELECT o.*, s.kind FROM orders o JOIN services s ON s.id = o.service_id WHERE o.id = $1", order_id
+    )
+    return to_order(row), parse_kind(row["kind"]) or Kind.DEFAULT
