@@ -64,7 +64,7 @@ _PROVIDER_FAULTS = (
 _KNOWN: dict[str, Fault] = {
     **{fold(text): Fault.ORDER for text in _ORDER_FAULTS},
     **{fold(text): Fault.PROVIDER for text in _PROVIDER_FAULTS},
-    fold(TOO_MANY_REQUESTS): Fault.PASSING,
+    **{fold(text): Fault.PASSING for text in (TOO_MANY_REQUESTS, UNAVAILABLE)},
 }
 _PREFIXES: tuple[tuple[str, Fault], ...] = (
     ("quantity less than minimal ", Fault.ORDER),
@@ -74,6 +74,7 @@ _PREFIXES: tuple[tuple[str, Fault], ...] = (
 _FUNDS = frozenset(
     fold(text) for text in (NOT_ENOUGH_FUNDS, "neworder.error.not_enough_funds", "neworder.error.insufficient_balance")
 )
+_UNKNOWN_REFILL = frozenset(fold(text) for text in (REFILL_NOT_FOUND, "error.incorrect_refill_id"))
 _UNKNOWN_ORDER = frozenset(fold(text) for text in (INCORRECT_ORDER, "Order not found", "error.incorrect_order_id"))
 
 
@@ -94,3 +95,8 @@ def is_lack_of_funds(text: str) -> bool:
 def is_unknown_order(text: str) -> bool:
     """True where the upstream says that it has no such order."""
     return fold(text) in _UNKNOWN_ORDER
+
+
+def is_unknown_refill(text: str) -> bool:
+    """True where the upstream says that it has no such refill."""
+    return fold(text) in _UNKNOWN_REFILL

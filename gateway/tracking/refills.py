@@ -7,7 +7,8 @@ from uuid import UUID
 
 import structlog
 
-from compat.client import UpstreamError
+from compat.client import UpstreamError, UpstreamRefusal
+from compat.errors import is_unknown_refill
 from compat.wire import RefillReport, RefillStatus
 from gateway.db.engine import Database, Transaction
 from gateway.errors import NotFound
@@ -40,13 +41,24 @@ async def _follow(db: Database, upstreams: Upstreams, provider_id: UUID, refills
     """Ask about one provider's and write what it says; what fails is asked again at the next check."""
     ids = [refill.upstream_id for refill in refills if refill.upstream_id]
     try:
-        reports = await upstreams.refill_statuses(provider_id, ids)
+        reports = await _ask(upstreams, provider_id, ids)
         async with db.transaction() as tx:
             await _record(tx, refills, reports)
     except (UpstreamError, NotFound) as error:
         log.warning("no refill status", provider=str(provider_id), error=str(error))
     except Exception:
         log.exception("refill statuses could not be written", provider=str(provider_id))
+
+
+async def _ask(upstreams: Upstreams, provider_id: UUID, ids: Sequence[str]) -> dict[str, RefillReport]:
+    """Ask about all ids at once. One that refuses the list for a refill it does not know is asked by halves."""
+    try:
+        return await upstreams.refill_statuses(provider_id, ids)
+    except UpstreamRefusal as refusal:
+        if len(ids) == 1 or not is_unknown_refill(refusal.text):
+            raise
+    middle = len(ids) // 2
+    return await _ask(upstreams, provider_id, ids[:middle]) | await _ask(upstreams, provider_id, ids[middle:])
 
 
 async def _record(tx: Transaction, refills: Sequence[Refill], reports: Mapping[str, RefillReport]) -> None:

@@ -10,7 +10,7 @@ from aiohttp import web
 
 
 class ScriptedPanel:
-    """Answers each action with what `answers` has for it; `add` waits while `gate` is closed."""
+    """Answers each action with what `answers` has for it, or makes of the fields; `add` waits while `gate` is closed."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -28,7 +28,8 @@ class ScriptedPanel:
         self.calls.append(form)
         if form["action"] == "add":
             await self.gate.wait()
-        return web.json_response(self.answers.get(form["action"]), status=self.status)
+        answer = self.answers.get(form["action"])
+        return web.json_response(answer(form) if callable(answer) else answer, status=self.status)
 
 
 @asynccontextmanager

@@ -3,7 +3,7 @@
 import pytest
 
 from compat import errors
-from compat.errors import Fault, PanelError, fault_of, is_lack_of_funds, is_unknown_order
+from compat.errors import Fault, PanelError, fault_of, is_lack_of_funds, is_unknown_order, is_unknown_refill
 
 
 @pytest.mark.parametrize(
@@ -29,13 +29,14 @@ from compat.errors import Fault, PanelError, fault_of, is_lack_of_funds, is_unkn
         ("This action is invalid", Fault.PROVIDER),
         ("Too many requests", Fault.PASSING),
         ("too many requests!", Fault.PASSING),
+        ("Service temporarily unavailable.", Fault.PASSING),
     ],
 )
 def test_known_words_tell_whose_fault_it_is(text: str, fault: Fault) -> None:
     assert fault_of(text) is fault
 
 
-@pytest.mark.parametrize("text", ["", "Something went wrong", "Service temporarily unavailable", "Not enough"])
+@pytest.mark.parametrize("text", ["", "Something went wrong", "Service unavailable in your country", "Not enough"])
 def test_words_that_nobody_taught_us_tell_nothing(text: str) -> None:
     assert fault_of(text) is None
 
@@ -51,6 +52,12 @@ def test_an_unknown_order_is_known_in_each_wording() -> None:
     assert is_unknown_order("order not found.")
     assert is_unknown_order("error.incorrect_order_id")
     assert not is_unknown_order("Incorrect service ID")
+
+
+def test_an_unknown_refill_is_known_in_each_wording() -> None:
+    assert is_unknown_refill("Refill not found")
+    assert is_unknown_refill("error.incorrect_refill_id")
+    assert not is_unknown_refill("Incorrect order ID")
 
 
 def test_a_refusal_is_http_200_unless_it_says_otherwise() -> None:
