@@ -16,9 +16,10 @@ Errors of the reads:
 
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import NoReturn, Self, TypeVar
+from typing import NoReturn, Self, TypeVar, cast
 
 import aiohttp
+import msgspec
 from yarl import URL
 
 from compat.dialects import STANDARD, Dialect
@@ -31,7 +32,14 @@ from compat.replies import (
     read_refusal,
     read_services,
 )
-from compat.reports import read_cancels, read_refill, read_refill_statuses, read_refills, read_statuses
+from compat.reports import (
+    is_cancel_of_some,
+    read_cancels,
+    read_refill,
+    read_refill_statuses,
+    read_refills,
+    read_statuses,
+)
 from compat.transport import Reply, Request, describe, mask, read_reply, request_to
 from compat.wire import (
     Accepted,
@@ -262,7 +270,7 @@ class PanelClient:
             return found
         reply = await self._read("cancel", {self._dialect.cancel_field: ",".join(orders)}, self._body_bytes_max)
         try:
-            return self._read_with(reply, lambda answer: read_cancels(answer, orders))
+            return self._read_with(reply, lambda answer: read_cancels(answer, orders), is_cancel_of_some)
         except UpstreamRefusal as refusal:
             if len(orders) == 1 and refusal.fault is not Fault.PASSING:
                 return {orders[0]: CancelAnswer(error=refusal.text)}
@@ -287,7 +295,10 @@ class PanelClient:
         except Exception as error:
             raise BadAnswer(self._mask(describe(error))) from None
 
-    def _read_with(self, reply: Reply, read: Callable[[object], T]) -> T:
+    def _read_with(
+        self, reply: Reply, read: Callable[[object], T], reads_errors: Callable[[object], bool] = lambda _: False
+    ) -> T:
+        """What the reply says; its errors are a refusal of the whole call, unless `reads_errors` of it."""
         if reply.cut:
             self._bad(reply.cut, reply)
         try:
@@ -296,16 +307,25 @@ class PanelClient:
             self._bad(f"HTTP {reply.status} and a body that is not JSON", reply)
         if not 200 <= reply.status < 500 or 300 <= reply.status < 400:
             self._bad(f"HTTP {reply.status}", reply)
-        refusal = read_refusal(answer)
+        refusal = None if reads_errors(answer) else read_refusal(answer)
         if refusal is not None:
             fault = Fault.PASSING if refusal.fault is None and reply.status == 429 else refusal.fault
             raise UpstreamRefusal(self._mask(refusal.text), fault)
         if reply.status != 200:
             self._bad(f"HTTP {reply.status} without an error", reply)
         try:
-            return read(answer)
+            return self._masked(read(answer))
         except ValueError as error:
             self._bad(str(error), reply)
+
+    def _masked(self, said: T) -> T:
+        """What was said of one, or of each, with no key in its words."""
+        if isinstance(said, dict):
+            return cast(T, {order: self._masked(of_one) for order, of_one in said.items()})
+        if isinstance(said, UpstreamReport | RefillAnswer | RefillReport | CancelAnswer):
+            texts = {name: getattr(said, name, None) for name in ("word", "error")}
+            return msgspec.structs.replace(said, **{name: self._mask(text) for name, text in texts.items() if text})
+        return said
 
     def _bad(self, reason: str, reply: Reply) -> NoReturn:
         raise BadAnswer(self._mask(reason), self._evidence(reply))

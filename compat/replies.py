@@ -113,7 +113,7 @@ def read_refusal(reply: object) -> Refusal | None:
         return None
     for name in _ERROR_NAMES:
         value = reply.get(name)
-        if value not in _NO_ERROR and value != []:
+        if value not in (*_NO_ERROR, [], {}):
             return _refusal_of(value if isinstance(value, list) else [value])
     message = reply.get("msg", reply.get("message"))
     failed = reply.get("success") is False or (

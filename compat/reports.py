@@ -45,7 +45,9 @@ def _status_rows(reply: dict[object, object] | list[object], wanted: set[str]) -
             if rows and len(wanted) == 1:
                 return
         if len(wanted) == 1 and "status" in reply and not isinstance(reply["status"], dict):
-            yield next(iter(wanted)), reply
+            named = _named_order(reply, ORDER_NAMES)
+            if named is None or named in wanted:
+                yield next(iter(wanted)), reply
             return
     pairs = reply.items() if isinstance(reply, dict) else ((None, value) for value in reply)
     for key, value in pairs:
@@ -57,10 +59,10 @@ def _status_rows(reply: dict[object, object] | list[object], wanted: set[str]) -
             yield named, value
 
 
-def _named_order(value: object) -> str | None:
+def _named_order(value: object, names: Sequence[str] = (*ORDER_NAMES, "id")) -> str | None:
     if not isinstance(value, dict):
         return None
-    for name in (*ORDER_NAMES, "id"):
+    for name in names:
         order = read_id(value.get(name))
         if order is not None:
             return order
@@ -154,17 +156,35 @@ def _refill_report(value: object) -> RefillReport:
 def read_cancels(reply: object, asked: Sequence[str]) -> dict[str, CancelAnswer]:
     """The answers to `cancel`: a list or map of them, or a list of those that were cancelled.
 
+    Beside such a list, `errors` may say by id why the others were not.
+
     Raises:
         ValueError: none of these.
     """
     if isinstance(reply, dict):
-        done = next((reply[name] for name in _CANCELED if isinstance(reply.get(name), list)), None)
+        done = _canceled_of(reply)
         if done is not None:
             taken = {read_id(item) for item in done}
-            return {order: CancelAnswer() for order in asked if order in taken}
+            errors = reply.get("errors")
+            refused = _read_each(errors, asked, "error", ORDER_NAMES, _not_canceled) if isinstance(errors, dict) else {}
+            return refused | {order: CancelAnswer() for order in asked if order in taken}
         if len(asked) == 1 and "cancel" in reply and not isinstance(reply["cancel"], list):
             return {asked[0]: _cancel_of(reply["cancel"])}
     return _read_each(reply, asked, "cancel", ("order", "order_id", "id"), _cancel_of)
+
+
+def is_cancel_of_some(reply: object) -> bool:
+    """Whether it lists orders that were cancelled, whatever errors it names beside them."""
+    done = _canceled_of(reply) if isinstance(reply, dict) else None
+    return isinstance(reply, dict) and done is not None and (bool(done) or isinstance(reply.get("errors"), dict))
+
+
+def _canceled_of(reply: Mapping[str, object]) -> list[object] | None:
+    return next((value for name in _CANCELED if isinstance(value := reply.get(name), list)), None)
+
+
+def _not_canceled(value: object) -> CancelAnswer:
+    return CancelAnswer(error=read_text(value) or "an error without words")
 
 
 def _cancel_of(value: object) -> CancelAnswer:

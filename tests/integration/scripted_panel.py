@@ -10,7 +10,7 @@ from aiohttp import web
 
 
 class ScriptedPanel:
-    """Answers each action with what `answers` has for it, or makes of the fields; `add` waits while `gate` is closed."""
+    """Answers each action with what `answers` has for it, or makes of its fields; `add` waits for `gate`."""
 
     def __init__(self) -> None:
         self.url = ""
