@@ -193,8 +193,7 @@ class PanelClient:
         """
         if not self._dialect.many_action:
             return {order: await self._status(order) for order in ids}
-        fields = {self._dialect.many_field: ",".join(ids)}
-        reply = await self._read(self._dialect.many_action, fields, self._body_bytes_max)
+        reply = await self._read(self._dialect.many_action, {"orders": ",".join(ids)}, self._body_bytes_max)
         try:
             return self._read_with(reply, lambda answer: read_statuses(answer, ids))
         except UpstreamRefusal as refusal:
@@ -232,7 +231,7 @@ class PanelClient:
         Raises:
             UpstreamError: as drawn above; some may have been taken all the same.
         """
-        if self._dialect.ids_max == 1:
+        if not self._dialect.many_action:
             return {order: await self.refill(order) for order in orders}
         reply = await self._read("refill", {"orders": ",".join(orders)}, self._body_bytes_max)
         return self._read_with(reply, lambda answer: read_refills(answer, orders))
@@ -243,7 +242,7 @@ class PanelClient:
         Raises:
             UpstreamError: as drawn above.
         """
-        if self._dialect.ids_max == 1 and len(refills) > 1:
+        if not self._dialect.many_action and len(refills) > 1:
             found: dict[str, RefillReport] = {}
             for refill in refills:
                 found |= await self.refill_statuses([refill])
@@ -263,12 +262,13 @@ class PanelClient:
         Raises:
             UpstreamError: as drawn above; the wish may have been taken all the same.
         """
-        if self._dialect.cancel_field == "order" and len(orders) > 1:
+        if not self._dialect.many_action and len(orders) > 1:
             found: dict[str, CancelAnswer] = {}
             for order in orders:
                 found |= await self.cancel([order])
             return found
-        reply = await self._read("cancel", {self._dialect.cancel_field: ",".join(orders)}, self._body_bytes_max)
+        field = "orders" if self._dialect.many_action else "order"
+        reply = await self._read("cancel", {field: ",".join(orders)}, self._body_bytes_max)
         try:
             return self._read_with(reply, lambda answer: read_cancels(answer, orders), is_cancel_of_some)
         except UpstreamRefusal as refusal:

@@ -6,6 +6,7 @@ from typing import Any
 
 import aiohttp
 import msgspec
+from msgspec.structs import replace
 from yarl import URL
 
 from compat.dialects import DIALECTS, STANDARD, Dialect
@@ -34,7 +35,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """All rows, and the dialect that the panel takes; None where none of them gets an answer."""
+    """All rows, asked in the dialect that the panel takes; None, and the standard one, where none gets an answer."""
 
     url: str
     dialect: str | None
@@ -50,28 +51,32 @@ class _Answer(msgspec.Struct, frozen=True):
 
 
 class _Panel:
-    """Calls to one panel, in any dialect and with any body; nothing is retried."""
+    """Calls to one panel, in its dialect or any other and with any body; nothing is retried."""
 
     def __init__(self, session: aiohttp.ClientSession, url: str, key: str, timeout_s: float) -> None:
         self._session = session
         self._url = URL(url)
         self._key = key
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
+        self.dialect = STANDARD
 
     async def ask(
         self,
         action: str,
         fields: Mapping[str, str] | None = None,
         *,
-        dialect: Dialect = STANDARD,
+        dialect: Dialect | None = None,
         key: str | None = None,
     ) -> _Answer:
-        request = request_to(self._url, self._key if key is None else key, dialect, action, fields or {})
+        request = request_to(
+            self._url, self._key if key is None else key, dialect or self.dialect, action, fields or {}
+        )
         return await self.send("POST", request)
 
     async def ask_otherwise(self, method: str, path_end: str = "", **how: Any) -> _Answer:
         """A balance asked for with another method, path or body."""
-        fields = {"key": self._key, "action": "balance"}
+        is_bearer = self.dialect.key == "bearer"
+        fields = {"action": "balance"} | ({} if is_bearer else {self.dialect.key: self._key})
         url = self._url.with_path(self._url.path.rstrip("/") + path_end) if path_end else self._url
         body = aiohttp.FormData(fields, default_to_multipart=True) if how.get("multipart") else None
         started = time.perf_counter()
@@ -80,6 +85,7 @@ class _Panel:
                 method,
                 url.with_query(fields) if body is None else url,
                 data=body,
+                headers={"Authorization": f"Bearer {self._key}"} if is_bearer else None,
                 allow_redirects=False,
                 timeout=self._timeout,
             ) as response:
@@ -114,7 +120,8 @@ class _Panel:
 async def probe(url: str, key: str, *, order: tuple[str, str, str] | None = None, timeout_s: float = 10.0) -> Report:
     """Look at a panel; whatever it answers becomes a row, and one that does not answer is a single row.
 
-    `order` (service, link, quantity) is paid for. The rows are what a panel says to standard calls.
+    `order` (service, link, quantity) is paid for. The rows are what the panel says in the dialect that it
+    was found to take; those about bodies and keys are the same calls made in another way.
 
     Raises:
         ValueError: the address is not one of a panel.
@@ -127,17 +134,19 @@ async def probe(url: str, key: str, *, order: tuple[str, str, str] | None = None
         first = await panel.ask("balance")
         if first.status == 0:
             return Report(url=url, dialect=None, rows=[_masked(key, _row("balance", first, False, ""))])
+        found = await _dialect(panel)
+        panel.dialect = DIALECTS[found] if found else STANDARD
         rows: list[Row] = []
         for look in (_balance, _services, _refusals, _orders, _bodies):
             rows += await look(panel)
         if order is not None:
             rows += await _paid(panel, order)
-        return Report(url=url, dialect=await _dialect(panel), rows=[_masked(key, row) for row in rows])
+        return Report(url=url, dialect=found, rows=[_masked(key, row) for row in rows])
 
 
 def _masked(key: str, row: Row) -> Row:
     """The row without the key, which a panel may echo."""
-    return msgspec.structs.replace(row, found=mask(row.found, key)[:FOUND_CHARS_MAX])
+    return replace(row, found=mask(row.found, key)[:FOUND_CHARS_MAX])
 
 
 def _since(started: float) -> float:
@@ -212,12 +221,13 @@ async def _refusals(panel: _Panel) -> list[Row]:
 
 async def _orders(panel: _Panel) -> list[Row]:
     ids = [NOBODYS_ORDER, str(int(NOBODYS_ORDER) - 1)]
-    many = await panel.ask("status", {"orders": ",".join(ids)})
+    many_action = panel.dialect.many_action or "status"
+    many = await panel.ask(many_action, {"orders": ",".join(ids)})
     refused = {"error": "Incorrect order ID"}
     refills = await panel.ask("refill", {"orders": ",".join(ids)})
     cancels = await panel.ask("cancel", {"orders": ",".join(ids)})
     hundred = ",".join(str(int(NOBODYS_ORDER) - place) for place in range(100))
-    batch = await panel.ask("status", {"orders": hundred})
+    batch = await panel.ask(many_action, {"orders": hundred})
     return [
         _row("status of many", many, many.value == dict.fromkeys(ids, refused), _text(many.value)),
         _row("status of 100", batch, isinstance(batch.value, dict) and len(batch.value) == 100, _shape(batch.value)),
@@ -245,13 +255,13 @@ async def _bodies(panel: _Panel) -> list[Row]:
         return answer.status == 200 and isinstance(answer.value, dict) and "balance" in answer.value
 
     asked: list[tuple[str, Callable[[], Awaitable[_Answer]]]] = [
-        ("JSON body", lambda: panel.ask("balance", dialect=DIALECTS["json"])),
+        ("JSON body", lambda: panel.ask("balance", dialect=replace(panel.dialect, body="json"))),
         ("multipart body", lambda: panel.ask_otherwise("POST", multipart=True)),
         ("fields in the query", lambda: panel.ask_otherwise("POST")),
         ("GET", lambda: panel.ask_otherwise("GET")),
         ("path with a slash at its end", lambda: panel.ask_otherwise("POST", "/")),
-        ("api_token", lambda: panel.ask("balance", dialect=DIALECTS["token"])),
-        ("bearer token", lambda: panel.ask("balance", dialect=DIALECTS["bearer"])),
+        ("api_token", lambda: panel.ask("balance", dialect=replace(panel.dialect, key="api_token"))),
+        ("bearer token", lambda: panel.ask("balance", dialect=replace(panel.dialect, key="bearer"))),
     ]
     rows = []
     for what, ask in asked:
@@ -269,7 +279,7 @@ async def _dialect(panel: _Panel) -> str | None:
         if not dialect.many_action:
             return name
         ids = [NOBODYS_ORDER, str(int(NOBODYS_ORDER) - 1)]
-        many = await panel.ask(dialect.many_action, {dialect.many_field: ",".join(ids)}, dialect=dialect)
+        many = await panel.ask(dialect.many_action, {"orders": ",".join(ids)}, dialect=dialect)
         try:
             reports = read_statuses(many.value, ids)
         except ValueError:
@@ -288,7 +298,7 @@ async def _paid(panel: _Panel, order: tuple[str, str, str]) -> list[Row]:
     if number is None or added.problem:
         return rows
     one = await panel.ask("status", {"order": str(number)})
-    many = await panel.ask("status", {"orders": f"{number},{NOBODYS_ORDER}"})
+    many = await panel.ask(panel.dialect.many_action or "status", {"orders": f"{number},{NOBODYS_ORDER}"})
     return [
         *rows,
         _row("status of the order", one, _is_status(one.value), _text(one.value)),
