@@ -8,9 +8,12 @@ from uuid import UUID
 import structlog
 
 from compat.client import UpstreamError, UpstreamRefusal
-from compat.errors import is_unknown_refill
+from compat.errors import Fault, fault_of, is_unknown_refill
 from compat.wire import RefillReport, RefillStatus
+from gateway.alerts import store as alerts
+from gateway.alerts.store import Alert
 from gateway.db.engine import Database, Transaction
+from gateway.dispatch.model import storable
 from gateway.errors import NotFound
 from gateway.orders.refills import store
 from gateway.orders.refills.asking import tell
@@ -19,7 +22,7 @@ from gateway.providers.upstream import Upstreams
 
 log = structlog.get_logger(__name__)
 
-WORD_CHARS_MAX = 50
+WORD_CHARS_MAX = 100
 
 
 async def follow_refills(db: Database, upstreams: Upstreams, shortest_s: float, longest_s: float) -> int:
@@ -71,13 +74,23 @@ async def _record(tx: Transaction, refills: Sequence[Refill], reports: Mapping[s
                 await _finish(tx, refill, State.REJECTED)
             case RefillStatus.PENDING | RefillStatus.IN_PROGRESS if report.status != refill.upstream_status:
                 await store.see(tx, refill.id, report.status.value)
+                await alerts.clear(tx, "unreadable_refill", f"order {refill.order_number}")
             case None:
-                word = report.error or report.word
-                log.warning("a refill's status cannot be read", refill=refill.number, word=word[:WORD_CHARS_MAX])
+                await _warn(tx, refill, report.error or report.word)
             case _:
                 continue
 
 
+async def _warn(tx: Transaction, refill: Refill, word: str) -> None:
+    """Its status cannot be read: the refill stays open, and its order gets no other, until somebody looks at it."""
+    word = storable(word, WORD_CHARS_MAX)
+    log.warning("a refill's status cannot be read", refill=refill.number, word=word)
+    if fault_of(word) is not Fault.PASSING:
+        message = f"the upstream's status of refill {refill.number} cannot be read: {word}"
+        await alerts.raise_(tx, [Alert("unreadable_refill", f"order {refill.order_number}", message)])
+
+
 async def _finish(tx: Transaction, refill: Refill, state: State) -> None:
     if await store.finish(tx, refill, state):
+        await alerts.clear(tx, "unreadable_refill", f"order {refill.order_number}")
         await tell(tx, refill, f"refill.{state.value}", f"Refill{state.value.capitalize()}", state)

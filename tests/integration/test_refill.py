@@ -208,6 +208,19 @@ async def test_a_refill_under_way_is_shown_so_and_asked_about_again(desk: Desk, 
     assert await desk.follow() == 1
 
 
+@pytest.mark.parametrize("word", ["Zzz", {"error": "Refill not found"}])
+async def test_a_refill_whose_status_is_unreadable_is_told_until_it_can_be_read(
+    desk: Desk, order: Order, word: object
+) -> None:
+    await taken(desk, order)
+    desk.panel.answers["refill_status"] = [{"refill": 5, "status": word}]
+    await desk.follow()
+    assert await open_alerts(desk.db) == ["unreadable_refill"]
+    desk.panel.answers["refill_status"] = [{"refill": 5, "status": "Completed"}]
+    await desk.follow()
+    assert await open_alerts(desk.db) == []
+
+
 @pytest.mark.parametrize("answer", [[], [{"refill": 5, "status": "Zzz"}], {"error": "Invalid API key"}, "?"])
 async def test_a_refill_status_that_cannot_be_read_changes_nothing(desk: Desk, order: Order, answer: object) -> None:
     number = await taken(desk, order)

@@ -1,5 +1,8 @@
 """Whose fault a refusal is, by its words."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from compat import errors
@@ -34,6 +37,24 @@ from compat.errors import Fault, PanelError, fault_of, is_lack_of_funds, is_unkn
 )
 def test_known_words_tell_whose_fault_it_is(text: str, fault: Fault) -> None:
     assert fault_of(text) is fault
+
+
+def words_of_upstreams() -> list[str]:
+    """Those that rule 3.2 of docs/protocol.md says are recognised, the raw keys in full."""
+    text = (Path(__file__).parents[3] / "docs/protocol.md").read_text()
+    rule = text[text.index("**3.2**") : text.index("an `error` that is an array")]
+    words = []
+    for quoted in re.findall(r"`([^`]+)`", rule):
+        stem, _, ends = quoted.partition("{")
+        words += [stem + end.strip() for end in ends.rstrip("}").split(",")] if ends else [quoted]
+    return words
+
+
+def test_every_word_of_the_protocol_is_recognised() -> None:
+    words = words_of_upstreams()
+    assert len(words) == 19
+    strange = [word for word in words if not (fault_of(word) or is_unknown_order(word) or is_unknown_refill(word))]
+    assert strange == []
 
 
 @pytest.mark.parametrize("text", ["", "Something went wrong", "Service unavailable in your country", "Not enough"])
