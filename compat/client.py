@@ -14,7 +14,7 @@ Errors of the reads:
     └── UpstreamRefusal   the panel said no
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import NoReturn, Self, TypeVar, cast
 
@@ -59,6 +59,11 @@ T = TypeVar("T")
 EVIDENCE_CHARS_MAX = 2048
 _MARGIN_BYTES = 16_384
 """Read past the evidence before masking, so that a key which lies across the cut is masked whole."""
+
+_FAILURES_MAX = 3
+"""Orders in a row without an answer, of those asked about one by one, after which the panel is left alone."""
+_OF_ALL = (Fault.PASSING, Fault.PROVIDER)
+"""Refusals that the next order would get as well."""
 
 _SERVICES_BYTES_MAX = 64 * 1024 * 1024
 _NEVER_CONNECTED = (
@@ -192,7 +197,7 @@ class PanelClient:
             UpstreamError: as drawn above; nothing then is known of any of them.
         """
         if not self._dialect.many_action:
-            return {order: await self._status(order) for order in ids}
+            return await self._one_by_one(ids, self._status)
         reply = await self._read(self._dialect.many_action, {"orders": ",".join(ids)}, self._body_bytes_max)
         try:
             return self._read_with(reply, lambda answer: read_statuses(answer, ids))
@@ -201,15 +206,36 @@ class PanelClient:
                 return {ids[0]: UpstreamReport(error=refusal.text)}
             raise
 
-    async def _status(self, order: str) -> UpstreamReport:
+    async def _status(self, order: str) -> dict[str, UpstreamReport]:
         reply = await self._read("status", {"order": order}, self._body_bytes_max)
         try:
             reports = self._read_with(reply, lambda answer: read_statuses(answer, [order]))
         except UpstreamRefusal as refusal:
-            if not is_unknown_order(refusal.text):
+            if refusal.fault in _OF_ALL and not is_unknown_order(refusal.text):
                 raise
-            return UpstreamReport(error=refusal.text)
-        return reports.get(order) or UpstreamReport(error="no status in the answer")
+            return {order: UpstreamReport(error=refusal.text or "an error without words")}
+        return reports or {order: UpstreamReport(error="no status in the answer")}
+
+    async def _one_by_one(self, ids: Sequence[str], ask: Callable[[str], Awaitable[dict[str, T]]]) -> dict[str, T]:
+        """One that fails by itself hides no other; the rest are left out where the panel fails for all.
+
+        Raises:
+            UpstreamError: nothing was answered.
+        """
+        found: dict[str, T] = {}
+        failures: list[UpstreamError] = []
+        for one in ids:
+            try:
+                found |= await ask(one)
+                failures.clear()
+            except UpstreamError as error:
+                failures.append(error)
+                of_all = isinstance(error, UpstreamRefusal) and error.fault in _OF_ALL
+                if of_all or len(failures) == _FAILURES_MAX:
+                    break
+        if failures and not found:
+            raise failures[0]
+        return found
 
     async def refill(self, order: str) -> RefillAnswer:
         """Ask for a refill of one order; a refusal is an answer, unless it is of our haste.
@@ -232,9 +258,12 @@ class PanelClient:
             UpstreamError: as drawn above; some may have been taken all the same.
         """
         if not self._dialect.many_action:
-            return {order: await self.refill(order) for order in orders}
+            return await self._one_by_one(orders, self._refill)
         reply = await self._read("refill", {"orders": ",".join(orders)}, self._body_bytes_max)
         return self._read_with(reply, lambda answer: read_refills(answer, orders))
+
+    async def _refill(self, order: str) -> dict[str, RefillAnswer]:
+        return {order: await self.refill(order)}
 
     async def refill_statuses(self, refills: Sequence[str]) -> dict[str, RefillReport]:
         """What the panel says of each of at most 100 refills.
@@ -243,10 +272,7 @@ class PanelClient:
             UpstreamError: as drawn above.
         """
         if not self._dialect.many_action and len(refills) > 1:
-            found: dict[str, RefillReport] = {}
-            for refill in refills:
-                found |= await self.refill_statuses([refill])
-            return found
+            return await self._one_by_one(refills, lambda refill: self.refill_statuses([refill]))
         fields = {"refill": refills[0]} if len(refills) == 1 else {"refills": ",".join(refills)}
         reply = await self._read("refill_status", fields, self._body_bytes_max)
         try:
@@ -263,10 +289,7 @@ class PanelClient:
             UpstreamError: as drawn above; the wish may have been taken all the same.
         """
         if not self._dialect.many_action and len(orders) > 1:
-            found: dict[str, CancelAnswer] = {}
-            for order in orders:
-                found |= await self.cancel([order])
-            return found
+            return await self._one_by_one(orders, lambda order: self.cancel([order]))
         field = "orders" if self._dialect.many_action else "order"
         reply = await self._read("cancel", {field: ",".join(orders)}, self._body_bytes_max)
         try:
