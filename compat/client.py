@@ -62,8 +62,6 @@ _MARGIN_BYTES = 16_384
 
 _FAILURES_MAX = 3
 """Orders in a row without an answer, of those asked about one by one, after which the panel is left alone."""
-_OF_ALL = (Fault.PASSING, Fault.PROVIDER)
-"""Refusals that the next order would get as well."""
 
 _SERVICES_BYTES_MAX = 64 * 1024 * 1024
 _NEVER_CONNECTED = (
@@ -97,6 +95,11 @@ class UpstreamRefusal(UpstreamError):
         super().__init__(text)
         self.text = text
         self.fault = fault
+
+    @property
+    def is_of_all(self) -> bool:
+        """Whether every order would get it, for our key or our haste; else it is about one that was named."""
+        return self.fault in (Fault.PASSING, Fault.PROVIDER) and not is_unknown_order(self.text)
 
 
 class PanelClient:
@@ -211,7 +214,7 @@ class PanelClient:
         try:
             reports = self._read_with(reply, lambda answer: read_statuses(answer, [order]))
         except UpstreamRefusal as refusal:
-            if refusal.fault in _OF_ALL and not is_unknown_order(refusal.text):
+            if refusal.is_of_all:
                 raise
             return {order: UpstreamReport(error=refusal.text or "an error without words")}
         return reports or {order: UpstreamReport(error="no status in the answer")}
@@ -230,8 +233,7 @@ class PanelClient:
                 failures.clear()
             except UpstreamError as error:
                 failures.append(error)
-                of_all = isinstance(error, UpstreamRefusal) and error.fault in _OF_ALL
-                if of_all or len(failures) == _FAILURES_MAX:
+                if (isinstance(error, UpstreamRefusal) and error.is_of_all) or len(failures) == _FAILURES_MAX:
                     break
         if failures and not found:
             raise failures[0]

@@ -61,6 +61,7 @@ _PROVIDER_FAULTS = (
     "Service ID does not exists", "neworder.error.not_enough_funds", "neworder.error.insufficient_balance",
     "neworder.error.incorrect_service_id", "error.incorrect_service_id",
 )  # fmt: skip
+_BAD_REQUEST = frozenset(fold(text) for text in (INCORRECT_REQUEST, "Request Invalid", "This action is invalid"))
 _KNOWN: dict[str, Fault] = {
     **{fold(text): Fault.ORDER for text in _ORDER_FAULTS},
     **{fold(text): Fault.PROVIDER for text in _PROVIDER_FAULTS},
@@ -90,6 +91,11 @@ def fault_of(text: str) -> Fault | None:
 def is_lack_of_funds(text: str) -> bool:
     """True where the upstream says that our balance there is used up."""
     return fold(text) in _FUNDS
+
+
+def is_bad_request(text: str) -> bool:
+    """True where the upstream cannot read what we sent: our account there, or the fields of this one order."""
+    return fold(text) in _BAD_REQUEST
 
 
 def is_unknown_order(text: str) -> bool:

@@ -8,7 +8,7 @@ from uuid import UUID
 import structlog
 
 from compat.client import UpstreamError, UpstreamRefusal
-from compat.errors import Fault, fault_of, is_unknown_order
+from compat.errors import Fault, fault_of
 from compat.wire import CancelAnswer
 from gateway.alerts import store as alerts
 from gateway.alerts.store import Alert
@@ -101,7 +101,7 @@ async def _ask(upstreams: Upstreams, provider_id: UUID, ids: Sequence[str]) -> d
     try:
         return dict(await upstreams.cancel(provider_id, ids))
     except UpstreamRefusal as refusal:
-        if not _is_of_the_order(refusal):
+        if refusal.is_of_all:
             return dict.fromkeys(ids, refusal.text)
         if len(ids) == 1:
             return {ids[0]: CancelAnswer(error=refusal.text)}
@@ -109,11 +109,6 @@ async def _ask(upstreams: Upstreams, provider_id: UUID, ids: Sequence[str]) -> d
         return dict.fromkeys(ids, str(error))
     middle = len(ids) // 2
     return await _ask(upstreams, provider_id, ids[:middle]) | await _ask(upstreams, provider_id, ids[middle:])
-
-
-def _is_of_the_order(refusal: UpstreamRefusal) -> bool:
-    """Not of our key, of our haste, or of the whole action."""
-    return is_unknown_order(refusal.text) or refusal.fault not in (Fault.PROVIDER, Fault.PASSING)
 
 
 async def _record(tx: Transaction, wish: Wish, answer: CancelAnswer | str) -> None:

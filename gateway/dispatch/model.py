@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from compat.errors import Fault
+from compat.errors import Fault, is_bad_request
 from compat.kinds import RULES, Counting, Kind
 from compat.money import LIMIT
 from compat.wire import Accepted, AddOutcome, NotSent, Refused, Unknown
@@ -56,9 +56,9 @@ def choose_route(routes: Sequence[Route], past: Past, ready: Collection[UUID]) -
     return min(usable, key=rank, default=None)
 
 
-def is_route_left(routes: Sequence[Route], past: Past, just_refused: UUID | None) -> bool:
+def is_route_left(routes: Sequence[Route], past: Past) -> bool:
     """Whether any route that is switched on has not refused the order; paused ones count too."""
-    return any(r.active and r.id not in past.refused and r.id != just_refused for r in routes)
+    return any(r.active and r.id not in past.refused for r in routes)
 
 
 def back_off(tries: int) -> timedelta:
@@ -97,7 +97,8 @@ def record_of(outcome: AddOutcome) -> Record:
         case Refused(Fault.PASSING, text):
             return Record("not_sent", storable(text), {"fault": Fault.PASSING.value})
         case Refused(fault, text):
-            return Record("refused", storable(text), {"fault": fault.value})
+            about = {"bad_request": "yes"} if is_bad_request(text) else {}
+            return Record("refused", storable(text), {"fault": fault.value} | about)
         case NotSent(reason):
             return Record("not_sent", storable(reason))
         case Unknown(reason, evidence):

@@ -29,6 +29,7 @@ class AttemptRow(msgspec.Struct, frozen=True):
     resends: int = 0
 
 
+BAD_REQUESTS_MAX = 3
 _ATTEMPT = "id, order_id, provider_id, route_id, state, resends"
 
 
@@ -77,16 +78,28 @@ async def claim_stranded(tx: Transaction, ready: Sequence[UUID], broken: Sequenc
 
 
 async def past_of(tx: Transaction, order_ids: Sequence[UUID]) -> dict[UUID, Past]:
-    """What earlier attempts came to; a refusal for the provider's fault does not bar the route for ever."""
+    """What earlier attempts came to.
+
+    A refusal for the provider's fault does not bar the route, but for an order that the upstream
+    cannot read `BAD_REQUESTS_MAX` times: no other order has to rest for that one again.
+    """
     rows = await tx.fetch(
         """
         SELECT order_id, array_agg(route_id) FILTER (WHERE state = 'refused' AND evidence ->> 'fault' = 'order')
-                 AS refused, array_agg(route_id) FILTER (WHERE state = 'not_sent') AS not_sent
+                 AS refused, array_agg(route_id) FILTER (WHERE state = 'not_sent') AS not_sent,
+               array_agg(route_id) FILTER (WHERE state = 'refused' AND evidence ? 'bad_request') AS unread
           FROM dispatch_attempts WHERE order_id = ANY($1) AND route_id IS NOT NULL GROUP BY order_id
         """,
         order_ids,
     )
-    return {row["order_id"]: Past(frozenset(row["refused"] or ()), _count(row["not_sent"] or ())) for row in rows}
+    return {
+        row["order_id"]: Past(
+            frozenset(row["refused"] or ())
+            | {route for route, times in _count(row["unread"] or ()).items() if times >= BAD_REQUESTS_MAX},
+            _count(row["not_sent"] or ()),
+        )
+        for row in rows
+    }
 
 
 def _count(routes: Sequence[UUID]) -> dict[UUID, int]:

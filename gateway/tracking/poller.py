@@ -12,7 +12,6 @@ from uuid import UUID
 import structlog
 
 from compat.client import UpstreamError, UpstreamRefusal
-from compat.errors import is_unknown_order
 from compat.wire import UpstreamReport
 from gateway.db.engine import Database
 from gateway.errors import NotFound, Unavailable
@@ -103,11 +102,11 @@ class Poller:
                 return
 
     async def _ask(self, provider_id: UUID, ids: list[str]) -> dict[str, UpstreamReport]:
-        """Ask about all ids at once. One that refuses the list for an id it does not know is asked by halves."""
+        """Ask about all ids at once. One that refuses the list for one of its ids is asked by halves."""
         try:
             return await self._upstreams.statuses(provider_id, ids)
         except UpstreamRefusal as error:
-            if not is_unknown_order(error.text):
+            if error.is_of_all:
                 raise
             if len(ids) == 1:
                 return {ids[0]: UpstreamReport(error=error.text)}
