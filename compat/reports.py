@@ -11,8 +11,8 @@ from compat.wire import CancelAnswer, RefillAnswer, RefillReport, RefillStatus, 
 
 T = TypeVar("T")
 
-RUNS_MAX = 1000
-"""Runs or posts that are read of one order."""
+RUNS_MAX = 20_000
+"""Runs or posts that are read of one order; a subscription with an open number of them has no end."""
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 _REFILL_WORDS = {"".join(status.value.casefold().split()): status for status in RefillStatus}
 _CANCELED = ("canceled", "cancelled")
