@@ -112,6 +112,19 @@ def test_posts_past_a_thousand_are_read() -> None:
     assert len(read_statuses(reply, ["s1"])["s1"].orders) == 1101
 
 
+@pytest.mark.parametrize(
+    "runs",
+    [
+        {"0": "183", "2": 190},
+        {"183": {"status": "Completed"}, "190": {"status": "Pending"}},
+        {"183": "Completed", "190": "Pending"},
+        [{"order": 183, "status": "Completed"}, {"id": "190"}],
+    ],
+)
+def test_runs_are_found_in_any_writing(runs: object) -> None:
+    assert read_statuses({"status": "Active", "orders": runs}, ["s1"])["s1"].orders == ("183", "190")
+
+
 async def test_a_run_that_cannot_be_read_at_the_end_is_told_of(db: Database, shop: Shop) -> None:
     parent = await native(db, shop, "p1")
     for _ in range(5):
