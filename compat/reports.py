@@ -11,8 +11,8 @@ from compat.wire import CancelAnswer, RefillAnswer, RefillReport, RefillStatus, 
 
 T = TypeVar("T")
 
-RUNS_MAX = 1000
-"""Runs or posts that are read of one order."""
+RUNS_MAX = 20_000
+"""Runs or posts that are read of one order; a subscription with an open number of them has no end."""
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 _REFILL_WORDS = {"".join(status.value.casefold().split()): status for status in RefillStatus}
 _CANCELED = ("canceled", "cancelled")
@@ -94,12 +94,17 @@ def _report(value: object) -> UpstreamReport | None:
 
 
 def _runs(value: object) -> tuple[str, ...]:
-    """Distinct ids of a list, of the keys of a map, or of a text with commas."""
+    """Distinct ids of a list, of a map, or of a text with commas.
+
+    A map has them as its keys, unless its values are numbers: PHP writes a list with gaps as a map.
+    """
     if isinstance(value, str):
         value = value.split(",")
     if not isinstance(value, list | dict):
         return ()
-    ids = (read_id(item) for item in list(value)[:RUNS_MAX])
+    if isinstance(value, dict) and all((read_id(item) or "").isdigit() for item in value.values()):
+        value = list(value.values())
+    ids = (read_id(item) or _named_order(item) for item in list(value)[:RUNS_MAX])
     return tuple(dict.fromkeys(run for run in ids if run is not None))
 
 

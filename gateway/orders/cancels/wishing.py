@@ -40,10 +40,12 @@ async def _take(tx: Transaction, wanted: Sequence[Order]) -> set[UUID]:
     """The orders whose wish is taken, now or before; with a drip-feed that we run goes the run that is open."""
     services = await store.cancellable(tx, list({order.service_id for order in wanted}))
     ids = [order.id for order in wanted if order.service_id in services]
-    stopped = [order.id for order in wanted if order.id in ids and order.dispatch is Dispatch.PARENT]
-    if stopped:
-        ids = list({*ids, *(await families.open_children(tx, stopped))})
     applied = await settle(tx, [Change(order_id, CancelWanted()) for order_id in ids])
+    stopped = [order.id for order in wanted if order.id in ids and order.dispatch is Dispatch.PARENT]
+    runs = await families.open_children(tx, stopped) if stopped else {}  # locked now, so that no other run begins
+    of_runs = [order_id for order_id in runs if order_id not in ids]
+    applied = await settle(tx, [Change(order_id, CancelWanted()) for order_id in of_runs]) | applied
+    ids += of_runs
     wishes = {
         order_id: State.WANTED if transition.row in UNDECIDED else State.WITHDRAWN
         for order_id, transition in applied.items()
@@ -59,4 +61,5 @@ async def _take(tx: Transaction, wanted: Sequence[Order]) -> set[UUID]:
         ],
     )
     known = await store.states_of(tx, ids)
-    return {order_id for order_id, state in known.items() if state in TAKEN}
+    taken = {order_id for order_id, state in known.items() if state in TAKEN}
+    return taken | {parent_id for order_id, parent_id in runs.items() if order_id in taken}
