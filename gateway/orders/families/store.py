@@ -161,9 +161,11 @@ async def is_child(tx: Transaction, parent_id: UUID, provider_id: UUID, upstream
     return found
 
 
-async def open_children(tx: Transaction, parent_ids: Sequence[UUID]) -> list[UUID]:
-    """The runs of these parents that have not ended."""
+async def open_children(tx: Transaction, parent_ids: Sequence[UUID]) -> dict[UUID, UUID]:
+    """The runs of these parents that have not ended, each with its parent."""
+    if not parent_ids:
+        return {}
     rows = await tx.fetch(
-        "SELECT id FROM orders WHERE parent_id = ANY($1) AND status IN ('pending', 'processing')", parent_ids
+        "SELECT id, parent_id FROM orders WHERE parent_id = ANY($1) AND status IN ('pending', 'processing')", parent_ids
     )
-    return [row["id"] for row in rows]
+    return {row["id"]: row["parent_id"] for row in rows}
