@@ -22,7 +22,7 @@ import aiohttp
 from yarl import URL
 
 from compat.dialects import STANDARD, Dialect
-from compat.errors import Fault, is_unknown_order
+from compat.errors import Fault, is_of_our_key, is_unknown_order
 from compat.replies import (
     ServiceList,
     classify_add,
@@ -52,6 +52,8 @@ EVIDENCE_CHARS_MAX = 2048
 _MARGIN_BYTES = 16_384
 """Read past the evidence before masking, so that a key which lies across the cut is masked whole."""
 
+_KEY_STATUSES = (401, 403)
+"""HTTP's own words for a key that is not known or may not."""
 _SERVICES_BYTES_MAX = 64 * 1024 * 1024
 _NEVER_CONNECTED = (
     aiohttp.ClientConnectorError,
@@ -78,12 +80,20 @@ class BadAnswer(UpstreamError):
 
 
 class UpstreamRefusal(UpstreamError):
-    """The panel said no; `fault` is None where its words are not known."""
+    """The panel said no; `fault` is None where its words are not known.
 
-    def __init__(self, text: str, fault: Fault | None) -> None:
+    `of_us` says that it is of our haste or our key, and so no answer about what was asked.
+    """
+
+    def __init__(self, text: str, fault: Fault | None, *, of_key: bool = False) -> None:
         super().__init__(text)
         self.text = text
         self.fault = fault
+        self.of_key = of_key or is_of_our_key(text)
+
+    @property
+    def of_us(self) -> bool:
+        return self.fault is Fault.PASSING or self.of_key
 
 
 class PanelClient:
@@ -205,16 +215,16 @@ class PanelClient:
         return reports.get(order) or UpstreamReport(error="no status in the answer")
 
     async def refill(self, order: str) -> RefillAnswer:
-        """Ask for a refill of one order; a refusal is an answer, unless it is of our haste.
+        """Ask for a refill of one order; a refusal is an answer, unless it is of us.
 
         Raises:
             UpstreamError: as drawn above; it may have been taken all the same.
         """
         reply = await self._read("refill", {"order": order}, self._body_bytes_max)
         try:
-            return self._read_with(reply, read_refill)
+            return self._read_with(reply, lambda answer: read_refill(answer, order))
         except UpstreamRefusal as refusal:
-            if refusal.fault is Fault.PASSING:
+            if refusal.of_us:
                 raise
             return RefillAnswer(error=refusal.text)
 
@@ -245,7 +255,7 @@ class PanelClient:
         try:
             return self._read_with(reply, lambda answer: read_refill_statuses(answer, refills))
         except UpstreamRefusal as refusal:
-            if len(refills) == 1 and refusal.fault is not Fault.PASSING:
+            if len(refills) == 1 and not refusal.of_us:
                 return {refills[0]: RefillReport(error=refusal.text)}
             raise
 
@@ -264,7 +274,7 @@ class PanelClient:
         try:
             return self._read_with(reply, lambda answer: read_cancels(answer, orders))
         except UpstreamRefusal as refusal:
-            if len(orders) == 1 and refusal.fault is not Fault.PASSING:
+            if len(orders) == 1 and not refusal.of_us:
                 return {orders[0]: CancelAnswer(error=refusal.text)}
             raise
 
@@ -299,7 +309,8 @@ class PanelClient:
         refusal = read_refusal(answer)
         if refusal is not None:
             fault = Fault.PASSING if refusal.fault is None and reply.status == 429 else refusal.fault
-            raise UpstreamRefusal(self._mask(refusal.text), fault)
+            of_key = reply.status in _KEY_STATUSES and fault is None and not is_unknown_order(refusal.text)
+            raise UpstreamRefusal(self._mask(refusal.text), Fault.PROVIDER if of_key else fault, of_key=of_key)
         if reply.status != 200:
             self._bad(f"HTTP {reply.status} without an error", reply)
         try:
