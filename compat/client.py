@@ -14,7 +14,7 @@ Errors of the reads:
     └── UpstreamRefusal   the panel said no
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import NoReturn, Self, TypeVar
 
@@ -52,6 +52,8 @@ EVIDENCE_CHARS_MAX = 2048
 _MARGIN_BYTES = 16_384
 """Read past the evidence before masking, so that a key which lies across the cut is masked whole."""
 
+FAILURES_MAX = 3
+"""Failures in a row after which a panel that takes one id a call is left alone."""
 _KEY_STATUSES = (401, 403)
 """HTTP's own words for a key that is not known or may not."""
 _SERVICES_BYTES_MAX = 64 * 1024 * 1024
@@ -194,7 +196,7 @@ class PanelClient:
             UpstreamError: as drawn above; nothing then is known of any of them.
         """
         if not self._dialect.many_action:
-            return {order: await self._status(order) for order in ids}
+            return await _one_by_one(ids, self._status)
         fields = {self._dialect.many_field: ",".join(ids)}
         reply = await self._read(self._dialect.many_action, fields, self._body_bytes_max)
         try:
@@ -204,15 +206,15 @@ class PanelClient:
                 return {ids[0]: UpstreamReport(error=refusal.text)}
             raise
 
-    async def _status(self, order: str) -> UpstreamReport:
+    async def _status(self, order: str) -> dict[str, UpstreamReport]:
         reply = await self._read("status", {"order": order}, self._body_bytes_max)
         try:
             reports = self._read_with(reply, lambda answer: read_statuses(answer, [order]))
         except UpstreamRefusal as refusal:
             if not is_unknown_order(refusal.text):
                 raise
-            return UpstreamReport(error=refusal.text)
-        return reports.get(order) or UpstreamReport(error="no status in the answer")
+            return {order: UpstreamReport(error=refusal.text)}
+        return {order: reports.get(order) or UpstreamReport(error="no status in the answer")}
 
     async def refill(self, order: str) -> RefillAnswer:
         """Ask for a refill of one order; a refusal is an answer, unless it is of us.
@@ -246,10 +248,7 @@ class PanelClient:
             UpstreamError: as drawn above.
         """
         if self._dialect.ids_max == 1 and len(refills) > 1:
-            found: dict[str, RefillReport] = {}
-            for refill in refills:
-                found |= await self.refill_statuses([refill])
-            return found
+            return await _one_by_one(refills, lambda refill: self.refill_statuses([refill]))
         fields = {"refill": refills[0]} if len(refills) == 1 else {"refills": ",".join(refills)}
         reply = await self._read("refill_status", fields, self._body_bytes_max)
         try:
@@ -266,10 +265,7 @@ class PanelClient:
             UpstreamError: as drawn above; the wish may have been taken all the same.
         """
         if self._dialect.cancel_field == "order" and len(orders) > 1:
-            found: dict[str, CancelAnswer] = {}
-            for order in orders:
-                found |= await self.cancel([order])
-            return found
+            return await _one_by_one(orders, lambda order: self.cancel([order]))
         reply = await self._read("cancel", {self._dialect.cancel_field: ",".join(orders)}, self._body_bytes_max)
         try:
             return self._read_with(reply, lambda answer: read_cancels(answer, orders))
@@ -341,3 +337,31 @@ class PanelClient:
 
     def _mask(self, text: str) -> str:
         return mask(text, self._key)
+
+
+async def _one_by_one(ids: Sequence[str], ask: Callable[[str], Awaitable[dict[str, T]]]) -> dict[str, T]:
+    """The answers of a panel that takes one id a call; an id whose call fails is left out.
+
+    Failures in a row end the round, so that a panel that is down is not asked about every id.
+
+    Raises:
+        UpstreamError: the last failure, where nothing was answered.
+    """
+    found: dict[str, T] = {}
+    failed: UpstreamError | None = None
+    in_a_row = 0
+    for one in ids:
+        try:
+            found |= await ask(one)
+            in_a_row = 0
+        except UpstreamError as error:
+            failed, in_a_row = error, in_a_row + 1
+            if in_a_row == FAILURES_MAX or isinstance(error, NotReached) or _is_of_us(error):
+                break
+    if failed is not None and not found:
+        raise failed
+    return found
+
+
+def _is_of_us(error: UpstreamError) -> bool:
+    return isinstance(error, UpstreamRefusal) and error.of_us

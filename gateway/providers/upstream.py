@@ -10,7 +10,7 @@ from uuid import UUID
 import aiohttp
 import structlog
 
-from compat.client import PanelClient, UpstreamError
+from compat.client import PanelClient, UpstreamError, UpstreamRefusal
 from compat.dialects import DIALECTS, Dialect
 from compat.replies import ServiceList
 from compat.wire import (
@@ -25,6 +25,8 @@ from compat.wire import (
     Unknown,
     UpstreamReport,
 )
+from gateway.alerts import store as alerts
+from gateway.alerts.store import Alert
 from gateway.db.engine import Database, forbid_transaction
 from gateway.errors import NotFound
 from gateway.keyring import Keyring, KeyringError
@@ -36,6 +38,7 @@ from gateway.settings import Settings
 
 log = structlog.get_logger(__name__)
 
+KEY_REFUSED = "provider_key_refused"
 READS_MAX = 2
 """Polls and lists at once to one provider, beside its sends: one may be slow without stopping the other."""
 
@@ -239,8 +242,13 @@ class Upstreams:
             if isinstance(answer, Balance):
                 async with self._db.transaction() as tx:
                     await store.update_balance(tx, provider_id, answer.balance, answer.idempotency)
+                    await alerts.clear(tx, KEY_REFUSED, f"provider {provider_id}")
             elif isinstance(answer, UpstreamError | NotFound):
                 log.warning("no balance", provider=str(provider_id), error=str(answer))
+                if isinstance(answer, UpstreamRefusal) and answer.of_key:
+                    message = f"the provider refuses our key: {answer.text[:300]}"
+                    async with self._db.transaction() as tx:
+                        await alerts.raise_(tx, [Alert(KEY_REFUSED, f"provider {provider_id}", message)])
             else:
                 raise answer
         await self.refresh()

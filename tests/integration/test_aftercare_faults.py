@@ -134,7 +134,8 @@ async def test_a_refill_without_an_end_is_given_up_with_an_alert_and_may_be_aske
     assert await desk.follow() == 0
     assert await desk.refill(order) == number
     await desk.send()
-    assert (await desk.refill_row(number))[0] == "accepted"
+    await desk.follow()
+    assert (await desk.refill_row(number))[0] == "accepted", "its time begins anew"
 
 
 async def test_the_last_word_counts_however_late_it_comes(desk: Desk) -> None:
@@ -143,3 +144,14 @@ async def test_the_last_word_counts_however_late_it_comes(desk: Desk) -> None:
     await desk.sql("UPDATE refills SET created_at = now() - interval '31 days'")
     await desk.follow()
     assert (await desk.refill_row(number))[0] == "completed"
+
+
+async def test_a_provider_that_refuses_our_key_raises_an_alert_until_it_takes_it(desk: Desk) -> None:
+    known = desk.panel.answers["balance"]
+    desk.panel.answers["balance"] = {"error": "Invalid API key"}
+    await desk.upstreams.learn_balances()
+    await desk.upstreams.learn_balances()
+    assert await open_alerts(desk.db) == ["provider_key_refused"]
+    desk.panel.answers["balance"] = known
+    await desk.upstreams.learn_balances()
+    assert await open_alerts(desk.db) == []

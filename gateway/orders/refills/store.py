@@ -75,10 +75,10 @@ async def insert(tx: Transaction, orders: Sequence[Order]) -> list[Refill]:
 
 
 async def ask_anew(tx: Transaction, order_ids: Sequence[UUID]) -> None:
-    """What nobody knows of is sent again; it stays counted as sent before."""
+    """What nobody knows of is sent again, as if it were asked for now; it stays counted as sent before."""
     await tx.execute(
         """
-        UPDATE refills SET state = 'requested', tries = 1, next_try_at = now(), updated_at = now()
+        UPDATE refills SET state = 'requested', tries = 1, next_try_at = now(), created_at = now(), updated_at = now()
          WHERE order_id = ANY($1) AND state = 'unknown'
         """,
         order_ids,
