@@ -26,6 +26,7 @@ EACH_AT_ONCE = 8
 """Refills in one turn for one provider: a call each."""
 LEASE = timedelta(minutes=5)
 """The rest of a refill that a worker asks for; longer than a turn's calls take."""
+NOT_WANTED = "the order was taken back before it was asked for"
 REASON_CHARS_MAX = 500
 UPSTREAM_ID_CHARS_MAX = 64
 _NEVER = frozenset(fold(text) for text in (REFILL_DISABLED, ORDER_NOT_COMPLETED))
@@ -63,7 +64,7 @@ async def _send(db: Database, upstreams: Upstreams, refills: Sequence[Refill], f
 async def _survive(db: Database, upstreams: Upstreams, refill: Refill, first_check: timedelta) -> None:
     """What fails with one refill stops no other; it is asked for again when its lease is over."""
     try:
-        answer = await _ask(upstreams, refill)
+        answer = await _ask(upstreams, refill) if refill.is_wanted else RefillAnswer(error=NOT_WANTED)
         async with db.transaction() as tx:
             await _record(tx, refill, answer, first_check)
     except Exception:

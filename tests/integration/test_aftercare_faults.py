@@ -155,3 +155,18 @@ async def test_a_provider_that_refuses_our_key_raises_an_alert_until_it_takes_it
     desk.panel.answers["balance"] = known
     await desk.upstreams.learn_balances()
     assert await open_alerts(desk.db) == []
+
+
+async def test_an_order_that_was_refunded_since_is_not_refilled(desk: Desk) -> None:
+    order, number = await asked(desk)
+    await desk.report(order, Reported("Canceled", UpstreamStatus.CANCELED))
+    await desk.send()
+    assert desk.panel.called("refill") == 0
+    assert (await desk.refill_row(number))[0] == "refused"
+
+
+async def test_a_wish_that_was_taken_is_answered_the_same_after_cancel_was_switched_off(desk: Desk) -> None:
+    order = await desk.accepted()
+    assert await desk.cancel(order) == [None]
+    await desk.sql("UPDATE services SET cancel = false")
+    assert await desk.cancel(order) == [None]

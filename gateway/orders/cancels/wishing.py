@@ -58,7 +58,7 @@ async def _take(tx: Transaction, wanted: Sequence[Order]) -> set[UUID]:
     applied |= await _cancel(tx, begun_meanwhile.keys() - runs.keys())
     runs |= begun_meanwhile
     await _keep(tx, {order_id: applied[order_id].row for order_id in applied if order_id in asked or order_id in runs})
-    states = await store.states_of(tx, [*asked, *runs])
+    states = await store.states_of(tx, [*(order.id for order in wanted), *runs])
     taken = {order_id for order_id, state in states.items() if state in TAKEN}
     return taken | {parent_id for run, parent_id in runs.items() if run in taken}
 

@@ -30,7 +30,10 @@ OPEN = frozenset({State.REQUESTED, State.ACCEPTED, State.UNKNOWN})
 
 
 class Refill(msgspec.Struct, frozen=True):
-    """The row. `upstream_status` is the upstream's word as it stands; `tries` are calls begun; ages in seconds."""
+    """The row. `upstream_status` is the upstream's word as it stands; `tries` are calls begun; ages in seconds.
+
+    It `is_wanted` while the order stands completed: what was refunded since is not refilled.
+    """
 
     id: UUID
     number: int
@@ -44,6 +47,7 @@ class Refill(msgspec.Struct, frozen=True):
     upstream_status: str | None = None
     tries: int = 0
     age_s: float = 0.0
+    is_wanted: bool = True
 
 
 class Standing(msgspec.Struct, frozen=True):

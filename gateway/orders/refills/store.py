@@ -15,7 +15,8 @@ BATCH_MAX = 100
 
 _OF_R = (
     "r.id, r.number, r.order_id, o.number AS order_number, r.user_id, r.provider_id, r.external_order_id, "
-    "r.state, r.upstream_id, r.upstream_status, r.tries, extract(epoch FROM now() - r.created_at)::float8 AS age_s"
+    "r.state, r.upstream_id, r.upstream_status, r.tries, extract(epoch FROM now() - r.created_at)::float8 AS age_s, "
+    "o.status = 'completed' AS is_wanted"
 )
 
 
@@ -33,6 +34,7 @@ def _to_refill(row: asyncpg.Record) -> Refill:
         upstream_status=row["upstream_status"],
         tries=row["tries"],
         age_s=row["age_s"],
+        is_wanted=row["is_wanted"],
     )
 
 
