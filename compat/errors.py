@@ -67,6 +67,7 @@ _KNOWN: dict[str, Fault] = {
     **{fold(text): Fault.PROVIDER for text in _PROVIDER_FAULTS},
     **{fold(text): Fault.PASSING for text in (TOO_MANY_REQUESTS, UNAVAILABLE)},
 }
+_KEY_FAULTS = frozenset(fold(text) for text in (INVALID_KEY, "API key is incorrect"))
 _PREFIXES: tuple[tuple[str, Fault], ...] = (
     ("quantity less than minimal ", Fault.ORDER),
     ("quantity more than maximum ", Fault.ORDER),
@@ -86,6 +87,12 @@ def fault_of(text: str) -> Fault | None:
     if known is not None:
         return known
     return next((fault for prefix, fault in _PREFIXES if folded.startswith(prefix)), None)
+
+
+def is_of_our_key(text: str) -> bool:
+    """True where the upstream does not know our key or lets it do nothing: it says nothing of any order."""
+    folded = fold(text)
+    return folded in _KEY_FAULTS or folded.startswith("api is disable for this user")
 
 
 def is_lack_of_funds(text: str) -> bool:

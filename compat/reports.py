@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from compat.replies import ORDER_NAMES, read_refusal
 from compat.status import parse_status
-from compat.values import read_amount, read_id, read_text, read_whole
+from compat.values import read_amount, read_flag, read_id, read_text, read_whole
 from compat.wire import CancelAnswer, RefillAnswer, RefillReport, RefillStatus, UpstreamReport
 
 T = TypeVar("T")
@@ -16,6 +16,7 @@ RUNS_MAX = 20_000
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 _REFILL_WORDS = {"".join(status.value.casefold().split()): status for status in RefillStatus}
 _CANCELED = ("canceled", "cancelled")
+_TAKEN_WORDS = frozenset({*_CANCELED, "cancel", "ok", "success", "done", "accepted", "pending"})
 
 
 def read_statuses(reply: object, asked: Iterable[str]) -> dict[str, UpstreamReport]:
@@ -111,12 +112,16 @@ def _runs(value: object) -> tuple[str, ...]:
 # refills and cancels -------------------------------------------------------------------------
 
 
-def read_refill(reply: object) -> RefillAnswer:
+def read_refill(reply: object, asked: str) -> RefillAnswer:
     """The answer to `refill` of one order: an id, or an error, also a nested one.
 
     Raises:
-        ValueError: neither.
+        ValueError: neither, or of another order.
     """
+    if isinstance(reply, list) and len(reply) == 1:
+        reply = reply[0]
+    if _is_of_another(reply, ORDER_NAMES, asked):
+        raise ValueError("the answer names another order")
     return _refill_of(reply.get("refill", reply.get("refill_id")) if isinstance(reply, dict) else reply)
 
 
@@ -145,7 +150,9 @@ def read_refill_statuses(reply: object, asked: Sequence[str]) -> dict[str, Refil
     Raises:
         ValueError: neither a list nor a map.
     """
-    if isinstance(reply, dict) and len(asked) == 1 and "status" in reply and "refill" not in reply:
+    if isinstance(reply, dict) and len(asked) == 1 and "status" in reply:
+        if _is_of_another(reply, ("refill", "refill_id"), asked[0]):
+            return {}
         return {asked[0]: _refill_report(reply["status"])}
     return _read_each(reply, asked, "status", ("refill", "refill_id", "id"), _refill_report)
 
@@ -174,6 +181,8 @@ def read_cancels(reply: object, asked: Sequence[str]) -> dict[str, CancelAnswer]
             refused = _read_each(errors, asked, "error", ORDER_NAMES, _not_canceled) if isinstance(errors, dict) else {}
             return refused | {order: CancelAnswer() for order in asked if order in taken}
         if len(asked) == 1 and "cancel" in reply and not isinstance(reply["cancel"], list):
+            if _is_of_another(reply, ORDER_NAMES, asked[0]):
+                return {}
             return {asked[0]: _cancel_of(reply["cancel"])}
     return _read_each(reply, asked, "cancel", ("order", "order_id", "id"), _cancel_of)
 
@@ -193,12 +202,26 @@ def _not_canceled(value: object) -> CancelAnswer:
 
 
 def _cancel_of(value: object) -> CancelAnswer:
+    """Taken where it is a number, true, or one of the words for it; any other text is why not."""
     refusal = read_refusal(value)
-    if refusal is not None and not (isinstance(value, str) and read_id(value)):
+    if refusal is not None and not (isinstance(value, str) and _is_yes(value)):
         return CancelAnswer(error=refusal.text or "an error without words")
     if value in (None, False, 0, "", "0"):
         return CancelAnswer(error="not cancelled")
     return CancelAnswer()
+
+
+def _is_yes(text: str) -> bool:
+    is_id = read_id(text) is not None and any(letter.isdigit() for letter in text)
+    return is_id or text.strip() == "0" or read_flag(text) or text.strip().casefold() in _TAKEN_WORDS
+
+
+def _is_of_another(reply: object, names: Sequence[str], asked: str) -> bool:
+    """Whether it names something else than what was asked about; it need name nothing."""
+    if not isinstance(reply, dict):
+        return False
+    named = next((found for name in names if (found := read_id(reply.get(name))) is not None), None)
+    return named is not None and named != asked
 
 
 def _read_each(

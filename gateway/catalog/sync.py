@@ -9,7 +9,7 @@ import msgspec
 from uuid_utils.compat import uuid7
 
 from compat import wire
-from compat.client import UpstreamError
+from compat.failures import UpstreamError
 from compat.kinds import parse_kind
 from compat.money import LIMIT, round8
 from gateway.catalog import store

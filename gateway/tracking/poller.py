@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from compat.client import UpstreamError, UpstreamRefusal
+from compat.failures import UpstreamError, UpstreamRefusal
 from compat.wire import UpstreamReport
 from gateway.db.engine import Database
 from gateway.errors import NotFound, Unavailable

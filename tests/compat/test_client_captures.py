@@ -9,7 +9,8 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from compat.client import BadAnswer, PanelClient, UpstreamError, UpstreamRefusal
+from compat.client import PanelClient
+from compat.failures import BadAnswer, UpstreamError, UpstreamRefusal
 from compat.replies import ServiceList
 from compat.wire import Unknown
 

@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 
-from compat.client import BadAnswer, PanelClient
+from compat.client import PanelClient
 from compat.dialects import DIALECTS
+from compat.failures import BadAnswer
 
 Heard = list[tuple[str, dict[str, str], str]]
 

@@ -173,6 +173,8 @@ async def is_child(tx: Transaction, parent_id: UUID, provider_id: UUID, upstream
 
 async def open_children(tx: Transaction, parent_ids: Sequence[UUID]) -> dict[UUID, UUID]:
     """The runs of these parents that have not ended, each with its parent."""
+    if not parent_ids:
+        return {}
     rows = await tx.fetch(
         "SELECT id, parent_id FROM orders WHERE parent_id = ANY($1) AND status IN ('pending', 'processing')", parent_ids
     )
