@@ -70,7 +70,7 @@ async def run_worker(settings: Settings) -> None:
             check_interval_min_s=settings.check_interval_min_s,
             check_interval_max_s=settings.check_interval_max_s,
         )
-        aftercare = [Lanes(), Lanes(), Lanes()]
+        aftercare = [Lanes(), Lanes(), Lanes(), Lanes()]
         listener = Listener(settings.database_direct_url or settings.database_url)
         listener.on("orders_queued", dispatcher.wake)
         listener.on_reconnect(dispatcher.wake)
@@ -107,7 +107,7 @@ async def _until_stopped(stopping: asyncio.Event, loops: list[asyncio.Task[None]
 
 
 def _upkeep(settings: Settings, db: Database, upstreams: Upstreams, aftercare: list[Lanes]) -> list[asyncio.Task[None]]:
-    cancels, refills, statuses = aftercare
+    cancels, refills, statuses, copies = aftercare
     shortest_s, longest_s = settings.check_interval_min_s, settings.check_interval_max_s
     jobs: list[tuple[str, float, Callable[[], Awaitable[object]]]] = [
         ("providers", REFRESH_S, upstreams.refresh),
@@ -125,6 +125,7 @@ def _upkeep(settings: Settings, db: Database, upstreams: Upstreams, aftercare: l
                 upstreams,
                 lease_s=settings.send_lease_s,
                 first_check_s=settings.check_interval_min_s,
+                lanes=copies,
             ),
         ),
         ("idempotency keys", PARTITIONS_S, lambda: purge_keys(db)),

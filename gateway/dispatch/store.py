@@ -225,7 +225,9 @@ async def start_tracking(tx: Transaction, order_id: UUID, wait: timedelta) -> No
     )
 
 
-async def claim_replayable(tx: Transaction, age: timedelta, lease: timedelta, most: int) -> list[Attempt]:
+async def claim_replayable(
+    tx: Transaction, age: timedelta, lease: timedelta, most: int, *, passing_over: Sequence[UUID]
+) -> list[Attempt]:
     """Unknown attempts whose provider honoured idempotency keys then and does now, each put off to its next turn.
 
     The first copy goes out when the lease of the send is over, the others after 1, 2, 4 … times the
@@ -236,7 +238,7 @@ async def claim_replayable(tx: Transaction, age: timedelta, lease: timedelta, mo
         WITH due AS (
           SELECT a.id FROM dispatch_attempts a JOIN providers p ON p.id = a.provider_id
            WHERE a.state = 'unknown' AND a.replayable AND p.honours_extension AND p.is_active
-             AND a.started_at > now() - $1::interval AND a.lease_until < now()
+             AND a.started_at > now() - $1::interval AND a.lease_until < now() AND a.provider_id <> ALL($4::uuid[])
            ORDER BY a.lease_until LIMIT $3 FOR UPDATE OF a SKIP LOCKED
         )
         UPDATE dispatch_attempts a
@@ -249,6 +251,7 @@ async def claim_replayable(tx: Transaction, age: timedelta, lease: timedelta, mo
         age,
         lease,
         most,
+        passing_over,
     )
     return [
         Attempt(
