@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from compat.errors import Fault
+from compat.errors import Fault, is_bad_request
 from compat.kinds import RULES, Counting, Kind
 from compat.money import LIMIT
 from compat.wire import Accepted, AddOutcome, NotSent, Refused, Unknown
@@ -72,7 +72,8 @@ def record_of(outcome: AddOutcome) -> Record:
         case Refused(Fault.PASSING, text):
             return Record("not_sent", storable(text), {"fault": Fault.PASSING.value})
         case Refused(fault, text):
-            return Record("refused", storable(text), {"fault": fault.value})
+            about = {"bad_request": "yes"} if is_bad_request(text) else {}
+            return Record("refused", storable(text), {"fault": fault.value} | about)
         case NotSent(reason):
             return Record("not_sent", storable(reason))
         case Unknown(reason, evidence):

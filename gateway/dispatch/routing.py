@@ -66,14 +66,11 @@ def why_not(order: Order, kind: Kind, route: Route, past: Past, ready: Collectio
     return None
 
 
-def is_route_left(
-    order: Order, kind: Kind, routes: Sequence[Route], past: Past, just_refused: UUID | None
-) -> bool:
+def is_route_left(order: Order, kind: Kind, routes: Sequence[Route], past: Past) -> bool:
     """Whether any route that fits the order has not refused it; paused ones count too."""
     return any(
         route.active
         and route.id not in past.refused
-        and route.id != just_refused
         and _unfit(order, kind, route) is None
         for route in routes
     )

@@ -30,6 +30,7 @@ class AttemptRow(msgspec.Struct, frozen=True):
     resends: int = 0
 
 
+BAD_REQUESTS_MAX = 3
 _ATTEMPT = "id, order_id, provider_id, route_id, state, resends"
 
 
@@ -78,16 +79,28 @@ async def claim_stranded(tx: Transaction, ready: Sequence[UUID], broken: Sequenc
 
 
 async def past_of(tx: Transaction, order_ids: Sequence[UUID]) -> dict[UUID, Past]:
-    """What earlier attempts came to; a refusal for the provider's fault does not bar the route for ever."""
+    """What earlier attempts came to.
+
+    A refusal for the provider's fault does not bar the route, but for an order that the upstream
+    cannot read `BAD_REQUESTS_MAX` times: no other order has to rest for that one again.
+    """
     rows = await tx.fetch(
         """
         SELECT order_id, array_agg(route_id) FILTER (WHERE state = 'refused' AND evidence ->> 'fault' = 'order')
-                 AS refused, array_agg(route_id) FILTER (WHERE state = 'not_sent') AS not_sent
+                 AS refused, array_agg(route_id) FILTER (WHERE state = 'not_sent') AS not_sent,
+               array_agg(route_id) FILTER (WHERE state = 'refused' AND evidence ? 'bad_request') AS unread
           FROM dispatch_attempts WHERE order_id = ANY($1) AND route_id IS NOT NULL GROUP BY order_id
         """,
         order_ids,
     )
-    return {row["order_id"]: Past(frozenset(row["refused"] or ()), _count(row["not_sent"] or ())) for row in rows}
+    return {
+        row["order_id"]: Past(
+            frozenset(row["refused"] or ())
+            | {route for route, times in _count(row["unread"] or ()).items() if times >= BAD_REQUESTS_MAX},
+            _count(row["not_sent"] or ()),
+        )
+        for row in rows
+    }
 
 
 def _count(routes: Sequence[UUID]) -> dict[UUID, int]:
@@ -215,7 +228,9 @@ async def start_tracking(tx: Transaction, order_id: UUID, wait: timedelta) -> No
     )
 
 
-async def claim_replayable(tx: Transaction, age: timedelta, lease: timedelta, most: int) -> list[Attempt]:
+async def claim_replayable(
+    tx: Transaction, age: timedelta, lease: timedelta, most: int, *, passing_over: Sequence[UUID]
+) -> list[Attempt]:
     """Unknown attempts whose provider honoured idempotency keys then and does now, each put off to its next turn.
 
     The first copy goes out when the lease of the send is over, the others after 1, 2, 4 … times the
@@ -226,7 +241,7 @@ async def claim_replayable(tx: Transaction, age: timedelta, lease: timedelta, mo
         WITH due AS (
           SELECT a.id FROM dispatch_attempts a JOIN providers p ON p.id = a.provider_id
            WHERE a.state = 'unknown' AND a.replayable AND p.honours_extension AND p.is_active
-             AND a.started_at > now() - $1::interval AND a.lease_until < now()
+             AND a.started_at > now() - $1::interval AND a.lease_until < now() AND a.provider_id <> ALL($4::uuid[])
            ORDER BY a.lease_until LIMIT $3 FOR UPDATE OF a SKIP LOCKED
         )
         UPDATE dispatch_attempts a
@@ -239,6 +254,7 @@ async def claim_replayable(tx: Transaction, age: timedelta, lease: timedelta, mo
         age,
         lease,
         most,
+        passing_over,
     )
     return [
         Attempt(

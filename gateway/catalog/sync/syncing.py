@@ -7,7 +7,7 @@ import msgspec
 import structlog
 from uuid_utils.compat import uuid7
 
-from compat.client import UpstreamError
+from compat.failures import UpstreamError
 from compat.replies import ServiceList
 from gateway.catalog import store as catalog
 from gateway.catalog.prices import store as prices

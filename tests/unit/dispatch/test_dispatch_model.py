@@ -105,18 +105,18 @@ def test_a_lone_route_out_of_reach_is_tried_on() -> None:
 
 def test_a_paused_route_is_still_one_that_is_left() -> None:
     refusing, paused = route(1), route(2, usable=False)
-    assert is_route_left([refusing, paused], Past(), refusing.id)
+    assert is_route_left([refusing, paused], Past({refusing.id}))
 
 
 def test_a_route_that_is_switched_off_is_not_left() -> None:
     refusing, off = route(1), route(2, active=False)
-    assert not is_route_left([refusing, off], Past(), refusing.id)
+    assert not is_route_left([refusing, off], Past({refusing.id}))
 
 
 def test_no_route_is_left_once_each_has_refused() -> None:
     first, second = route(1), route(2)
-    assert not is_route_left([first, second], Past(refused={first.id}), second.id)
-    assert not is_route_left([], Past(), None)
+    assert not is_route_left([first, second], Past({first.id, second.id}))
+    assert not is_route_left([], Past())
 
 
 def test_an_order_rests_longer_each_time_until_five_minutes() -> None:
