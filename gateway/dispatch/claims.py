@@ -16,6 +16,7 @@ from gateway.dispatch import store
 from gateway.dispatch.model import Attempt
 from gateway.dispatch.routing import Past, choose_route
 from gateway.dispatch.store import Claim
+from gateway.providers.paces.store import lock_paces, spend_paces
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +53,7 @@ async def claim(tx: Transaction, ready: Ready, claimed: Claimed, *, lease: timed
     Nothing may be sent before the transaction is committed.
     """
     free = {provider_id: count for provider_id, count in ready.slots.items() if count > 0}
-    paces = await store.lock_paces(tx, list(free)) if free else {}
+    paces = await lock_paces(tx, list(free)) if free else {}
     claimed.wait_s = min((pace.wait_s for pace in paces.values() if pace.wait_s > 0), default=None)
     free = {
         provider_id: min(count, paces[provider_id].allowed) if provider_id in paces else count
@@ -83,7 +84,7 @@ async def claim(tx: Transaction, ready: Ready, claimed: Claimed, *, lease: timed
     if attempts:
         claimed.attempts = await _begin(tx, attempts, lease)
         sent = Counter(attempt.route.provider_id for attempt in claimed.attempts)
-        await store.spend_paces(tx, {provider_id: sent[provider_id] for provider_id in paces if sent[provider_id]})
+        await spend_paces(tx, paces, sent)
 
 
 async def _begin(tx: Transaction, attempts: list[Attempt], lease: timedelta) -> list[Attempt]:

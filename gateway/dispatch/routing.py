@@ -68,12 +68,7 @@ def why_not(order: Order, kind: Kind, route: Route, past: Past, ready: Collectio
 
 def is_route_left(order: Order, kind: Kind, routes: Sequence[Route], past: Past) -> bool:
     """Whether any route that fits the order has not refused it; paused ones count too."""
-    return any(
-        route.active
-        and route.id not in past.refused
-        and _unfit(order, kind, route) is None
-        for route in routes
-    )
+    return any(route.active and route.id not in past.refused and _unfit(order, kind, route) is None for route in routes)
 
 
 def _unfit(order: Order, kind: Kind, route: Route) -> str | None:

@@ -317,7 +317,7 @@ async def queued_longer_than(tx: Transaction, age: timedelta, most: int) -> list
 
 
 async def get_order(tx: Transaction, order_id: UUID) -> Claim:
-    row = await tx.fetchrow(
+    [row] = await tx.fetch(
         "SELECT o.*, s.kind FROM orders o JOIN services s ON s.id = o.service_id WHERE o.id = $1", order_id
     )
     return to_order(row), parse_kind(row["kind"]) or Kind.DEFAULT

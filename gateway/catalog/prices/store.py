@@ -12,7 +12,7 @@ from gateway.db.engine import Transaction
 
 async def pricing_of(tx: Transaction, provider_id: UUID) -> Pricing:
     """How prices are made of a provider's costs. A category's markup there goes before that for all providers."""
-    row = await tx.fetchrow(
+    [row] = await tx.fetch(
         """
         SELECT exchange_rate, markup_percent, markup_fixed, price_step, margin_floor_percent
           FROM providers WHERE id = $1
@@ -112,8 +112,8 @@ async def drop_markup(
     """Whether there was one."""
     done = await tx.fetchval(
         """
-        DELETE FROM markups WHERE (provider_id, category, service_id) IS NOT DISTINCT FROM ($1::uuid, $2::text, $3::uuid)
-        RETURNING true
+        DELETE FROM markups
+         WHERE (provider_id, category, service_id) IS NOT DISTINCT FROM ($1::uuid, $2::text, $3::uuid) RETURNING true
         """,
         provider_id,
         category,

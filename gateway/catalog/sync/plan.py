@@ -172,8 +172,10 @@ def _kept(terms: Terms, row: Imported) -> Terms:
         return terms
     by_hand: dict[str, Any] = {name: getattr(row.terms, name) for name in row.hand_set if hasattr(row.terms, name)}
     kept = msgspec.structs.replace(terms, **by_hand)
-    return kept if kept.min_quantity <= kept.max_quantity else msgspec.structs.replace(
-        kept, min_quantity=row.terms.min_quantity, max_quantity=row.terms.max_quantity
+    return (
+        kept
+        if kept.min_quantity <= kept.max_quantity
+        else msgspec.structs.replace(kept, min_quantity=row.terms.min_quantity, max_quantity=row.terms.max_quantity)
     )
 
 

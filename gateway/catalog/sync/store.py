@@ -192,7 +192,7 @@ class Guards(msgspec.Struct, frozen=True):
 
 
 async def guards_of(tx: Transaction, provider_id: UUID) -> Guards:
-    row = await tx.fetchrow("SELECT price_guard_percent, hold_new FROM providers WHERE id = $1", provider_id)
+    [row] = await tx.fetch("SELECT price_guard_percent, hold_new FROM providers WHERE id = $1", provider_id)
     return Guards(row["price_guard_percent"], row["hold_new"])
 
 
@@ -203,7 +203,7 @@ async def claim_due(tx: Transaction, interval_s: float, retry_s: float, most: in
         UPDATE providers SET sync_tried_at = now() WHERE id IN (
           SELECT id FROM providers
            WHERE is_active AND synced_at IS NOT NULL AND coalesce(sync_tried_at, synced_at)
-                 < now() - make_interval(secs => CASE WHEN sync_error IS NULL THEN $1 ELSE least($1, $2) END)
+                 < now() - make_interval(secs => CASE WHEN sync_error IS NULL THEN $1::float8 ELSE least($1, $2::float8) END)
            ORDER BY sync_tried_at LIMIT $3 FOR NO KEY UPDATE SKIP LOCKED)
         RETURNING id
         """,
