@@ -57,6 +57,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     queued_max_age_s: LongSeconds = 86_400
     refill_wait_s: Annotated[int, Meta(ge=0, le=10_000_000)] = 86_400
     """From the completion of an order, or its last refill, until the next may be asked for."""
+    sync_interval_s: LongSeconds = 1800
+    """Between two syncs of a provider's services."""
     provider_max_in_flight: Annotated[int, Meta(ge=1, le=10_000)] = 16
     shutdown_grace_s: Seconds = 25.0
     trusted_proxies: str = ""

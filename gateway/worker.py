@@ -11,6 +11,7 @@ import structlog
 
 from gateway.alerts import store as alerts
 from gateway.alerts.store import Alert
+from gateway.catalog.sync.syncing import sync_due
 from gateway.db import partitions
 from gateway.db.engine import Database
 from gateway.db.listener import Listener
@@ -37,6 +38,7 @@ REFRESH_S = 2.0
 UPKEEP_S = 2.0
 RUNS_S = 1.0
 BALANCES_S = 300.0
+SYNC_S = 5.0
 PURGED_AT_ONCE = 1000
 AFTERCARE_S = 1.0
 PARTITIONS_S = 3600.0
@@ -116,6 +118,7 @@ def _upkeep(settings: Settings, db: Database, upstreams: Upstreams, aftercare: l
         ("refills", AFTERCARE_S, lambda: send_refills(db, upstreams, shortest_s, refills)),
         ("refill statuses", AFTERCARE_S, lambda: follow_refills(db, upstreams, shortest_s, longest_s, statuses)),
         ("balances", BALANCES_S, upstreams.learn_balances),
+        ("catalogues", SYNC_S, lambda: sync_due(db, upstreams, settings.sync_interval_s)),
         (
             "copies",
             UPKEEP_S,
