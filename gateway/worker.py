@@ -19,6 +19,9 @@ from gateway.dispatch.cancels import act_on_cancels
 from gateway.dispatch.refills import send_refills
 from gateway.dispatch.resend import resend_unknown
 from gateway.dispatch.sender import Dispatcher
+from gateway.dispatch.unknowns.pausing import pause_doubtful
+from gateway.dispatch.unknowns.probing import probe_forever
+from gateway.dispatch.unknowns.teaching import apply_taught
 from gateway.egress import open_session
 from gateway.errors import ConfigurationError
 from gateway.keyring import Keyring
@@ -126,11 +129,18 @@ def _upkeep(settings: Settings, db: Database, upstreams: Upstreams) -> list[asyn
         ("idempotency keys", PARTITIONS_S, lambda: purge_keys(db)),
         ("leases", UPKEEP_S, lambda: upkeep.expire_leases(db)),
         ("unknown orders", UPKEEP_S, lambda: upkeep.give_up_unknown(db, settings.unknown_max_age_s)),
+        ("taught words", UPKEEP_S, lambda: apply_taught(db)),
+        (
+            "pauses",
+            UPKEEP_S,
+            lambda: pause_doubtful(db, settings.unknown_open_max, settings.unknown_percent_max),
+        ),
         ("queued orders", UPKEEP_S, lambda: upkeep.fail_queued(db, settings.queued_max_age_s)),
         ("partitions", PARTITIONS_S, lambda: keep_partitions(db)),
     ]
     loops = [asyncio.create_task(_every(seconds, name, job), name=name) for name, seconds, job in jobs]
-    return [*loops, asyncio.create_task(_verify_daily(db), name="ledger")]
+    probes = asyncio.create_task(probe_forever(db, upstreams), name="probes")
+    return [*loops, probes, asyncio.create_task(_verify_daily(db), name="ledger")]
 
 
 async def _every(seconds: float, name: str, job: Callable[[], Awaitable[object]]) -> None:
