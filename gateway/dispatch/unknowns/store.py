@@ -210,7 +210,7 @@ async def database_time(tx: Transaction) -> datetime:
 async def pause(tx: Transaction, provider_id: UUID, reason: str, wait: timedelta) -> bool:
     """Put the provider's next order off; True where that is news. A longer pause of another cause stays as it is."""
     before = await tx.fetchrow(
-        "SELECT paused_until, paused_reason, paused_until > now() + $2 / 2 AS lasts FROM providers"
+        "SELECT paused_until, paused_reason, paused_until > now() + $2::interval / 2 AS lasts FROM providers"
         " WHERE id = $1 FOR NO KEY UPDATE",
         provider_id,
         wait,
