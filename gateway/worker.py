@@ -20,7 +20,7 @@ from gateway.dispatch.refills import send_refills
 from gateway.dispatch.resend import resend_unknown
 from gateway.dispatch.sender import Dispatcher
 from gateway.dispatch.unknowns.pausing import pause_doubtful
-from gateway.dispatch.unknowns.probing import probe_forever
+from gateway.dispatch.unknowns.probing import probe_unknown
 from gateway.dispatch.unknowns.teaching import apply_taught
 from gateway.egress import open_session
 from gateway.errors import ConfigurationError
@@ -28,6 +28,7 @@ from gateway.keyring import Keyring
 from gateway.ledger.verify import claim_verifying, verify
 from gateway.orders.families.runs import start_due_runs
 from gateway.orders.replays import store as replays
+from gateway.providers.lanes import Lanes
 from gateway.providers.upstream import Upstreams
 from gateway.settings import Settings
 from gateway.tracking.poller import Poller
@@ -72,6 +73,7 @@ async def run_worker(settings: Settings) -> None:
             check_interval_min_s=settings.check_interval_min_s,
             check_interval_max_s=settings.check_interval_max_s,
         )
+        aftercare = [Lanes(), Lanes(), Lanes(), Lanes(), Lanes()]
         listener = Listener(settings.database_direct_url or settings.database_url)
         listener.on("orders_queued", dispatcher.wake)
         listener.on_reconnect(dispatcher.wake)
@@ -81,11 +83,12 @@ async def run_worker(settings: Settings) -> None:
         loops = [
             asyncio.create_task(dispatcher.run(), name="dispatcher"),
             asyncio.create_task(poller.run(), name="poller"),
-            *_upkeep(settings, db, upstreams),
+            *_upkeep(settings, db, upstreams, aftercare),
         ]
         log.info("working")
         failed = await _until_stopped(stopping, loops)
-        await dispatcher.stop(settings.shutdown_grace_s)
+        grace_s = settings.shutdown_grace_s
+        await asyncio.gather(dispatcher.stop(grace_s), *(lanes.stop(grace_s) for lanes in aftercare))
         await poller.stop()
         for task in loops:
             task.cancel()
@@ -106,14 +109,15 @@ async def _until_stopped(stopping: asyncio.Event, loops: list[asyncio.Task[None]
     return bool(failed)
 
 
-def _upkeep(settings: Settings, db: Database, upstreams: Upstreams) -> list[asyncio.Task[None]]:
+def _upkeep(settings: Settings, db: Database, upstreams: Upstreams, aftercare: list[Lanes]) -> list[asyncio.Task[None]]:
+    cancels, refills, statuses, copies, probes = aftercare
     shortest_s, longest_s = settings.check_interval_min_s, settings.check_interval_max_s
     jobs: list[tuple[str, float, Callable[[], Awaitable[object]]]] = [
         ("providers", REFRESH_S, upstreams.refresh),
         ("drip-feeds", RUNS_S, lambda: start_due_runs(db)),
-        ("cancels", AFTERCARE_S, lambda: act_on_cancels(db, upstreams)),
-        ("refills", AFTERCARE_S, lambda: send_refills(db, upstreams, shortest_s)),
-        ("refill statuses", AFTERCARE_S, lambda: follow_refills(db, upstreams, shortest_s, longest_s)),
+        ("cancels", AFTERCARE_S, lambda: act_on_cancels(db, upstreams, cancels)),
+        ("refills", AFTERCARE_S, lambda: send_refills(db, upstreams, shortest_s, refills)),
+        ("refill statuses", AFTERCARE_S, lambda: follow_refills(db, upstreams, shortest_s, longest_s, statuses)),
         ("balances", BALANCES_S, upstreams.learn_balances),
         (
             "copies",
@@ -124,11 +128,13 @@ def _upkeep(settings: Settings, db: Database, upstreams: Upstreams) -> list[asyn
                 upstreams,
                 lease_s=settings.send_lease_s,
                 first_check_s=settings.check_interval_min_s,
+                lanes=copies,
             ),
         ),
         ("idempotency keys", PARTITIONS_S, lambda: purge_keys(db)),
         ("leases", UPKEEP_S, lambda: upkeep.expire_leases(db)),
         ("unknown orders", UPKEEP_S, lambda: upkeep.give_up_unknown(db, settings.unknown_max_age_s)),
+        ("probes", UPKEEP_S, lambda: probe_unknown(db, upstreams, probes)),
         ("taught words", UPKEEP_S, lambda: apply_taught(db)),
         (
             "pauses",
@@ -139,8 +145,7 @@ def _upkeep(settings: Settings, db: Database, upstreams: Upstreams) -> list[asyn
         ("partitions", PARTITIONS_S, lambda: keep_partitions(db)),
     ]
     loops = [asyncio.create_task(_every(seconds, name, job), name=name) for name, seconds, job in jobs]
-    probes = asyncio.create_task(probe_forever(db, upstreams), name="probes")
-    return [*loops, probes, asyncio.create_task(_verify_daily(db), name="ledger")]
+    return [*loops, asyncio.create_task(_verify_daily(db), name="ledger")]
 
 
 async def _every(seconds: float, name: str, job: Callable[[], Awaitable[object]]) -> None:

@@ -10,15 +10,18 @@ import asyncpg
 import pytest
 
 from compat.simulator import Simulator
-from compat.wire import Accepted
+from compat.wire import Accepted, Unknown
 from gateway.db.engine import Database
 from gateway.dispatch.outcomes import AttemptMoved, record
 from gateway.dispatch.resolve import NotPlaced, PlacedAs, Refund, resolve
 from gateway.dispatch.unknowns.model import ROUNDS_MAX
-from gateway.dispatch.unknowns.probing import probe_forever, probe_provider
+from gateway.dispatch.unknowns.probing import probe_provider, probe_unknown
 from gateway.orders.model import Order
 from gateway.providers import actions
-from tests.support.factories import begin_attempt, event_types, open_alerts, place_order
+from gateway.providers.lanes import Lanes
+from tests.support.aftercare import Desk, open_desk
+from tests.support.factories import begin_attempt, event_types, open_alerts, place_order, read_order
+from tests.support.families import accept, drip, place
 from tests.support.faults import KEYRING, eventually
 from tests.support.unknowns import KEY, Counter, add_panel_shop, open_counter
 
@@ -272,10 +275,60 @@ async def test_a_provider_that_hangs_delays_no_other(counter: Counter) -> None:
         async def is_found() -> bool:
             return (await counter.look(lost))[0] == "accepted"
 
-        probing = asyncio.create_task(probe_forever(counter.db, counter.upstreams))
+        lanes = Lanes()
+        assert await probe_unknown(counter.db, counter.upstreams, lanes) == 2
         await eventually(is_found)
-        probing.cancel()
-        await asyncio.gather(probing, return_exceptions=True)
+        await counter.send("html", quantity=2000)
+        assert await probe_unknown(counter.db, counter.upstreams, lanes) == 1
+        await lanes.stop(0.01)
         assert (await counter.look(stuck))[0] == "unknown"
     finally:
         await hanging.stop()
+
+
+# Runs, and panels that take one id a call -------------------------------------------------------
+
+RUN = {"charge": "1", "start_count": "0", "status": "Completed", "remains": "0", "currency": "USD"}
+
+
+async def look_at_scripted(db: Database, desk: Desk) -> tuple[int, str]:
+    """Probe for an unknown order that followed id 100; how many were found, and where the order stands then."""
+    order = await place_order(db, desk.shop)
+    await record(db, await begin_attempt(db, desk.shop, order), Unknown("no answer"), timedelta())
+    await desk.sql("UPDATE providers SET probes = true")
+    await desk.sql("UPDATE dispatch_attempts SET lease_until = now() - interval '1 s' WHERE state = 'unknown'")
+    await desk.upstreams.refresh()
+    found = await probe_provider(db, desk.upstreams, desk.shop.provider_id)
+    await desk.assert_books_are_clean()
+    return found, (await read_order(db, order.number)).dispatch.value
+
+
+@pytest.mark.parametrize(("runs", "found"), [(["101"], 0), (["90"], 1)])
+async def test_a_run_that_the_upstream_began_is_not_taken_for_an_order(
+    db: Database, runs: list[str], found: int
+) -> None:
+    async with open_desk(db) as desk:
+        parent = await place(db, desk.shop, drip(), native=True)
+        await accept(db, desk.shop, parent, "50")
+        await desk.sql("UPDATE orders SET next_check_at = now() WHERE id = $1", parent.id)
+        await desk.accepted("100")
+        desk.panel.answers["status"] = {"101": RUN, "50": RUN | {"charge": "3", "orders": runs}}
+        assert await look_at_scripted(db, desk) == (found, "accepted" if found else "unknown")
+
+
+async def test_a_followed_drip_feed_whose_runs_are_not_told_leaves_the_order_unknown(db: Database) -> None:
+    async with open_desk(db) as desk:
+        await accept(db, desk.shop, await place(db, desk.shop, drip(), native=True), "50")
+        await desk.sql("UPDATE orders SET next_check_at = now() WHERE is_parent")
+        await desk.accepted("100")
+        desk.panel.answers["status"] = {"101": RUN}
+        assert await look_at_scripted(db, desk) == (0, "unknown")
+
+
+async def test_a_panel_of_one_id_a_call_is_asked_about_a_hundred_at_most(db: Database) -> None:
+    async with open_desk(db) as desk:
+        await desk.sql("UPDATE providers SET dialect = 'single'")
+        await desk.accepted("100")
+        desk.panel.answers["status"] = {"error": "Incorrect order ID"}
+        assert await look_at_scripted(db, desk) == (0, "unknown")
+        assert desk.panel.called("status") == 100

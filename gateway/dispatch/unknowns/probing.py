@@ -4,13 +4,12 @@ Only `status` is asked. What is found is taken only where nothing else can be me
 found proves nothing, and the order stays unknown.
 """
 
-import asyncio
 from uuid import UUID
 
 import structlog
 
-from compat.client import UpstreamError
 from compat.dialects import DIALECTS
+from compat.failures import UpstreamError
 from compat.wire import UpstreamReport
 from gateway.db.engine import Database, Transaction
 from gateway.dispatch import store as dispatch
@@ -18,11 +17,11 @@ from gateway.dispatch.outcomes import AttemptMoved, accept_unknown
 from gateway.dispatch.unknowns import store
 from gateway.dispatch.unknowns.model import IDS_MAX, Sought, candidates, is_charge_of
 from gateway.errors import NotFound, Unavailable
+from gateway.providers.lanes import Lanes
 from gateway.providers.upstream import Upstreams
 
 log = structlog.get_logger(__name__)
 
-TICK_S = 2.0
 IDS_AT_ONCE = 100
 ATTEMPTS_AT_ONCE = 20
 IDS_NAMED = 10
@@ -32,29 +31,22 @@ class Ambiguous(Exception):
     """Why nothing may be concluded from what was found."""
 
 
-async def probe_forever(db: Database, upstreams: Upstreams) -> None:
-    """Until cancelled. One probe a provider at a time, so that one which hangs delays no other."""
-    probing: dict[UUID, asyncio.Task[int]] = {}
-    try:
-        while True:
-            try:
-                async with db.connection() as connection:
-                    due = await store.providers_to_probe(connection)
-            except Exception as error:
-                log.warning("nothing probed", error=str(error))
-                due = []
-            for provider_id in due:
-                if provider_id not in probing:
-                    probing[provider_id] = asyncio.create_task(probe_provider(db, upstreams, provider_id))
-            await asyncio.sleep(TICK_S)
-            for provider_id in [known for known, task in probing.items() if task.done()]:
-                task = probing.pop(provider_id)
-                if not task.cancelled() and task.exception() is not None:
-                    log.error("probe failed", provider=str(provider_id), exc_info=task.exception())
-    finally:
-        for task in probing.values():
-            task.cancel()
-        await asyncio.gather(*probing.values(), return_exceptions=True)
+async def probe_unknown(db: Database, upstreams: Upstreams, lanes: Lanes) -> int:
+    """Begin probes at the providers that have something due and are not busy with one; at how many.
+
+    Raises:
+        Unavailable: the database does not answer.
+    """
+    async with db.connection() as connection:
+        due = await store.providers_to_probe(connection)
+    begun = [] if lanes.stopping else [provider_id for provider_id in due if provider_id not in lanes.busy()]
+    for provider_id in begun:
+        lanes.start(provider_id, _probe_all(db, upstreams, provider_id))
+    return len(begun)
+
+
+async def _probe_all(db: Database, upstreams: Upstreams, provider_id: UUID) -> None:
+    await probe_provider(db, upstreams, provider_id)
 
 
 async def probe_provider(db: Database, upstreams: Upstreams, provider_id: UUID) -> int:
@@ -113,15 +105,21 @@ async def _probe(db: Database, upstreams: Upstreams, sought: Sought) -> bool:
 
 def _ids_max(upstreams: Upstreams, provider_id: UUID) -> int:
     """As many as ten calls can ask about, or a hundred where a call asks about one."""
-    is_one_a_call = not DIALECTS[upstreams.provider(provider_id).dialect].many_action
-    return IDS_AT_ONCE if is_one_a_call else IDS_MAX
+    return IDS_AT_ONCE if _is_one_a_call(upstreams, provider_id) else IDS_MAX
+
+
+def _is_one_a_call(upstreams: Upstreams, provider_id: UUID) -> bool:
+    return not DIALECTS[upstreams.provider(provider_id).dialect].many_action
 
 
 async def _ask(upstreams: Upstreams, provider_id: UUID, ids: range) -> dict[str, UpstreamReport]:
     reports: dict[str, UpstreamReport] = {}
+    is_one_a_call = _is_one_a_call(upstreams, provider_id)
     for start in range(0, len(ids), IDS_AT_ONCE):
         batch = [str(number) for number in ids[start : start + IDS_AT_ONCE]]
         reports |= await upstreams.statuses(provider_id, batch)
+        if is_one_a_call and len(reports) < start + len(batch):
+            raise Ambiguous("the panel, asked one by one, did not answer for each id")
     return reports
 
 
