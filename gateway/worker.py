@@ -20,6 +20,9 @@ from gateway.dispatch.cancels import act_on_cancels
 from gateway.dispatch.refills import send_refills
 from gateway.dispatch.resend import resend_unknown
 from gateway.dispatch.sender import Dispatcher
+from gateway.dispatch.unknowns.pausing import pause_doubtful
+from gateway.dispatch.unknowns.probing import probe_unknown
+from gateway.dispatch.unknowns.teaching import apply_taught
 from gateway.egress import open_session
 from gateway.errors import ConfigurationError
 from gateway.keyring import Keyring
@@ -72,7 +75,7 @@ async def run_worker(settings: Settings) -> None:
             check_interval_min_s=settings.check_interval_min_s,
             check_interval_max_s=settings.check_interval_max_s,
         )
-        aftercare = [Lanes(), Lanes(), Lanes(), Lanes()]
+        aftercare = [Lanes(), Lanes(), Lanes(), Lanes(), Lanes()]
         listener = Listener(settings.database_direct_url or settings.database_url)
         listener.on("orders_queued", dispatcher.wake)
         listener.on_reconnect(dispatcher.wake)
@@ -109,7 +112,7 @@ async def _until_stopped(stopping: asyncio.Event, loops: list[asyncio.Task[None]
 
 
 def _upkeep(settings: Settings, db: Database, upstreams: Upstreams, aftercare: list[Lanes]) -> list[asyncio.Task[None]]:
-    cancels, refills, statuses, copies = aftercare
+    cancels, refills, statuses, copies, probes = aftercare
     shortest_s, longest_s = settings.check_interval_min_s, settings.check_interval_max_s
     jobs: list[tuple[str, float, Callable[[], Awaitable[object]]]] = [
         ("providers", REFRESH_S, upstreams.refresh),
@@ -134,6 +137,13 @@ def _upkeep(settings: Settings, db: Database, upstreams: Upstreams, aftercare: l
         ("idempotency keys", PARTITIONS_S, lambda: purge_keys(db)),
         ("leases", UPKEEP_S, lambda: upkeep.expire_leases(db)),
         ("unknown orders", UPKEEP_S, lambda: upkeep.give_up_unknown(db, settings.unknown_max_age_s)),
+        ("probes", UPKEEP_S, lambda: probe_unknown(db, upstreams, probes)),
+        ("taught words", UPKEEP_S, lambda: apply_taught(db)),
+        (
+            "pauses",
+            UPKEEP_S,
+            lambda: pause_doubtful(db, settings.unknown_open_max, settings.unknown_percent_max),
+        ),
         ("queued orders", UPKEEP_S, lambda: upkeep.fail_queued(db, settings.queued_max_age_s)),
         ("partitions", PARTITIONS_S, lambda: keep_partitions(db)),
     ]

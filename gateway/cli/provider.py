@@ -7,6 +7,7 @@ from uuid import UUID
 import rich_click as click
 
 from compat.money import LIMIT
+from gateway.cli import provider_unknown
 from gateway.cli.output import json_option, print_fields, print_json, print_table
 from gateway.cli.parameters import priority_range
 from gateway.cli.surroundings import keyring_of, read_secret, with_database
@@ -178,3 +179,7 @@ def list_providers(as_json: bool) -> None:
         print_json(rows)
     else:
         print_table(_COLUMNS, rows)
+
+
+for _command in (provider_unknown.probes, provider_unknown.teach, provider_unknown.words, provider_unknown.resume):
+    provider.add_command(_command)

@@ -28,10 +28,11 @@ class AttemptRow(msgspec.Struct, frozen=True):
     route_id: UUID | None
     state: str
     resends: int = 0
+    upstream_id: str | None = None
 
 
 BAD_REQUESTS_MAX = 3
-_ATTEMPT = "id, order_id, provider_id, route_id, state, resends"
+_ATTEMPT = "id, order_id, provider_id, route_id, state, resends, upstream_id"
 
 
 async def claim_queued(tx: Transaction, slots: Mapping[UUID, int]) -> list[Claim]:
@@ -86,8 +87,9 @@ async def past_of(tx: Transaction, order_ids: Sequence[UUID]) -> dict[UUID, Past
     """
     rows = await tx.fetch(
         """
-        SELECT order_id, array_agg(route_id) FILTER (WHERE state = 'refused' AND evidence ->> 'fault' = 'order')
-                 AS refused, array_agg(route_id) FILTER (WHERE state = 'not_sent') AS not_sent,
+        SELECT order_id, array_agg(route_id) FILTER (WHERE state = 'not_sent') AS not_sent,
+               array_agg(route_id) FILTER (WHERE state IN ('refused', 'not_placed') AND evidence ->> 'fault' = 'order')
+                 AS refused,
                array_agg(route_id) FILTER (WHERE state = 'refused' AND evidence ? 'bad_request') AS unread
           FROM dispatch_attempts WHERE order_id = ANY($1) AND route_id IS NOT NULL GROUP BY order_id
         """,
@@ -185,7 +187,8 @@ async def finish(tx: Transaction, attempt: AttemptRow, record: Record) -> bool:
            SET state = $3::varchar, reason = $4,
                evidence = coalesce(evidence, '{}'::jsonb) || coalesce($5::jsonb, '{}'::jsonb),
                upstream_id = coalesce($6, upstream_id), finished_at = now(),
-               loss = CASE WHEN $3::varchar = 'written_off' THEN coalesce(cost, 0) END
+               loss = CASE WHEN $3::varchar = 'written_off' THEN least(999999999999, coalesce(cost, 0) * (
+                        SELECT exchange_rate FROM providers WHERE id = dispatch_attempts.provider_id)) END
          WHERE id = $1 AND state = $2 AND resends = $7 RETURNING id
         """,
         attempt.id,
