@@ -36,6 +36,9 @@ class Refills:
                 return number
         return None
 
+    def numbers(self) -> list[int]:
+        return list(self._refills)
+
     def next_number(self) -> int:
         return self._last + 1
 

@@ -46,6 +46,7 @@ class Panel:
     ) -> None:
         self.services = {str(service.service): service for service in services}
         self.accepted: list[Acceptance] = []
+        self.funds = balance
         self.refills = Refills(seed, faults, self._elapsed_since)
         self._seed = seed
         self._log = log
@@ -182,6 +183,9 @@ class Panel:
     def end(self, order: int) -> Now | None:
         """How an order ends that has no runs, by what was decided for it; None while nothing is."""
         return end_of(self._runs[order])
+
+    def quantity_of(self, order: int) -> int:
+        return self._runs[order].accepted.quantity
 
     def runs_of(self, order: int) -> list[int] | None:
         """The ids of a parent's runs by now; None for an order that is no parent."""
