@@ -59,7 +59,7 @@ async def test_every_kind_of_order_settles_through_three_gateways(
                 assert await open_alerts(gateway, "unknown_order") == 0
             assert await differences(chain, panel.panel) == []
             assert sum(wire.cuts for wire in wires) > 0
-            assert len(panel.panel.accepted) >= len(customer.numbers) * 2 // 3
+            await assert_each_kind_happened(chain, customer)
 
 
 def break_calls(panel: Simulator, seed: int) -> None:
@@ -101,6 +101,27 @@ async def open_alerts(gateway: Gateway, kind: str) -> int:
             "SELECT count(*) FROM alerts WHERE kind = $1 AND cleared_at IS NULL", kind
         )
     return count
+
+
+async def assert_each_kind_happened(chain: Sequence[Gateway], customer: "Customer") -> None:
+    """However the faults fell, none of what the test is about was left out at any gateway."""
+    for gateway in chain:
+        async with gateway.db.connection() as connection:
+            ends = await connection.fetch(
+                "SELECT p.mode, o.status FROM orders o JOIN order_parents p ON p.order_id = o.id WHERE o.charge > 0"
+            )
+            refills = await connection.fetch("SELECT state FROM refills")
+            wishes = await connection.fetch("SELECT state FROM cancellations")
+            comments = await connection.fetch(
+                "SELECT o.status FROM orders o JOIN services s ON s.id = o.service_id "
+                "WHERE s.kind = 'Custom Comments' ORDER BY o.number LIMIT 1"
+            )
+        assert {"upstream", "subscription"} <= {row["mode"] for row in ends}
+        assert "completed" in {row["state"] for row in refills}
+        assert "forwarded" in {row["state"] for row in wishes}
+        assert comments[0]["status"] in ("partial", "refunded")
+    async with Client(chain[0].url, chain[0].buyer.key) as client:
+        assert (await client.status(customer.numbers[0]))["status"] == "Partial"
 
 
 class Customer:
@@ -193,10 +214,15 @@ class Customer:
         await client.get(action="cancel", orders=number)
 
     async def _refilled(self, client: Client) -> None:
+        """One order after another, until one is refilled."""
         service = self._services["refill"]
-        number = await self._add(client, service, quantity=self._quantity(service))
-        if await self._ended(client, number) != "Completed":
-            return
+        for _ in range(3):
+            number = await self._add(client, service, quantity=self._quantity(service))
+            if await self._ended(client, number) == "Completed" and await self._refill(client, number):
+                return
+
+    async def _refill(self, client: Client, number: int) -> bool:
+        """Whether a completed order was refilled; it may have been taken back meanwhile, or the refill rejected."""
 
         async def asked() -> dict[str, Any] | None:
             answer: dict[str, Any] = await client.get(action="refill", order=number)
@@ -204,13 +230,13 @@ class Customer:
 
         answer = await eventually(asked, what="an answer to a refill", within_s=10)
         if "refill" not in answer:
-            return
+            return False
 
-        async def refill_ended() -> bool:
-            status = await client.get(action="refill_status", refill=answer["refill"])
-            return bool(status["status"] in ("Completed", "Rejected"))
+        async def end() -> str | None:
+            status: str = (await client.get(action="refill_status", refill=answer["refill"]))["status"]
+            return status if status in ("Completed", "Rejected") else None
 
-        await eventually(refill_ended, what=f"the refill of {number} ended", within_s=WITHIN_S)
+        return await eventually(end, what=f"the refill of {number} ended", within_s=WITHIN_S) == "Completed"
 
     async def _drip(self, client: Client) -> int:
         service = self._services["drip"]

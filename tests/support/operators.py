@@ -16,15 +16,19 @@ TURN_S = 0.5
 async def end_pauses(db: Database) -> None:
     """As an operator does who topped up at the upstream, or a pause that is over by itself."""
     async with db.transaction() as tx:
-        await tx.execute("UPDATE service_routes SET paused_until = NULL WHERE paused_until > now()")
+        await tx.execute(
+            "UPDATE service_routes SET paused_until = NULL WHERE id IN "
+            "(SELECT id FROM service_routes WHERE paused_until > now() FOR UPDATE SKIP LOCKED)"
+        )
 
 
 async def ask_about_the_ended(db: Database) -> None:
     """As if ten minutes had passed since an order ended, when it is asked about again."""
     async with db.transaction() as tx:
         await tx.execute(
-            "UPDATE orders SET next_check_at = now() "
-            "WHERE dispatch = 'accepted' AND completed_at IS NOT NULL AND next_check_at > now() + interval '1 min'"
+            "UPDATE orders SET next_check_at = now() WHERE id IN (SELECT id FROM orders "
+            "WHERE dispatch = 'accepted' AND completed_at IS NOT NULL AND next_check_at > now() + interval '1 min' "
+            "FOR UPDATE SKIP LOCKED)"
         )
 
 
