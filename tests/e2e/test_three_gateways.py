@@ -77,7 +77,8 @@ def break_calls(panel: Simulator, seed: int) -> None:
         faults.next(OF_ADD[(seed * 4 + turn) % len(OF_ADD)])
     for action in ("refill", "refill_status", "cancel"):
         faults.next(f"{action}:{ANYWHERE[seed % len(ANYWHERE)]}")
-    faults.next(OF_STATUS[seed % len(OF_STATUS)])
+    for name in ("backwards-status", "refill-rejected", "negative-remains"):
+        faults.next(name)
 
 
 async def settled(chain: Sequence[Gateway], panel: Simulator) -> None:
