@@ -1,7 +1,6 @@
 """What an operator does meanwhile, and what time would do if a test could wait for it."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
@@ -64,8 +63,6 @@ async def meanwhile(*jobs: Callable[[], Awaitable[object]]) -> AsyncIterator[Non
         finally:
             for task in tasks:
                 task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def at_all(chain: Sequence[Gateway], act: Callable[[Database], Awaitable[None]]) -> None:
