@@ -87,7 +87,7 @@ async def list_newest(tx: Transaction, *, with_cleared: bool) -> list[AlertRow]:
                coalesce((SELECT jsonb_object_agg(t.channel, coalesce(t.clearing_told_at, t.told_at))
                            FROM alert_tellings t WHERE t.alert_id = a.id
                             AND coalesce(t.clearing_told_at, t.told_at) IS NOT NULL), '{}') AS told
-          FROM alerts a WHERE $1 OR a.cleared_at IS NULL ORDER BY a.id DESC LIMIT $2
+          FROM alerts a WHERE $1 OR a.cleared_at IS NULL ORDER BY a.raised_at DESC, a.id DESC LIMIT $2
         """,
         with_cleared,
         LISTED_MAX,
