@@ -260,6 +260,17 @@ ENDS: dict[str, tuple[str, str, str]] = {
         "UPDATE service_routes SET paused_until = now() + interval '5 minutes', pause_cause = 'funds'",
         "UPDATE service_routes SET paused_until = NULL, pause_cause = NULL",
     ),
+    "provider_key_refused": (
+        "provider {provider}",
+        "UPDATE providers SET is_active = true",
+        "UPDATE providers SET is_active = false",
+    ),
+    "unreadable_refill": (
+        "order {number}",
+        "INSERT INTO refills (order_id, user_id, provider_id, external_order_id, state) "
+        "SELECT id, user_id, provider_id, '7', 'accepted' FROM orders",
+        "UPDATE refills SET state = 'completed'",
+    ),
     "unknown_refill": (
         "order {number}",
         "INSERT INTO refills (order_id, user_id, provider_id, external_order_id, state) "

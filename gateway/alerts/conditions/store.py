@@ -189,6 +189,17 @@ CONDITIONS = (
         " AND r.paused_until > now() - interval '10 minutes' AND r.pause_cause IS DISTINCT FROM 'operator')",
     ),
     Condition(
+        "provider_key_refused",
+        "critical",
+        over=f"NOT EXISTS (SELECT FROM providers p WHERE p.id = {_ID} AND p.is_active)",
+    ),
+    Condition(
+        "unreadable_refill",
+        "warning",
+        over="NOT EXISTS (SELECT FROM refills f JOIN orders o ON o.id = f.order_id"
+        f" WHERE o.number = {_NUMBER} AND f.state = 'accepted')",
+    ),
+    Condition(
         "unknown_refill",
         "warning",
         over="NOT EXISTS (SELECT FROM refills f JOIN orders o ON o.id = f.order_id"

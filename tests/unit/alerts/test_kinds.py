@@ -6,14 +6,16 @@ from pathlib import Path
 from gateway.alerts.conditions.store import CONDITIONS
 from gateway.alerts.delivery.store import UNDELIVERED
 from gateway.api.redis_alert import KIND
+from gateway.orders.families.model import UNPAID
 from gateway.orders.settlement import MESSAGES
+from gateway.providers.upstream import KEY_REFUSED
 
 PROJECT = Path(__file__).parents[3]
 KINDS = [condition.kind for condition in CONDITIONS]
 
 
 def test_what_is_raised_is_in_the_table_once() -> None:
-    raised = {KIND, UNDELIVERED, *MESSAGES}
+    raised = {KIND, UNDELIVERED, UNPAID, KEY_REFUSED, *MESSAGES}
     for path in (PROJECT / "gateway").rglob("*.py"):
         raised |= set(re.findall(r'Alert\(\s*"(\w+)"', path.read_text()))
     assert raised - set(KINDS) == set()
