@@ -20,6 +20,7 @@ from uvicorn.supervisors import Multiprocess
 from compat import panel_app
 from gateway.accounts.directory import Directory
 from gateway.accounts.usage import UsageMarks
+from gateway.alerts.watch import Watch
 from gateway.api import health
 from gateway.api.access import logged
 from gateway.api.background import closed_within, repeated
@@ -157,6 +158,10 @@ async def _open_parts(settings: Settings, addresses: Addresses, keyring: Keyring
         await listener.start()
         stack.push_async_callback(listener.stop)
         await stack.enter_async_context(repeated("usage marks", functools.partial(usage.flush, db), USAGE_INTERVAL_S))
+        watch = Watch(db, settings, "serve")
+        stack.push_async_callback(closed_within, CLOSE_TIMEOUT_S, watch.leave)
+        for name, interval_s, job in watch.jobs():
+            await stack.enter_async_context(repeated(name, job, interval_s))
         await stack.enter_async_context(repeated("redis alert", redis_alert.write, ALERT_INTERVAL_S))
         await stack.enter_async_context(repeated("order months", reader.refresh, REFRESH_INTERVAL_S))
         callers = Callers(directory, limiter, usage)

@@ -6,6 +6,7 @@ from typing import NoReturn
 import rich_click as click
 from click.exceptions import NoArgsIsHelpError
 
+from gateway.cli.alerts import alerts
 from gateway.cli.demo import demo
 from gateway.cli.failures import explain
 from gateway.cli.key import key
@@ -32,6 +33,7 @@ def cli() -> None:
 
 for command in (demo, serve, work, migrate, simulate, probe, user, key, wallet, provider, service, order, ledger):
     cli.add_command(command)
+cli.add_command(alerts)
 
 
 def main() -> NoReturn:
