@@ -79,7 +79,7 @@ def show_provider(name: str, as_json: bool) -> None:
         from gateway.catalog.editing import store
         from gateway.catalog.editing.routes import find_provider
 
-        async with db.connection() as connection:
+        async with db.snapshot() as connection:
             provider_id = (await find_provider(connection, name)).id
             return await store.get_provider(connection, provider_id), await store.get_standing(connection, provider_id)
 

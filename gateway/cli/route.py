@@ -45,7 +45,7 @@ def list_routes(service: int, as_json: bool) -> None:
     async def action(db: "Database", settings: "Settings") -> "Shown":
         from gateway.catalog.editing import services
 
-        async with db.connection() as connection:
+        async with db.snapshot() as connection:
             return await services.show_service(connection, service)
 
     rows = route_rows(with_database(action))

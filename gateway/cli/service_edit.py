@@ -88,7 +88,7 @@ def show_service(number: int, as_json: bool) -> None:
     async def action(db: "Database", settings: "Settings") -> "Shown":
         from gateway.catalog.editing import services
 
-        async with db.connection() as connection:
+        async with db.snapshot() as connection:
             return await services.show_service(connection, number)
 
     fields = _fields(with_database(action))
