@@ -11,10 +11,13 @@ from gateway.cli.demo import demo
 from gateway.cli.failures import explain
 from gateway.cli.key import key
 from gateway.cli.ledger import ledger
+from gateway.cli.markup import markup
 from gateway.cli.migrate import migrate
 from gateway.cli.order import order
+from gateway.cli.price import price
 from gateway.cli.probe import probe
 from gateway.cli.provider import provider
+from gateway.cli.route import route
 from gateway.cli.serve import serve
 from gateway.cli.service import service
 from gateway.cli.simulate import simulate
@@ -31,7 +34,24 @@ def cli() -> None:
     """Sell one catalogue of social media services to resellers, bought from many upstream panels."""
 
 
-for command in (demo, serve, work, migrate, simulate, probe, user, key, wallet, provider, service, order, ledger):
+for command in (
+    demo,
+    serve,
+    work,
+    migrate,
+    simulate,
+    probe,
+    user,
+    key,
+    wallet,
+    provider,
+    service,
+    route,
+    markup,
+    price,
+    order,
+    ledger,
+):
     cli.add_command(command)
 cli.add_command(alerts)
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
+from gateway.cli import service_edit
 from gateway.cli.output import json_option, print_json, print_table
 from gateway.cli.surroundings import with_database
 
@@ -27,7 +28,7 @@ _COLUMNS = {
 
 @click.group()
 def service() -> None:
-    """Show the catalogue."""
+    """Show the catalogue, and set what is sold."""
 
 
 @service.command("list")
@@ -62,3 +63,7 @@ def list_services(as_json: bool) -> None:
         print_json(rows)
     else:
         print_table(_COLUMNS, rows)
+
+
+for _command in (service_edit.set_service, service_edit.show_service):
+    service.add_command(_command)
