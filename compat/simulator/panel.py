@@ -106,6 +106,10 @@ class Panel:
         """The id given just before this one; the same where it is the first."""
         return order - 1 if order - 1 in self._runs else order
 
+    def pay_in(self, amount: Decimal) -> None:
+        """Our operator's deposit there; below zero it is taken out."""
+        self._balance += amount
+
     def balance(self) -> Balance:
         return Balance(balance=self._balance, currency=CURRENCY, idempotency=self._idempotency)
 

@@ -73,17 +73,20 @@ async def routes_of(tx: Transaction, service_ids: Iterable[UUID]) -> list[Route]
     return [Route(*row) for row in rows]
 
 
-async def pause_route(tx: Transaction, route_id: UUID, reason: str, seconds: float) -> bool:
-    """Whether there is such a route. A longer pause under way stays, and so does why it is switched off."""
+async def pause_route(tx: Transaction, route_id: UUID, reason: str, seconds: float, cause: str = "refusal") -> bool:
+    """Whether there is such a route. A longer pause under way stays, with its cause, as does an operator's."""
     done = await tx.fetchval(
         """
         UPDATE service_routes SET paused_until = greatest(paused_until, now() + make_interval(secs => $2)),
+               pause_cause = CASE WHEN paused_until > now() + make_interval(secs => $2)
+                                    OR (pause_cause = 'operator' AND paused_until > now()) THEN pause_cause ELSE $4 END,
                paused_reason = CASE WHEN is_active THEN $3 ELSE paused_reason END
          WHERE id = $1 RETURNING true
         """,
         route_id,
         float(seconds),
         reason,
+        cause,
     )
     return bool(done)
 

@@ -10,6 +10,7 @@ from gateway.cli.demo import demo
 from gateway.cli.failures import explain
 from gateway.cli.key import key
 from gateway.cli.ledger import ledger
+from gateway.cli.margin import margin
 from gateway.cli.migrate import migrate
 from gateway.cli.order import order
 from gateway.cli.probe import probe
@@ -30,7 +31,22 @@ def cli() -> None:
     """Sell one catalogue of social media services to resellers, bought from many upstream panels."""
 
 
-for command in (demo, serve, work, migrate, simulate, probe, user, key, wallet, provider, service, order, ledger):
+for command in (
+    demo,
+    serve,
+    work,
+    migrate,
+    simulate,
+    probe,
+    user,
+    key,
+    wallet,
+    provider,
+    service,
+    order,
+    ledger,
+    margin,
+):
     cli.add_command(command)
 
 

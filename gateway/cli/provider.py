@@ -9,6 +9,7 @@ import rich_click as click
 from compat.money import LIMIT
 from gateway.cli.output import json_option, print_fields, print_json, print_table
 from gateway.cli.parameters import priority_range
+from gateway.cli.provider_money import charges, days, deposit, money
 from gateway.cli.surroundings import keyring_of, read_secret, with_database
 
 if TYPE_CHECKING:
@@ -150,3 +151,7 @@ def list_providers(as_json: bool) -> None:
         print_json(rows)
     else:
         print_table(_COLUMNS, rows)
+
+
+for command in (money, deposit, days, charges):
+    provider.add_command(command)

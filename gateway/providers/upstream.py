@@ -10,7 +10,7 @@ from uuid import UUID
 import aiohttp
 import structlog
 
-from compat.client import PanelClient, UpstreamError
+from compat.client import PanelClient
 from compat.dialects import DIALECTS, Dialect
 from compat.replies import ServiceList
 from compat.wire import (
@@ -158,6 +158,10 @@ class Upstreams:
             if line.provider.is_active and line.paused_until <= now and not line.breaker.admits(1)
         ]
 
+    def active(self) -> list[UUID]:
+        """Providers that are on, paused ones too."""
+        return [provider_id for provider_id, line in self._lines.items() if line.provider.is_active]
+
     def provider(self, provider_id: UUID) -> Provider:
         """Raises NotFound where `refresh` has not seen it, or could not use its key or URL."""
         return self._get(provider_id).provider
@@ -226,24 +230,6 @@ class Upstreams:
         """What we can spend there, and whether it honours the extension. Raises as `statuses`."""
         async with self._reading(provider_id) as client:
             return await client.balance()
-
-    async def learn_balances(self) -> None:
-        """Ask every provider that is on for its balance, and keep what it says with whether it honours the extension.
-
-        Raises:
-            Unavailable: the database does not answer.
-        """
-        asked = [provider_id for provider_id, line in self._lines.items() if line.provider.is_active]
-        answers = await asyncio.gather(*(self.balance(provider_id) for provider_id in asked), return_exceptions=True)
-        for provider_id, answer in zip(asked, answers, strict=True):
-            if isinstance(answer, Balance):
-                async with self._db.transaction() as tx:
-                    await store.update_balance(tx, provider_id, answer.balance, answer.idempotency)
-            elif isinstance(answer, UpstreamError | NotFound):
-                log.warning("no balance", provider=str(provider_id), error=str(answer))
-            else:
-                raise answer
-        await self.refresh()
 
     @asynccontextmanager
     async def _reading(self, provider_id: UUID) -> AsyncIterator[PanelClient]:
