@@ -73,14 +73,14 @@ def money(name: str, low: Decimal | None, no_low: bool, as_json: bool) -> None:
         print_fields(values)
 
 
-@click.command()
+@click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("name")
 @click.argument("amount", type=Amount())
 @click.option("--reference", required=True, help="Of the payment; the same one is entered once.")
 @click.option("--at", type=a_time, help="When it was made, UTC where no zone is named; now where not given.")
 @json_option
 def deposit(name: str, amount: Decimal, reference: str, at: datetime | None, as_json: bool) -> None:
-    """Enter what was paid in there; after `--`, a negative AMOUNT is money taken out."""
+    """Enter what was paid in there, in its currency; a negative AMOUNT is money taken out."""
 
     async def action(db: "Database", settings: "Settings") -> "Deposited":
         from gateway.providers.money.days.reconciling import enter_deposit
@@ -165,4 +165,5 @@ def _day(given: datetime | None, back: int) -> date:
 def _fields(row: "Day | Charge") -> dict[str, Any]:
     import msgspec
 
-    return msgspec.structs.asdict(row)
+    fields = msgspec.structs.asdict(row)
+    return fields | {"day": fields["day"].isoformat()} if "day" in fields else fields

@@ -18,10 +18,11 @@ COMMANDS = {
     "user": {"add", "status"},
     "key": {"issue", "list", "revoke"},
     "wallet": {"deposit", "show"},
-    "provider": {"add", "sync", "list"},
+    "provider": {"add", "sync", "list", "money", "deposit", "days", "charges"},
     "service": {"list"},
     "order": {"show", "resolve"},
     "ledger": {"verify"},
+    "margin": set(),
 }
 HEAVY = ("alembic", "asyncpg", "sqlalchemy", "litestar", "uvicorn", "aiohttp", "redis", "cryptography", "argon2")
 
