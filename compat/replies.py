@@ -15,6 +15,10 @@ _ERROR_NAMES = ("error", "errors")
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 _NO_ERROR: tuple[object, ...] = (None, "", False)
 """Under a name for errors, 0 is equal to False and so none either; as an order's id it is a value."""
+_NO_ORDERS = frozenset(
+    {"null", "none", "nil", "undefined", "nan", "true", "false", "error", "fail", "failed", "ok", "success"}
+)
+"""What software writes where it has no id; an order bound to such a word would never be heard of again."""
 _DESC_CHARS_MAX = 10_000
 
 
@@ -66,7 +70,9 @@ def classify_add(status: int, body: bytes, *, honours_extension: bool = False) -
     if len(ids) != 1:
         return Unknown("several order ids" if ids else "neither an order nor an error")
     order = read_id(ids[0])
-    return Accepted(order) if order is not None else Unknown("an order id that cannot be one")
+    if order is None or order.casefold() in _NO_ORDERS:
+        return Unknown("an order id that cannot be one")
+    return Accepted(order)
 
 
 def _not_placed(reply: Mapping[str, object]) -> AddOutcome:
@@ -113,7 +119,7 @@ def read_refusal(reply: object) -> Refusal | None:
         return None
     for name in _ERROR_NAMES:
         value = reply.get(name)
-        if value not in _NO_ERROR and value != []:
+        if value not in (*_NO_ERROR, [], {}):
             return _refusal_of(value if isinstance(value, list) else [value])
     message = reply.get("msg", reply.get("message"))
     failed = reply.get("success") is False or (

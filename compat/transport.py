@@ -16,6 +16,13 @@ _HEADERS = {
     "User-Agent": "smm-gateway",
 }
 
+NEVER_CONNECTED = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.InvalidURL,
+)
+"""What aiohttp raises only while it has no connection yet: name, connect, TLS, the wait for a free slot."""
+
 
 class Request(msgspec.Struct, frozen=True):
     """What is sent; its text form would hold the key, so it is not for logs."""
@@ -48,8 +55,23 @@ def request_to(url: URL, key: str, dialect: Dialect, action: str, fields: Mappin
         return Request(url, headers, msgspec.json.encode(members))
     form = urlencode(members)
     if dialect.body == "query":
-        return Request(url.with_query(members), headers, b"")
+        return Request(url.update_query(members), headers, b"")
     return Request(url, headers, form.encode("ascii"))
+
+
+async def post(
+    session: aiohttp.ClientSession, request: Request, timeout: aiohttp.ClientTimeout, bytes_max: int
+) -> Reply:
+    """One request and all of its reply up to the limit; redirects are answers, not followed."""
+    async with session.post(
+        request.url,
+        data=request.body,
+        headers=request.headers,
+        allow_redirects=False,
+        raise_for_status=False,
+        timeout=timeout,
+    ) as response:
+        return await read_reply(response, bytes_max)
 
 
 async def read_reply(response: aiohttp.ClientResponse, bytes_max: int) -> Reply:

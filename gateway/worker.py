@@ -25,6 +25,7 @@ from gateway.keyring import Keyring
 from gateway.ledger.verify import claim_verifying, verify
 from gateway.orders.families.runs import start_due_runs
 from gateway.orders.replays import store as replays
+from gateway.providers.lanes import Lanes
 from gateway.providers.money.balances import learn_balances, learn_short_balances, purge_readings
 from gateway.providers.money.days.reconciling import reconcile_days
 from gateway.providers.upstream import Upstreams
@@ -74,6 +75,7 @@ async def run_worker(settings: Settings) -> None:
             check_interval_min_s=settings.check_interval_min_s,
             check_interval_max_s=settings.check_interval_max_s,
         )
+        aftercare = [Lanes(), Lanes(), Lanes(), Lanes()]
         listener = Listener(settings.database_direct_url or settings.database_url)
         listener.on("orders_queued", dispatcher.wake)
         listener.on_reconnect(dispatcher.wake)
@@ -83,11 +85,12 @@ async def run_worker(settings: Settings) -> None:
         loops = [
             asyncio.create_task(dispatcher.run(), name="dispatcher"),
             asyncio.create_task(poller.run(), name="poller"),
-            *_upkeep(settings, db, upstreams),
+            *_upkeep(settings, db, upstreams, aftercare),
         ]
         log.info("working")
         failed = await _until_stopped(stopping, loops)
-        await dispatcher.stop(settings.shutdown_grace_s)
+        grace_s = settings.shutdown_grace_s
+        await asyncio.gather(dispatcher.stop(grace_s), *(lanes.stop(grace_s) for lanes in aftercare))
         await poller.stop()
         for task in loops:
             task.cancel()
@@ -108,14 +111,15 @@ async def _until_stopped(stopping: asyncio.Event, loops: list[asyncio.Task[None]
     return bool(failed)
 
 
-def _upkeep(settings: Settings, db: Database, upstreams: Upstreams) -> list[asyncio.Task[None]]:
+def _upkeep(settings: Settings, db: Database, upstreams: Upstreams, aftercare: list[Lanes]) -> list[asyncio.Task[None]]:
+    cancels, refills, statuses, copies = aftercare
     shortest_s, longest_s = settings.check_interval_min_s, settings.check_interval_max_s
     jobs: list[tuple[str, float, Callable[[], Awaitable[object]]]] = [
         ("providers", REFRESH_S, upstreams.refresh),
         ("drip-feeds", RUNS_S, lambda: start_due_runs(db)),
-        ("cancels", AFTERCARE_S, lambda: act_on_cancels(db, upstreams)),
-        ("refills", AFTERCARE_S, lambda: send_refills(db, upstreams, shortest_s)),
-        ("refill statuses", AFTERCARE_S, lambda: follow_refills(db, upstreams, shortest_s, longest_s)),
+        ("cancels", AFTERCARE_S, lambda: act_on_cancels(db, upstreams, cancels)),
+        ("refills", AFTERCARE_S, lambda: send_refills(db, upstreams, shortest_s, refills)),
+        ("refill statuses", AFTERCARE_S, lambda: follow_refills(db, upstreams, shortest_s, longest_s, statuses)),
         ("balances", BALANCES_S, lambda: learn_balances(db, upstreams)),
         ("short balances", SHORT_BALANCES_S, lambda: learn_short_balances(db, upstreams)),
         ("balance readings", PARTITIONS_S, lambda: purge_readings(db)),
@@ -129,6 +133,7 @@ def _upkeep(settings: Settings, db: Database, upstreams: Upstreams) -> list[asyn
                 upstreams,
                 lease_s=settings.send_lease_s,
                 first_check_s=settings.check_interval_min_s,
+                lanes=copies,
             ),
         ),
         ("idempotency keys", PARTITIONS_S, lambda: purge_keys(db)),

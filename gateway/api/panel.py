@@ -28,12 +28,13 @@ from gateway.errors import (
 from gateway.ledger import store as ledger
 from gateway.orders.cancels.wishing import cancel_orders
 from gateway.orders.families.model import Mode, shown_subscription
-from gateway.orders.model import Order, shown_charge, shown_remains, shown_status
+from gateway.orders.model import Order
 from gateway.orders.placement import Placement
 from gateway.orders.reading import Kin, OrderReader
 from gateway.orders.refills.asking import ask_for_refills, find_refills
 from gateway.orders.refills.model import Refill, State
 from gateway.orders.replays.model import replay_of
+from gateway.orders.shown import shown_charge, shown_remains, shown_status
 from gateway.ratelimit.limiter import RateLimiter
 from gateway.ratelimit.model import Verdict, headers
 

@@ -3,14 +3,15 @@
 from datetime import timedelta
 from uuid import UUID
 
-from compat.errors import Fault, is_lack_of_funds
+from compat.errors import Fault, is_bad_request, is_lack_of_funds
 from compat.wire import Accepted, AddOutcome, NotSent, Refused, Unknown
 from gateway.alerts import store as alerts
 from gateway.alerts.store import Alert
 from gateway.catalog import store as catalog
 from gateway.db.engine import Database, Transaction
 from gateway.dispatch import store
-from gateway.dispatch.model import Past, Record, back_off, is_route_left, record_of
+from gateway.dispatch.model import Record, back_off, record_of
+from gateway.dispatch.routing import Past, is_route_left
 from gateway.dispatch.store import AttemptRow
 from gateway.errors import Conflict
 from gateway.orders.cancels import store as cancels
@@ -104,11 +105,12 @@ async def _first_answer(tx: Transaction, attempt: AttemptRow, outcome: AddOutcom
     written = record_of(outcome)
     match outcome:
         case Refused(Fault.ORDER):
+            await _finish(tx, attempt, written)
             await _settle(tx, attempt, WasRefused(requeue=await _another_route(tx, attempt)), written.reason)
-            await _finish(tx, attempt, written)
         case Refused(Fault.PROVIDER, text):
-            await _settle(tx, attempt, WasRefused(requeue=True), text)
             await _finish(tx, attempt, written)
+            requeue = not is_bad_request(text) or await _another_route(tx, attempt)
+            await _settle(tx, attempt, WasRefused(requeue=requeue), text)
             await _rest(tx, attempt, text)
         case Refused() | NotSent():
             await _settle(tx, attempt, WasNotSent(), written.reason)
@@ -160,9 +162,11 @@ async def _finish(tx: Transaction, attempt: AttemptRow, written: Record) -> None
 
 
 async def _another_route(tx: Transaction, attempt: AttemptRow) -> bool:
-    routes = await catalog.routes_of(tx, [await store.service_of(tx, attempt.order_id)])
-    past = (await store.past_of(tx, [attempt.order_id])).get(attempt.order_id, Past())
-    return is_route_left(routes, past, attempt.route_id)
+    """Whether the order may go out again, now that what came of this attempt is written."""
+    order, kind = await store.get_order(tx, attempt.order_id)
+    routes = await catalog.routes_of(tx, [order.service_id])
+    past = (await store.past_of(tx, [order.id])).get(order.id, Past())
+    return is_route_left(order, kind, routes, past)
 
 
 async def _rest(tx: Transaction, attempt: AttemptRow, text: str) -> None:

@@ -71,6 +71,7 @@ async def reckon_all(trade: Trade) -> tuple[Decimal, Decimal, Decimal]:
 
 async def test_a_day_with_a_drip_feed_of_the_upstream_adds_up_and_its_runs_are_counted_once(db: Database) -> None:
     async with open_trade(db) as trade:
+        await trade.sql("UPDATE service_routes SET dripfeed = true")
         await trade.learn()
         parent = await place(trade.db, trade.shop, Draft("https://example.com/p/1", 1001, {}, 2, 1), native=True)
         trade.simulator.faults.next("partial")

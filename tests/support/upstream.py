@@ -65,7 +65,10 @@ class Trade:
         """Each of them is asked about at once, again and again, until all are so."""
 
         async def reached() -> bool:
-            await self.sql("UPDATE orders SET next_check_at = now() WHERE dispatch = 'accepted'")
+            await self.sql(
+                "UPDATE orders SET next_check_at = now() WHERE id IN "
+                "(SELECT id FROM orders WHERE dispatch = 'accepted' FOR UPDATE SKIP LOCKED)"
+            )
             return {await self.status(order) for order in orders} == {status}
 
         await eventually(reached)

@@ -6,9 +6,11 @@ from uuid import UUID
 
 import structlog
 
-from compat.client import UpstreamError
+from compat.failures import UpstreamError, UpstreamRefusal
 from compat.money import LIMIT
 from compat.wire import Balance
+from gateway.alerts import store as alerts
+from gateway.alerts.store import Alert
 from gateway.db.engine import Database
 from gateway.errors import NotFound
 from gateway.providers.money import store
@@ -17,6 +19,7 @@ from gateway.providers.upstream import Upstreams
 
 log = structlog.get_logger(__name__)
 
+KEY_REFUSED = "provider_key_refused"
 PURGED_AT_ONCE = 1000
 PURGES_MAX = 100
 
@@ -36,6 +39,10 @@ async def learn_balances(db: Database, upstreams: Upstreams, only: Collection[UU
             await _keep(db, provider_id, answer)
         elif isinstance(answer, Balance | UpstreamError | NotFound):
             log.warning("no balance", provider=str(provider_id), error=str(answer))
+            if isinstance(answer, UpstreamRefusal) and answer.of_key:
+                message = f"the provider refuses our key: {answer.text[:300]}"
+                async with db.transaction() as tx:
+                    await alerts.raise_(tx, [Alert(KEY_REFUSED, f"provider {provider_id}", message)])
         else:
             raise answer
     if asked:
@@ -52,6 +59,7 @@ async def learn_short_balances(db: Database, upstreams: Upstreams) -> None:
 async def _keep(db: Database, provider_id: UUID, answer: Balance) -> None:
     async with db.transaction() as tx:
         await update_balance(tx, provider_id, answer.balance, answer.idempotency)
+        await alerts.clear(tx, KEY_REFUSED, f"provider {provider_id}")
         lifted = await store.lift_funds_pauses(tx, provider_id, answer.balance)
         await store.keep_reading(tx, provider_id, answer.balance)
     if lifted:
