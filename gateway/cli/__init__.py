@@ -11,6 +11,7 @@ from gateway.cli.demo import demo
 from gateway.cli.failures import explain
 from gateway.cli.key import key
 from gateway.cli.ledger import ledger
+from gateway.cli.margin import margin
 from gateway.cli.markup import markup
 from gateway.cli.migrate import migrate
 from gateway.cli.order import order
@@ -51,6 +52,7 @@ for command in (
     price,
     order,
     ledger,
+    margin,
 ):
     cli.add_command(command)
 cli.add_command(alerts)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import rich_click as click
 
-from gateway.cli import provider_set, provider_unknown
+from gateway.cli import provider_money, provider_set, provider_unknown
 from gateway.cli.amounts import Percentage
 from gateway.cli.output import json_option, print_fields, print_json, print_table
 from gateway.cli.parameters import Currency, priority_range
@@ -191,5 +191,9 @@ for _command in (
     provider_unknown.teach,
     provider_unknown.words,
     provider_unknown.resume,
+    provider_money.money,
+    provider_money.deposit,
+    provider_money.days,
+    provider_money.charges,
 ):
     provider.add_command(_command)

@@ -143,12 +143,9 @@ async def update_probes(tx: Transaction, provider_id: UUID, probes: bool) -> boo
 
 
 async def update_balance(tx: Transaction, provider_id: UUID, balance: Decimal, honours_extension: bool) -> None:
-    """What the provider said last; a row that says so already is not written."""
+    """What the provider said just now."""
     await tx.execute(
-        """
-        UPDATE providers SET balance = $2, honours_extension = $3
-         WHERE id = $1 AND (balance IS DISTINCT FROM $2 OR honours_extension <> $3)
-        """,
+        "UPDATE providers SET balance = $2, balance_at = now(), honours_extension = $3 WHERE id = $1",
         provider_id,
         balance,
         honours_extension,

@@ -16,6 +16,7 @@ from gateway.errors import Conflict, NotFound
 from gateway.keyring import Keyring
 from gateway.providers import actions, store
 from gateway.providers.breaker import FAULTS_MAX
+from gateway.providers.money.balances import learn_balances
 from gateway.providers.upstream import Upstreams
 from gateway.settings import Settings
 from tests.integration.scripted_panel import ScriptedPanel, open_panel, until
@@ -203,10 +204,10 @@ async def test_a_key_that_cannot_be_opened_leaves_the_others_working(
 
 
 async def test_a_word_on_what_was_not_placed_counts_once_the_extension_was_shown(
-    upstreams: Upstreams, panel: ScriptedPanel, provider_id: UUID
+    db: Database, upstreams: Upstreams, panel: ScriptedPanel, provider_id: UUID
 ) -> None:
     panel.answers["balance"] = {"balance": "3", "currency": "USD", "idempotency": True}
-    await upstreams.learn_balances()
+    await learn_balances(db, upstreams)
     panel.status, panel.answers["add"] = 503, {"error": "Service temporarily unavailable", "placed": False}
     assert isinstance(await upstreams.add(provider_id, "5", {}), NotSent)
 

@@ -23,6 +23,7 @@ COMMANDS = {
     "service": {"list"},
     "order": {"show", "resolve"},
     "ledger": {"verify"},
+    "margin": set(),
 }
 HEAVY = ("alembic", "asyncpg", "sqlalchemy", "litestar", "uvicorn", "aiohttp", "redis", "cryptography", "argon2")
 
