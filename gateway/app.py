@@ -151,6 +151,8 @@ async def _open_parts(settings: Settings, addresses: Addresses, keyring: Keyring
         await listener.start()
         stack.push_async_callback(listener.stop)
         await stack.enter_async_context(repeated("usage marks", functools.partial(usage.flush, db), USAGE_INTERVAL_S))
+        rehash = functools.partial(directory.rehashes.flush, db)
+        await stack.enter_async_context(repeated("key hashes", rehash, USAGE_INTERVAL_S))
         await stack.enter_async_context(repeated("redis alert", redis_alert.write, ALERT_INTERVAL_S))
         await stack.enter_async_context(repeated("order months", reader.refresh, REFRESH_INTERVAL_S))
         backend = GatewayBackend(

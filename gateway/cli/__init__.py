@@ -14,6 +14,7 @@ from gateway.cli.migrate import migrate
 from gateway.cli.order import order
 from gateway.cli.probe import probe
 from gateway.cli.provider import provider
+from gateway.cli.secrets import secrets
 from gateway.cli.serve import serve
 from gateway.cli.service import service
 from gateway.cli.simulate import simulate
@@ -30,7 +31,22 @@ def cli() -> None:
     """Sell one catalogue of social media services to resellers, bought from many upstream panels."""
 
 
-for command in (demo, serve, work, migrate, simulate, probe, user, key, wallet, provider, service, order, ledger):
+for command in (
+    demo,
+    serve,
+    work,
+    migrate,
+    simulate,
+    probe,
+    user,
+    key,
+    wallet,
+    provider,
+    service,
+    order,
+    ledger,
+    secrets,
+):
     cli.add_command(command)
 
 

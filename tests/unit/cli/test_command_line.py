@@ -20,6 +20,7 @@ COMMANDS = {
     "wallet": {"deposit", "show"},
     "provider": {"add", "sync", "list"},
     "service": {"list"},
+    "secrets": {"rotate", "status"},
     "order": {"show", "resolve"},
     "ledger": {"verify"},
 }
