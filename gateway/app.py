@@ -27,6 +27,7 @@ from gateway.api.panel import GatewayBackend
 from gateway.api.protocol import PanelProtocol
 from gateway.api.redis_alert import RedisAlert
 from gateway.api.routing import ASGIApp, switch
+from gateway.catalog.quality import board
 from gateway.catalog.snapshot import Catalog
 from gateway.db.engine import Database
 from gateway.db.listener import Listener
@@ -144,6 +145,7 @@ async def _open_parts(settings: Settings, addresses: Addresses, keyring: Keyring
         listener = Listener(addresses.listener)
         directory = Directory(db, keyring, listener)
         catalog = Catalog(db, listener)
+        quality = board.QualityBoard()
         placement, reader, usage = Placement(db), OrderReader(db), UsageMarks()
         stack.push_async_callback(closed_within, CLOSE_TIMEOUT_S, functools.partial(usage.flush, db))
         for close in (directory.close, catalog.close, placement.close):
@@ -155,12 +157,14 @@ async def _open_parts(settings: Settings, addresses: Addresses, keyring: Keyring
         await stack.enter_async_context(repeated("key hashes", rehash, USAGE_INTERVAL_S))
         await stack.enter_async_context(repeated("redis alert", redis_alert.write, ALERT_INTERVAL_S))
         await stack.enter_async_context(repeated("order months", reader.refresh, REFRESH_INTERVAL_S))
+        await stack.enter_async_context(repeated("quality", functools.partial(quality.refresh, db), board.REFRESH_S))
         backend = GatewayBackend(
             db,
             directory=directory,
             limiter=limiter,
             usage=usage,
             catalog=catalog,
+            quality=quality,
             placement=placement,
             reader=reader,
             refill_wait_s=settings.refill_wait_s,

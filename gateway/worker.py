@@ -11,6 +11,7 @@ import structlog
 
 from gateway.alerts import store as alerts
 from gateway.alerts.store import Alert
+from gateway.catalog.quality import measuring
 from gateway.db import partitions
 from gateway.db.engine import Database
 from gateway.db.listener import Listener
@@ -127,6 +128,7 @@ def _upkeep(settings: Settings, db: Database, upstreams: Upstreams) -> list[asyn
         ("leases", UPKEEP_S, lambda: upkeep.expire_leases(db)),
         ("unknown orders", UPKEEP_S, lambda: upkeep.give_up_unknown(db, settings.unknown_max_age_s)),
         ("queued orders", UPKEEP_S, lambda: upkeep.fail_queued(db, settings.queued_max_age_s)),
+        ("quality", measuring.INTERVAL_S, lambda: measuring.measure(db)),
         ("partitions", PARTITIONS_S, lambda: keep_partitions(db)),
     ]
     loops = [asyncio.create_task(_every(seconds, name, job), name=name) for name, seconds, job in jobs]

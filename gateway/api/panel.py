@@ -14,6 +14,7 @@ from gateway.accounts.model import Account
 from gateway.accounts.usage import UsageMarks
 from gateway.api.errors import panel_words, to_panel_error
 from gateway.catalog.model import Service
+from gateway.catalog.quality.board import QualityBoard
 from gateway.catalog.snapshot import Catalog
 from gateway.db.engine import Database
 from gateway.errors import (
@@ -49,6 +50,7 @@ class GatewayBackend:
         limiter: RateLimiter,
         usage: UsageMarks,
         catalog: Catalog,
+        quality: QualityBoard,
         placement: Placement,
         reader: OrderReader,
         refill_wait_s: float,
@@ -58,10 +60,11 @@ class GatewayBackend:
         self._limiter = limiter
         self._usage = usage
         self._catalog = catalog
+        self._quality = quality
         self._placement = placement
         self._reader = reader
         self._refill_wait_s = refill_wait_s
-        self._lists: dict[str, tuple[list[Service], bytes]] = {}
+        self._lists: dict[str, tuple[list[Service], int, bytes]] = {}
 
     async def identify(self, key: str, address: str) -> Account:
         """Whose key it is, for one request of its limit; a wrong key costs the address one instead."""
@@ -77,13 +80,15 @@ class GatewayBackend:
         return account
 
     async def services(self, caller: Account) -> bytes:
-        """What is on sale in the caller's currency; written once for each state of the catalogue."""
+        """What is on sale in the caller's currency; written once for each state of catalogue and quality."""
         with panel_words():
             sold = await self._catalog.sold_in(caller.currency)
-        listed, written = self._lists.get(caller.currency, (None, b""))
-        if listed is not sold:
-            written = encode_services([_listed(service) for service in sold if _is_served(service)])
-            self._lists[caller.currency] = (sold, written)
+        listed, measured, written = self._lists.get(caller.currency, (None, 0, b""))
+        if listed is not sold or measured != self._quality.version:
+            measured = self._quality.version
+            served = [service for service in sold if _is_served(service)]
+            written = encode_services([_listed(one, self._quality.average_time(one.id)) for one in served])
+            self._lists[caller.currency] = (sold, measured, written)
         return written
 
     async def add(self, caller: Account, request: wire.AddRequest) -> int:
@@ -172,7 +177,7 @@ def _is_served(service: Service) -> bool:
     return service.kind is not None
 
 
-def _listed(service: Service) -> wire.Service:
+def _listed(service: Service, average_time: str | None) -> wire.Service:
     """`dripfeed` is told of every kind that drips: where the upstream does not, we run it."""
     return wire.Service(
         service=service.number,
@@ -186,6 +191,7 @@ def _listed(service: Service) -> wire.Service:
         cancel=service.cancel,
         dripfeed=service.kind is not None and RULES[service.kind].drips,
         desc=service.description or "",
+        average_time=average_time,
     )
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from gateway.cli.output import json_option, print_json, print_table
+from gateway.cli.service_quality import quality
 from gateway.cli.surroundings import with_database
 
 if TYPE_CHECKING:
@@ -62,3 +63,6 @@ def list_services(as_json: bool) -> None:
         print_json(rows)
     else:
         print_table(_COLUMNS, rows)
+
+
+service.add_command(quality)

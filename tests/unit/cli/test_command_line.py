@@ -19,7 +19,7 @@ COMMANDS = {
     "key": {"issue", "list", "revoke"},
     "wallet": {"deposit", "show"},
     "provider": {"add", "sync", "list"},
-    "service": {"list"},
+    "service": {"list", "quality"},
     "secrets": {"rotate", "status"},
     "order": {"show", "resolve"},
     "ledger": {"verify"},
