@@ -260,8 +260,28 @@ async def test_a_run_that_failed_in_the_middle_is_made_good_by_the_next(
     assert len(await rows(db)) == 1
     await root.execute("ALTER TABLE quality_days DROP CONSTRAINT broken")
     await root.close()
+    assert await measured_at(db) < NOON - timedelta(days=2)
     await count(db)
     assert len(await rows(db)) == 2
+
+
+async def measured_at(db: Database) -> datetime:
+    async with db.connection() as connection:
+        moment: datetime = await connection.fetchval("SELECT measured_at FROM quality_progress")
+    return moment
+
+
+async def test_a_run_that_failed_is_not_tried_again_without_a_rest(db: Database, shop: Shop, database_url: str) -> None:
+    await ended(db, shop)
+    root = await asyncpg.connect(database_url)
+    await root.execute("ALTER TABLE quality_days ADD CONSTRAINT broken CHECK (completed = 0) NOT VALID")
+    with pytest.raises(asyncpg.CheckViolationError):
+        await measure(db)
+    assert await measure(db) == 0
+    await root.execute("UPDATE quality_progress SET due_at = now()")
+    with pytest.raises(asyncpg.CheckViolationError):
+        await measure(db)
+    await root.close()
 
 
 async def test_the_times_of_many_orders_are_told_within_the_stated_error(db: Database, shop: Shop) -> None:

@@ -1,7 +1,7 @@
 """Counts what ended since the last time; run by every worker, done by one at a time."""
 
 import time
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 
 import structlog
 
@@ -23,27 +23,44 @@ async def measure(db: Database, *, rest_s: float = REST_S, share_max: float = SH
     """How many days were counted anew: those in which orders ended since the last run, 31 at most.
 
     Each day is counted in a transaction of its own, from the orders themselves, so that a run may end
-    anywhere and the next begins where the last whole one did. Where another process is at it,
-    or not long ago was, nothing is done.
+    anywhere and the next begins where the last whole one did; after one that failed there is a rest
+    too. Where another process is at it, or not long ago was, nothing is done.
 
     Raises:
         Unavailable: the database does not answer.
     """
     began = time.monotonic()
+
+    async def rest(measured_at: datetime) -> None:
+        took_s = time.monotonic() - began
+        async with db.transaction() as tx:
+            await store.finish(tx, measured_at, timedelta(seconds=max(rest_s, took_s * (1 / share_max - 1))))
+
     async with db.transaction() as tx:
         claim = await store.claim(tx)
         if claim is None:
             return 0
         days = await store.days_touched(tx, claim, OVERLAP)
+    try:
+        counted = await _count(db, days)
+        if counted and (claim.measured_at is None or claim.measured_at.date() != claim.began_at.date()):
+            async with db.transaction() as tx:
+                await store.forget(tx, claim.today)
+    except Exception:
+        await rest(claim.measured_at or claim.began_at - timedelta(days=store.DAYS_BACK))
+        raise
+    if not counted:
+        return 0
+    await rest(claim.began_at)
+    log.debug("quality measured", days=len(days), took_s=round(time.monotonic() - began, 3))
+    return len(days)
+
+
+async def _count(db: Database, days: list[date]) -> bool:
+    """False where another process began to count meanwhile; it does the rest."""
     for day in days:
         async with db.transaction() as tx:
             if not await store.lock(tx):
-                return 0
+                return False
             await store.count_day(tx, day)
-    async with db.transaction() as tx:
-        if claim.measured_at is None or claim.measured_at.date() != claim.began_at.date():
-            await store.forget(tx, claim.today)
-        took_s = time.monotonic() - began
-        await store.finish(tx, claim, timedelta(seconds=max(rest_s, took_s * (1 / share_max - 1))))
-    log.debug("quality measured", days=len(days), took_s=round(took_s, 3))
-    return len(days)
+    return True

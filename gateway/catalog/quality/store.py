@@ -137,15 +137,15 @@ ON CONFLICT (route_id, day) DO UPDATE
 """
 
 
-async def finish(tx: Transaction, claim: Claim, rest: timedelta) -> None:
-    """What ended before the run began is counted; the next is due a `rest` after now. Never goes back."""
+async def finish(tx: Transaction, measured_at: datetime, rest: timedelta) -> None:
+    """What ended before `measured_at` is counted; the next run is due a `rest` after now. Never goes back."""
     await tx.execute(
         """
         INSERT INTO quality_progress AS p (measured_at, due_at) VALUES ($1, clock_timestamp() + $2)
         ON CONFLICT (is_only) DO UPDATE SET measured_at = greatest(p.measured_at, excluded.measured_at),
            due_at = greatest(p.due_at, excluded.due_at)
         """,
-        claim.began_at,
+        measured_at,
         rest,
     )
 
