@@ -6,33 +6,30 @@
             case Refused() | NotSent(): ...   # another route may be tried
             case Unknown(): ...               # never send it again
 
-Errors of the reads:
-
-    UpstreamError
-    ├── NotReached        no connection was made
-    ├── BadAnswer         what came back is not an answer
-    └── UpstreamRefusal   the panel said no
+The reads raise the errors of `compat.failures`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import NoReturn, Self, TypeVar
+from typing import NoReturn, Self, TypeVar, cast
 
 import aiohttp
+import msgspec
 from yarl import URL
 
 from compat.dialects import STANDARD, Dialect
 from compat.errors import Fault, is_unknown_order
-from compat.replies import (
-    ServiceList,
-    classify_add,
-    parse_json,
-    read_balance,
-    read_refusal,
-    read_services,
+from compat.failures import BadAnswer, NotReached, UpstreamRefusal, one_by_one
+from compat.replies import ServiceList, classify_add, parse_json, read_balance, read_refusal, read_services
+from compat.reports import (
+    is_cancel_of_some,
+    read_cancels,
+    read_refill,
+    read_refill_statuses,
+    read_refills,
+    read_statuses,
 )
-from compat.reports import read_cancels, read_refill, read_refill_statuses, read_refills, read_statuses
-from compat.transport import Reply, Request, describe, mask, read_reply, request_to
+from compat.transport import NEVER_CONNECTED, Reply, describe, evidence_of, mask, post, request_to
 from compat.wire import (
     Accepted,
     AddOutcome,
@@ -52,38 +49,9 @@ EVIDENCE_CHARS_MAX = 2048
 _MARGIN_BYTES = 16_384
 """Read past the evidence before masking, so that a key which lies across the cut is masked whole."""
 
+_KEY_STATUSES = (401, 403)
+"""HTTP's own words for a key that is not known or may not."""
 _SERVICES_BYTES_MAX = 64 * 1024 * 1024
-_NEVER_CONNECTED = (
-    aiohttp.ClientConnectorError,
-    aiohttp.ConnectionTimeoutError,
-    aiohttp.InvalidURL,
-)
-"""What aiohttp raises only while it has no connection yet: name, connect, TLS, the wait for a free slot."""
-
-
-class UpstreamError(Exception):
-    """A read from an upstream failed; the message never holds the key."""
-
-
-class NotReached(UpstreamError):
-    """No connection was made."""
-
-
-class BadAnswer(UpstreamError):
-    """What came back is not an answer; `evidence` is its beginning."""
-
-    def __init__(self, reason: str, evidence: str = "") -> None:
-        super().__init__(reason)
-        self.evidence = evidence
-
-
-class UpstreamRefusal(UpstreamError):
-    """The panel said no; `fault` is None where its words are not known."""
-
-    def __init__(self, text: str, fault: Fault | None) -> None:
-        super().__init__(text)
-        self.text = text
-        self.fault = fault
 
 
 class PanelClient:
@@ -92,6 +60,7 @@ class PanelClient:
     The time-out bounds a whole call, half of it the making of the connection. The byte limit is for
     decoded bytes; `services` has 64 MiB. `honours_extension` says that the upstream has shown
     `idempotency` in its balance, so that its word about what was not placed counts (protocol §6).
+    `taught` are words of refusal of this panel's own, as `compat.errors.fold` spells them.
     """
 
     def __init__(
@@ -104,6 +73,7 @@ class PanelClient:
         max_body_bytes: int = 8 * 1024 * 1024,
         honours_extension: bool = False,
         dialect: Dialect = STANDARD,
+        taught: Mapping[str, Fault] | None = None,
     ) -> None:
         self._url = URL(url)
         if self._url.scheme not in ("http", "https") or not self._url.host:
@@ -115,6 +85,8 @@ class PanelClient:
         self._body_bytes_max = max_body_bytes
         self._honours_extension = honours_extension
         self._dialect = dialect
+        self.taught: Mapping[str, Fault] = taught or {}
+        """May be replaced at any time; it counts from the next reply on."""
 
     async def __aenter__(self) -> Self:
         if self._session is None:
@@ -148,8 +120,8 @@ class PanelClient:
         except UnicodeEncodeError:
             return NotSent("a field cannot be written as UTF-8")
         try:
-            reply = await self._post(session, request, self._body_bytes_max)
-        except _NEVER_CONNECTED as error:
+            reply = await post(session, request, self._timeout, self._body_bytes_max)
+        except NEVER_CONNECTED as error:
             return NotSent(self._mask(describe(error)))
         except Exception as error:  # whatever a hostile reply sets off in the parser: it may have left
             return Unknown(self._mask(describe(error)))
@@ -158,7 +130,7 @@ class PanelClient:
     def _class_of(self, reply: Reply) -> AddOutcome:
         if reply.cut:
             return Unknown(self._mask(reply.cut), self._evidence(reply))
-        match classify_add(reply.status, reply.body, honours_extension=self._honours_extension):
+        match classify_add(reply.status, reply.body, honours_extension=self._honours_extension, taught=self.taught):
             case Accepted(order=order):
                 return Accepted(order)
             case Refused(fault=fault, text=text):
@@ -172,7 +144,7 @@ class PanelClient:
         """All services; rows that cannot be read are left out and counted in `skipped`.
 
         Raises:
-            UpstreamError: as drawn above.
+            compat.failures.UpstreamError: no answer.
         """
         reply = await self._read("services", {}, max(self._body_bytes_max, _SERVICES_BYTES_MAX))
         return self._read_with(reply, read_services)
@@ -181,12 +153,11 @@ class PanelClient:
         """What the panel says of each of at most 100 orders; one that it leaves out is left out here.
 
         Raises:
-            UpstreamError: as drawn above; nothing then is known of any of them.
+            compat.failures.UpstreamError: no answer; nothing then is known of any of them.
         """
         if not self._dialect.many_action:
-            return {order: await self._status(order) for order in ids}
-        fields = {self._dialect.many_field: ",".join(ids)}
-        reply = await self._read(self._dialect.many_action, fields, self._body_bytes_max)
+            return await one_by_one(ids, self._status)
+        reply = await self._read(self._dialect.many_action, {"orders": ",".join(ids)}, self._body_bytes_max)
         try:
             return self._read_with(reply, lambda answer: read_statuses(answer, ids))
         except UpstreamRefusal as refusal:
@@ -194,27 +165,27 @@ class PanelClient:
                 return {ids[0]: UpstreamReport(error=refusal.text)}
             raise
 
-    async def _status(self, order: str) -> UpstreamReport:
+    async def _status(self, order: str) -> dict[str, UpstreamReport]:
         reply = await self._read("status", {"order": order}, self._body_bytes_max)
         try:
             reports = self._read_with(reply, lambda answer: read_statuses(answer, [order]))
         except UpstreamRefusal as refusal:
-            if not is_unknown_order(refusal.text):
+            if refusal.is_of_all:
                 raise
-            return UpstreamReport(error=refusal.text)
-        return reports.get(order) or UpstreamReport(error="no status in the answer")
+            return {order: UpstreamReport(error=refusal.text or "an error without words")}
+        return reports or {order: UpstreamReport(error="no status in the answer")}
 
     async def refill(self, order: str) -> RefillAnswer:
-        """Ask for a refill of one order; a refusal is an answer, unless it is of our haste.
+        """Ask for a refill of one order; a refusal is an answer, unless it is of us.
 
         Raises:
-            UpstreamError: as drawn above; it may have been taken all the same.
+            compat.failures.UpstreamError: no answer; it may have been taken all the same.
         """
         reply = await self._read("refill", {"order": order}, self._body_bytes_max)
         try:
-            return self._read_with(reply, read_refill)
+            return self._read_with(reply, lambda answer: read_refill(answer, order))
         except UpstreamRefusal as refusal:
-            if refusal.fault is Fault.PASSING:
+            if refusal.of_us:
                 raise
             return RefillAnswer(error=refusal.text)
 
@@ -222,30 +193,30 @@ class PanelClient:
         """Ask for refills of many orders; what the panel leaves out is left out here.
 
         Raises:
-            UpstreamError: as drawn above; some may have been taken all the same.
+            compat.failures.UpstreamError: no answer; some may have been taken all the same.
         """
-        if self._dialect.ids_max == 1:
-            return {order: await self.refill(order) for order in orders}
+        if not self._dialect.many_action:
+            return await one_by_one(orders, self._refill)
         reply = await self._read("refill", {"orders": ",".join(orders)}, self._body_bytes_max)
         return self._read_with(reply, lambda answer: read_refills(answer, orders))
+
+    async def _refill(self, order: str) -> dict[str, RefillAnswer]:
+        return {order: await self.refill(order)}
 
     async def refill_statuses(self, refills: Sequence[str]) -> dict[str, RefillReport]:
         """What the panel says of each of at most 100 refills.
 
         Raises:
-            UpstreamError: as drawn above.
+            compat.failures.UpstreamError: no answer.
         """
-        if self._dialect.ids_max == 1 and len(refills) > 1:
-            found: dict[str, RefillReport] = {}
-            for refill in refills:
-                found |= await self.refill_statuses([refill])
-            return found
+        if not self._dialect.many_action and len(refills) > 1:
+            return await one_by_one(refills, lambda refill: self.refill_statuses([refill]))
         fields = {"refill": refills[0]} if len(refills) == 1 else {"refills": ",".join(refills)}
         reply = await self._read("refill_status", fields, self._body_bytes_max)
         try:
             return self._read_with(reply, lambda answer: read_refill_statuses(answer, refills))
         except UpstreamRefusal as refusal:
-            if len(refills) == 1 and refusal.fault is not Fault.PASSING:
+            if len(refills) == 1 and not refusal.of_us:
                 return {refills[0]: RefillReport(error=refusal.text)}
             raise
 
@@ -253,18 +224,16 @@ class PanelClient:
         """Ask for at most 100 orders to be cancelled; whether they are, only their statuses tell.
 
         Raises:
-            UpstreamError: as drawn above; the wish may have been taken all the same.
+            compat.failures.UpstreamError: no answer; the wish may have been taken all the same.
         """
-        if self._dialect.cancel_field == "order" and len(orders) > 1:
-            found: dict[str, CancelAnswer] = {}
-            for order in orders:
-                found |= await self.cancel([order])
-            return found
-        reply = await self._read("cancel", {self._dialect.cancel_field: ",".join(orders)}, self._body_bytes_max)
+        if not self._dialect.many_action and len(orders) > 1:
+            return await one_by_one(orders, lambda order: self.cancel([order]))
+        field = "orders" if self._dialect.many_action else "order"
+        reply = await self._read("cancel", {field: ",".join(orders)}, self._body_bytes_max)
         try:
-            return self._read_with(reply, lambda answer: read_cancels(answer, orders))
+            return self._read_with(reply, lambda answer: read_cancels(answer, orders), is_cancel_of_some)
         except UpstreamRefusal as refusal:
-            if len(orders) == 1 and refusal.fault is not Fault.PASSING:
+            if len(orders) == 1 and not refusal.of_us:
                 return {orders[0]: CancelAnswer(error=refusal.text)}
             raise
 
@@ -272,7 +241,7 @@ class PanelClient:
         """What we can spend there.
 
         Raises:
-            UpstreamError: as drawn above.
+            compat.failures.UpstreamError: no answer.
         """
         return self._read_with(await self._read("balance", {}, self._body_bytes_max), read_balance)
 
@@ -281,13 +250,17 @@ class PanelClient:
         if session is None or session.closed:
             raise NotReached("no open session")
         try:
-            return await self._post(session, request_to(self._url, self._key, self._dialect, action, fields), bytes_max)
-        except _NEVER_CONNECTED as error:
+            request = request_to(self._url, self._key, self._dialect, action, fields)
+            return await post(session, request, self._timeout, bytes_max)
+        except NEVER_CONNECTED as error:
             raise NotReached(self._mask(describe(error))) from None
         except Exception as error:
             raise BadAnswer(self._mask(describe(error))) from None
 
-    def _read_with(self, reply: Reply, read: Callable[[object], T]) -> T:
+    def _read_with(
+        self, reply: Reply, read: Callable[[object], T], reads_errors: Callable[[object], bool] = lambda _: False
+    ) -> T:
+        """What the reply says; its errors are a refusal of the whole call, unless `reads_errors` of it."""
         if reply.cut:
             self._bad(reply.cut, reply)
         try:
@@ -296,37 +269,33 @@ class PanelClient:
             self._bad(f"HTTP {reply.status} and a body that is not JSON", reply)
         if not 200 <= reply.status < 500 or 300 <= reply.status < 400:
             self._bad(f"HTTP {reply.status}", reply)
-        refusal = read_refusal(answer)
+        refusal = None if reads_errors(answer) else read_refusal(answer, self.taught)
         if refusal is not None:
             fault = Fault.PASSING if refusal.fault is None and reply.status == 429 else refusal.fault
-            raise UpstreamRefusal(self._mask(refusal.text), fault)
+            of_key = reply.status in _KEY_STATUSES and fault is None and not is_unknown_order(refusal.text)
+            raise UpstreamRefusal(self._mask(refusal.text), Fault.PROVIDER if of_key else fault, of_key=of_key)
         if reply.status != 200:
             self._bad(f"HTTP {reply.status} without an error", reply)
         try:
-            return read(answer)
+            return self._masked(read(answer))
         except ValueError as error:
             self._bad(str(error), reply)
+
+    def _masked(self, said: T) -> T:
+        """What was said of one, or of each, with no key in its words."""
+        if isinstance(said, dict):
+            return cast(T, {order: self._masked(of_one) for order, of_one in said.items()})
+        if isinstance(said, UpstreamReport | RefillAnswer | RefillReport | CancelAnswer):
+            texts = {name: getattr(said, name, None) for name in ("word", "error")}
+            return msgspec.structs.replace(said, **{name: self._mask(text) for name, text in texts.items() if text})
+        return said
 
     def _bad(self, reason: str, reply: Reply) -> NoReturn:
         raise BadAnswer(self._mask(reason), self._evidence(reply))
 
-    async def _post(self, session: aiohttp.ClientSession, request: Request, bytes_max: int) -> Reply:
-        """One request and all of its reply up to the limit; redirects are answers, not followed."""
-        async with session.post(
-            request.url,
-            data=request.body,
-            headers=request.headers,
-            allow_redirects=False,
-            raise_for_status=False,
-            timeout=self._timeout,
-        ) as response:
-            return await read_reply(response, bytes_max)
-
     def _evidence(self, reply: Reply) -> str:
         """The beginning of a reply as text that can be stored, without the key."""
-        start = reply.body[: EVIDENCE_CHARS_MAX + _MARGIN_BYTES].decode("utf-8", "replace")
-        text = f"HTTP {reply.status}\n{reply.headers}\n{start}".replace("\x00", "\N{REPLACEMENT CHARACTER}")
-        return self._mask(text)[:EVIDENCE_CHARS_MAX]
+        return self._mask(evidence_of(reply, EVIDENCE_CHARS_MAX + _MARGIN_BYTES))[:EVIDENCE_CHARS_MAX]
 
     def _mask(self, text: str) -> str:
         return mask(text, self._key)

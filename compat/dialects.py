@@ -8,17 +8,14 @@ import msgspec
 class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     """What one family of panels wants. `about` says how such a panel is known.
 
-    `many_action` and `many_field` ask for the status of many orders; where they are empty, such a
-    panel takes one order a call. `names` are fields of `add` that it has another name for.
+    `many_action` asks for the status of many orders; where it is empty, such a panel takes one order
+    or refill a call, in `order` or `refill`. `names` are fields of `add` that it has another name for.
     """
 
     about: str
     body: Literal["form", "json", "query"] = "form"
     key: Literal["key", "api_token", "bearer"] = "key"
     many_action: str = "status"
-    many_field: str = "orders"
-    cancel_field: str = "orders"
-    ids_max: int = 100
     names: dict[str, str] = {}
 
 
@@ -31,9 +28,7 @@ DIALECTS: dict[str, Dialect] = {
     "orders": Dialect(about="the action `orders` for many", many_action="orders"),
     "multi_status": Dialect(about="the action `multi_status` for many", many_action="multi_status"),
     "statuses": Dialect(about="the action `statuses` for many", many_action="statuses"),
-    "single": Dialect(
-        about="one order a call; `order` for cancel", many_action="", many_field="", cancel_field="order", ids_max=1
-    ),
+    "single": Dialect(about="one order a call; `order` for cancel", many_action=""),
     "media_url": Dialect(about="the media of Media Likers is `media_url`", names={"media": "media_url"}),
 }
 """By the name that `gateway provider add --dialect` takes; the first is that of a provider without one."""

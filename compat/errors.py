@@ -61,11 +61,13 @@ _PROVIDER_FAULTS = (
     "Service ID does not exists", "neworder.error.not_enough_funds", "neworder.error.insufficient_balance",
     "neworder.error.incorrect_service_id", "error.incorrect_service_id",
 )  # fmt: skip
+_BAD_REQUEST = frozenset(fold(text) for text in (INCORRECT_REQUEST, "Request Invalid", "This action is invalid"))
 _KNOWN: dict[str, Fault] = {
     **{fold(text): Fault.ORDER for text in _ORDER_FAULTS},
     **{fold(text): Fault.PROVIDER for text in _PROVIDER_FAULTS},
-    fold(TOO_MANY_REQUESTS): Fault.PASSING,
+    **{fold(text): Fault.PASSING for text in (TOO_MANY_REQUESTS, UNAVAILABLE)},
 }
+_KEY_FAULTS = frozenset(fold(text) for text in (INVALID_KEY, "API key is incorrect"))
 _PREFIXES: tuple[tuple[str, Fault], ...] = (
     ("quantity less than minimal ", Fault.ORDER),
     ("quantity more than maximum ", Fault.ORDER),
@@ -74,6 +76,7 @@ _PREFIXES: tuple[tuple[str, Fault], ...] = (
 _FUNDS = frozenset(
     fold(text) for text in (NOT_ENOUGH_FUNDS, "neworder.error.not_enough_funds", "neworder.error.insufficient_balance")
 )
+_UNKNOWN_REFILL = frozenset(fold(text) for text in (REFILL_NOT_FOUND, "error.incorrect_refill_id"))
 _UNKNOWN_ORDER = frozenset(fold(text) for text in (INCORRECT_ORDER, "Order not found", "error.incorrect_order_id"))
 
 
@@ -86,11 +89,27 @@ def fault_of(text: str) -> Fault | None:
     return next((fault for prefix, fault in _PREFIXES if folded.startswith(prefix)), None)
 
 
+def is_of_our_key(text: str) -> bool:
+    """True where the upstream does not know our key or lets it do nothing: it says nothing of any order."""
+    folded = fold(text)
+    return folded in _KEY_FAULTS or folded.startswith("api is disable for this user")
+
+
 def is_lack_of_funds(text: str) -> bool:
     """True where the upstream says that our balance there is used up."""
     return fold(text) in _FUNDS
 
 
+def is_bad_request(text: str) -> bool:
+    """True where the upstream cannot read what we sent: our account there, or the fields of this one order."""
+    return fold(text) in _BAD_REQUEST
+
+
 def is_unknown_order(text: str) -> bool:
     """True where the upstream says that it has no such order."""
     return fold(text) in _UNKNOWN_ORDER
+
+
+def is_unknown_refill(text: str) -> bool:
+    """True where the upstream says that it has no such refill."""
+    return fold(text) in _UNKNOWN_REFILL

@@ -1,23 +1,22 @@
 """What a panel supports and how it differs from the protocol, found out without spending (protocol §1 to §4, §6)."""
 
-import time
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 import aiohttp
 import msgspec
+from msgspec.structs import replace
 from yarl import URL
 
-from compat.dialects import DIALECTS, STANDARD, Dialect
+from compat.dialects import DIALECTS, STANDARD
 from compat.kinds import parse_kind
-from compat.replies import parse_json, read_refusal
+from compat.probe_calls import Answer, AnyPanel
+from compat.replies import read_refusal
 from compat.reports import read_statuses
-from compat.transport import Request, describe, mask, read_reply, request_to
+from compat.transport import mask
 
 NOBODYS_ORDER = "2147483646"
 """An id that no panel has given out yet."""
 FOUND_CHARS_MAX = 200
-BODY_BYTES_MAX = 32 * 1024 * 1024
 _SERVICE_TYPES: dict[str, tuple[type, ...]] = {
     "service": (int,), "name": (str,), "type": (str,), "category": (str,), "rate": (str,), "min": (str,),
     "max": (str,), "refill": (bool,), "cancel": (bool,), "dripfeed": (bool,),
@@ -34,87 +33,18 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """All rows, and the dialect that the panel takes; None where none of them gets an answer."""
+    """All rows, asked in the dialect that the panel takes; None, and the standard one, where none gets an answer."""
 
     url: str
     dialect: str | None
     rows: list[Row]
 
 
-class _Answer(msgspec.Struct, frozen=True):
-    status: int
-    content_type: str
-    value: Any
-    time_ms: float
-    problem: str = ""
-
-
-class _Panel:
-    """Calls to one panel, in any dialect and with any body; nothing is retried."""
-
-    def __init__(self, session: aiohttp.ClientSession, url: str, key: str, timeout_s: float) -> None:
-        self._session = session
-        self._url = URL(url)
-        self._key = key
-        self._timeout = aiohttp.ClientTimeout(total=timeout_s)
-
-    async def ask(
-        self,
-        action: str,
-        fields: Mapping[str, str] | None = None,
-        *,
-        dialect: Dialect = STANDARD,
-        key: str | None = None,
-    ) -> _Answer:
-        request = request_to(self._url, self._key if key is None else key, dialect, action, fields or {})
-        return await self.send("POST", request)
-
-    async def ask_otherwise(self, method: str, path_end: str = "", **how: Any) -> _Answer:
-        """A balance asked for with another method, path or body."""
-        fields = {"key": self._key, "action": "balance"}
-        url = self._url.with_path(self._url.path.rstrip("/") + path_end) if path_end else self._url
-        body = aiohttp.FormData(fields, default_to_multipart=True) if how.get("multipart") else None
-        started = time.perf_counter()
-        try:
-            async with self._session.request(
-                method,
-                url.with_query(fields) if body is None else url,
-                data=body,
-                allow_redirects=False,
-                timeout=self._timeout,
-            ) as response:
-                return await self._read(response, started)
-        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            return _Answer(0, "", None, _since(started), describe(error))
-
-    async def send(self, method: str, request: Request) -> _Answer:
-        started = time.perf_counter()
-        try:
-            async with self._session.request(
-                method,
-                request.url,
-                data=request.body,
-                headers=request.headers,
-                allow_redirects=False,
-                timeout=self._timeout,
-            ) as response:
-                return await self._read(response, started)
-        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            return _Answer(0, "", None, _since(started), describe(error))
-
-    async def _read(self, response: aiohttp.ClientResponse, started: float) -> _Answer:
-        reply = await read_reply(response, BODY_BYTES_MAX)
-        kind = response.headers.get("Content-Type", "")
-        try:
-            return _Answer(reply.status, kind, parse_json(reply.body), _since(started), reply.cut)
-        except ValueError:
-            return _Answer(reply.status, kind, None, _since(started), reply.cut or "a body that is not JSON")
-
-
 async def probe(url: str, key: str, *, order: tuple[str, str, str] | None = None, timeout_s: float = 10.0) -> Report:
     """Look at a panel; whatever it answers becomes a row, and one that does not answer is a single row.
 
-    `order` (service, link, quantity) is paid for. The rows are what a panel says to standard calls.
+    `order` (service, link, quantity) is paid for. The rows are what the panel says in the dialect that it
+    was found to take; those about bodies and keys are the same calls made in another way.
 
     Raises:
         ValueError: the address is not one of a panel.
@@ -123,28 +53,26 @@ async def probe(url: str, key: str, *, order: tuple[str, str, str] | None = None
     if address.scheme not in ("http", "https") or not address.host:
         raise ValueError("the address of a panel begins with http:// or https://")
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
-        panel = _Panel(session, url, key, timeout_s)
+        panel = AnyPanel(session, url, key, timeout_s)
         first = await panel.ask("balance")
         if first.status == 0:
             return Report(url=url, dialect=None, rows=[_masked(key, _row("balance", first, False, ""))])
+        found = await _dialect(panel)
+        panel.dialect = DIALECTS[found] if found else STANDARD
         rows: list[Row] = []
         for look in (_balance, _services, _refusals, _orders, _bodies):
             rows += await look(panel)
         if order is not None:
             rows += await _paid(panel, order)
-        return Report(url=url, dialect=await _dialect(panel), rows=[_masked(key, row) for row in rows])
+        return Report(url=url, dialect=found, rows=[_masked(key, row) for row in rows])
 
 
 def _masked(key: str, row: Row) -> Row:
     """The row without the key, which a panel may echo."""
-    return msgspec.structs.replace(row, found=mask(row.found, key)[:FOUND_CHARS_MAX])
+    return replace(row, found=mask(row.found, key)[:FOUND_CHARS_MAX])
 
 
-def _since(started: float) -> float:
-    return round((time.perf_counter() - started) * 1000, 1)
-
-
-def _row(what: str, answer: _Answer, passed: bool | None, found: str) -> Row:
+def _row(what: str, answer: Answer, passed: bool | None, found: str) -> Row:
     failed = bool(answer.problem)
     return Row(
         what=what,
@@ -158,7 +86,7 @@ def _text(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
-async def _balance(panel: _Panel) -> list[Row]:
+async def _balance(panel: AnyPanel) -> list[Row]:
     answer = await panel.ask("balance")
     reply = answer.value if isinstance(answer.value, dict) else {}
     exact = isinstance(reply.get("balance"), str) and isinstance(reply.get("currency"), str)
@@ -171,7 +99,7 @@ async def _balance(panel: _Panel) -> list[Row]:
     ]
 
 
-async def _services(panel: _Panel) -> list[Row]:
+async def _services(panel: AnyPanel) -> list[Row]:
     answer = await panel.ask("services")
     rows = answer.value if isinstance(answer.value, list) else []
     good = [row for row in rows if isinstance(row, dict)]
@@ -192,8 +120,8 @@ async def _services(panel: _Panel) -> list[Row]:
     ]
 
 
-async def _refusals(panel: _Panel) -> list[Row]:
-    asked: list[tuple[str, Awaitable[_Answer], str]] = [
+async def _refusals(panel: AnyPanel) -> list[Row]:
+    asked: list[tuple[str, Awaitable[Answer], str]] = [
         ("wrong key", panel.ask("balance", key="not-a-key"), "Invalid API key"),
         ("unknown action", panel.ask("dance"), "Incorrect request"),
         ("status of no order", panel.ask("status", {"order": NOBODYS_ORDER}), "Incorrect order ID"),
@@ -210,14 +138,15 @@ async def _refusals(panel: _Panel) -> list[Row]:
     return rows
 
 
-async def _orders(panel: _Panel) -> list[Row]:
+async def _orders(panel: AnyPanel) -> list[Row]:
     ids = [NOBODYS_ORDER, str(int(NOBODYS_ORDER) - 1)]
-    many = await panel.ask("status", {"orders": ",".join(ids)})
+    many_action = panel.dialect.many_action or "status"
+    many = await panel.ask(many_action, {"orders": ",".join(ids)})
     refused = {"error": "Incorrect order ID"}
     refills = await panel.ask("refill", {"orders": ",".join(ids)})
     cancels = await panel.ask("cancel", {"orders": ",".join(ids)})
     hundred = ",".join(str(int(NOBODYS_ORDER) - place) for place in range(100))
-    batch = await panel.ask("status", {"orders": hundred})
+    batch = await panel.ask(many_action, {"orders": hundred})
     return [
         _row("status of many", many, many.value == dict.fromkeys(ids, refused), _text(many.value)),
         _row("status of 100", batch, isinstance(batch.value, dict) and len(batch.value) == 100, _shape(batch.value)),
@@ -240,18 +169,18 @@ def _shape(value: object) -> str:
     return f"{type(value).__name__} of {len(value)}" if isinstance(value, dict | list) else _text(value)
 
 
-async def _bodies(panel: _Panel) -> list[Row]:
-    def is_balance(answer: _Answer) -> bool:
+async def _bodies(panel: AnyPanel) -> list[Row]:
+    def is_balance(answer: Answer) -> bool:
         return answer.status == 200 and isinstance(answer.value, dict) and "balance" in answer.value
 
-    asked: list[tuple[str, Callable[[], Awaitable[_Answer]]]] = [
-        ("JSON body", lambda: panel.ask("balance", dialect=DIALECTS["json"])),
+    asked: list[tuple[str, Callable[[], Awaitable[Answer]]]] = [
+        ("JSON body", lambda: panel.ask("balance", dialect=replace(panel.dialect, body="json"))),
         ("multipart body", lambda: panel.ask_otherwise("POST", multipart=True)),
         ("fields in the query", lambda: panel.ask_otherwise("POST")),
         ("GET", lambda: panel.ask_otherwise("GET")),
         ("path with a slash at its end", lambda: panel.ask_otherwise("POST", "/")),
-        ("api_token", lambda: panel.ask("balance", dialect=DIALECTS["token"])),
-        ("bearer token", lambda: panel.ask("balance", dialect=DIALECTS["bearer"])),
+        ("api_token", lambda: panel.ask("balance", dialect=replace(panel.dialect, key="api_token"))),
+        ("bearer token", lambda: panel.ask("balance", dialect=replace(panel.dialect, key="bearer"))),
     ]
     rows = []
     for what, ask in asked:
@@ -260,7 +189,7 @@ async def _bodies(panel: _Panel) -> list[Row]:
     return rows
 
 
-async def _dialect(panel: _Panel) -> str | None:
+async def _dialect(panel: AnyPanel) -> str | None:
     """The first dialect of the table in which a balance and a status of many are answered."""
     for name, dialect in DIALECTS.items():
         balance = await panel.ask("balance", dialect=dialect)
@@ -269,7 +198,7 @@ async def _dialect(panel: _Panel) -> str | None:
         if not dialect.many_action:
             return name
         ids = [NOBODYS_ORDER, str(int(NOBODYS_ORDER) - 1)]
-        many = await panel.ask(dialect.many_action, {dialect.many_field: ",".join(ids)}, dialect=dialect)
+        many = await panel.ask(dialect.many_action, {"orders": ",".join(ids)}, dialect=dialect)
         try:
             reports = read_statuses(many.value, ids)
         except ValueError:
@@ -279,7 +208,7 @@ async def _dialect(panel: _Panel) -> str | None:
     return None
 
 
-async def _paid(panel: _Panel, order: tuple[str, str, str]) -> list[Row]:
+async def _paid(panel: AnyPanel, order: tuple[str, str, str]) -> list[Row]:
     """One order, and its status alone and among many."""
     service, link, quantity = order
     added = await panel.ask("add", {"service": service, "link": link, "quantity": quantity})
@@ -288,7 +217,7 @@ async def _paid(panel: _Panel, order: tuple[str, str, str]) -> list[Row]:
     if number is None or added.problem:
         return rows
     one = await panel.ask("status", {"order": str(number)})
-    many = await panel.ask("status", {"orders": f"{number},{NOBODYS_ORDER}"})
+    many = await panel.ask(panel.dialect.many_action or "status", {"orders": f"{number},{NOBODYS_ORDER}"})
     return [
         *rows,
         _row("status of the order", one, _is_status(one.value), _text(one.value)),

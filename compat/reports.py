@@ -6,16 +6,17 @@ from typing import TypeVar
 
 from compat.replies import ORDER_NAMES, read_refusal
 from compat.status import parse_status
-from compat.values import read_amount, read_id, read_text, read_whole
+from compat.values import read_amount, read_flag, read_id, read_text, read_whole
 from compat.wire import CancelAnswer, RefillAnswer, RefillReport, RefillStatus, UpstreamReport
 
 T = TypeVar("T")
 
-RUNS_MAX = 1000
-"""Runs or posts that are read of one order."""
+RUNS_MAX = 20_000
+"""Runs or posts that are read of one order; a subscription with an open number of them has no end."""
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 _REFILL_WORDS = {"".join(status.value.casefold().split()): status for status in RefillStatus}
 _CANCELED = ("canceled", "cancelled")
+_TAKEN_WORDS = frozenset({*_CANCELED, "cancel", "ok", "success", "done", "accepted", "pending"})
 
 
 def read_statuses(reply: object, asked: Iterable[str]) -> dict[str, UpstreamReport]:
@@ -45,7 +46,9 @@ def _status_rows(reply: dict[object, object] | list[object], wanted: set[str]) -
             if rows and len(wanted) == 1:
                 return
         if len(wanted) == 1 and "status" in reply and not isinstance(reply["status"], dict):
-            yield next(iter(wanted)), reply
+            named = _named_order(reply, ORDER_NAMES)
+            if named is None or named in wanted:
+                yield next(iter(wanted)), reply
             return
     pairs = reply.items() if isinstance(reply, dict) else ((None, value) for value in reply)
     for key, value in pairs:
@@ -57,10 +60,10 @@ def _status_rows(reply: dict[object, object] | list[object], wanted: set[str]) -
             yield named, value
 
 
-def _named_order(value: object) -> str | None:
+def _named_order(value: object, names: Sequence[str] = (*ORDER_NAMES, "id")) -> str | None:
     if not isinstance(value, dict):
         return None
-    for name in (*ORDER_NAMES, "id"):
+    for name in names:
         order = read_id(value.get(name))
         if order is not None:
             return order
@@ -92,24 +95,33 @@ def _report(value: object) -> UpstreamReport | None:
 
 
 def _runs(value: object) -> tuple[str, ...]:
-    """Distinct ids of a list, of the keys of a map, or of a text with commas."""
+    """Distinct ids of a list, of a map, or of a text with commas.
+
+    A map has them as its keys, unless its values are numbers: PHP writes a list with gaps as a map.
+    """
     if isinstance(value, str):
         value = value.split(",")
     if not isinstance(value, list | dict):
         return ()
-    ids = (read_id(item) for item in list(value)[:RUNS_MAX])
+    if isinstance(value, dict) and all((read_id(item) or "").isdigit() for item in value.values()):
+        value = list(value.values())
+    ids = (read_id(item) or _named_order(item) for item in list(value)[:RUNS_MAX])
     return tuple(dict.fromkeys(run for run in ids if run is not None))
 
 
 # refills and cancels -------------------------------------------------------------------------
 
 
-def read_refill(reply: object) -> RefillAnswer:
+def read_refill(reply: object, asked: str) -> RefillAnswer:
     """The answer to `refill` of one order: an id, or an error, also a nested one.
 
     Raises:
-        ValueError: neither.
+        ValueError: neither, or of another order.
     """
+    if isinstance(reply, list) and len(reply) == 1:
+        reply = reply[0]
+    if _is_of_another(reply, ORDER_NAMES, asked):
+        raise ValueError("the answer names another order")
     return _refill_of(reply.get("refill", reply.get("refill_id")) if isinstance(reply, dict) else reply)
 
 
@@ -138,7 +150,9 @@ def read_refill_statuses(reply: object, asked: Sequence[str]) -> dict[str, Refil
     Raises:
         ValueError: neither a list nor a map.
     """
-    if isinstance(reply, dict) and len(asked) == 1 and "status" in reply and "refill" not in reply:
+    if isinstance(reply, dict) and len(asked) == 1 and "status" in reply:
+        if _is_of_another(reply, ("refill", "refill_id"), asked[0]):
+            return {}
         return {asked[0]: _refill_report(reply["status"])}
     return _read_each(reply, asked, "status", ("refill", "refill_id", "id"), _refill_report)
 
@@ -154,26 +168,60 @@ def _refill_report(value: object) -> RefillReport:
 def read_cancels(reply: object, asked: Sequence[str]) -> dict[str, CancelAnswer]:
     """The answers to `cancel`: a list or map of them, or a list of those that were cancelled.
 
+    Beside such a list, `errors` may say by id why the others were not.
+
     Raises:
         ValueError: none of these.
     """
     if isinstance(reply, dict):
-        done = next((reply[name] for name in _CANCELED if isinstance(reply.get(name), list)), None)
+        done = _canceled_of(reply)
         if done is not None:
             taken = {read_id(item) for item in done}
-            return {order: CancelAnswer() for order in asked if order in taken}
+            errors = reply.get("errors")
+            refused = _read_each(errors, asked, "error", ORDER_NAMES, _not_canceled) if isinstance(errors, dict) else {}
+            return refused | {order: CancelAnswer() for order in asked if order in taken}
         if len(asked) == 1 and "cancel" in reply and not isinstance(reply["cancel"], list):
+            if _is_of_another(reply, ORDER_NAMES, asked[0]):
+                return {}
             return {asked[0]: _cancel_of(reply["cancel"])}
     return _read_each(reply, asked, "cancel", ("order", "order_id", "id"), _cancel_of)
 
 
+def is_cancel_of_some(reply: object) -> bool:
+    """Whether it lists orders that were cancelled, whatever errors it names beside them."""
+    done = _canceled_of(reply) if isinstance(reply, dict) else None
+    return isinstance(reply, dict) and done is not None and (bool(done) or isinstance(reply.get("errors"), dict))
+
+
+def _canceled_of(reply: Mapping[str, object]) -> list[object] | None:
+    return next((value for name in _CANCELED if isinstance(value := reply.get(name), list)), None)
+
+
+def _not_canceled(value: object) -> CancelAnswer:
+    return CancelAnswer(error=read_text(value) or "an error without words")
+
+
 def _cancel_of(value: object) -> CancelAnswer:
+    """Taken where it is a number, true, or one of the words for it; any other text is why not."""
     refusal = read_refusal(value)
-    if refusal is not None and not (isinstance(value, str) and read_id(value)):
+    if refusal is not None and not (isinstance(value, str) and _is_yes(value)):
         return CancelAnswer(error=refusal.text or "an error without words")
     if value in (None, False, 0, "", "0"):
         return CancelAnswer(error="not cancelled")
     return CancelAnswer()
+
+
+def _is_yes(text: str) -> bool:
+    is_id = read_id(text) is not None and any(letter.isdigit() for letter in text)
+    return is_id or text.strip() == "0" or read_flag(text) or text.strip().casefold() in _TAKEN_WORDS
+
+
+def _is_of_another(reply: object, names: Sequence[str], asked: str) -> bool:
+    """Whether it names something else than what was asked about; it need name nothing."""
+    if not isinstance(reply, dict):
+        return False
+    named = next((found for name in names if (found := read_id(reply.get(name))) is not None), None)
+    return named is not None and named != asked
 
 
 def _read_each(

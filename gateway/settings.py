@@ -54,9 +54,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     check_interval_min_s: Seconds = 5.0
     check_interval_max_s: Seconds = 900.0
     unknown_max_age_s: LongSeconds = 86_400
+    unknown_open_max: Annotated[int, Meta(ge=0, le=1_000_000)] = 5
+    """Unknown orders at one provider; with more it is paused."""
+    unknown_percent_max: Annotated[float, Meta(gt=0, le=100)] = 0.5
+    """Of its sends in ten minutes; with more it is paused."""
     queued_max_age_s: LongSeconds = 86_400
     refill_wait_s: Annotated[int, Meta(ge=0, le=10_000_000)] = 86_400
     """From the completion of an order, or its last refill, until the next may be asked for."""
+    sync_interval_s: LongSeconds = 1800
+    """Between two syncs of a provider's services."""
     provider_max_in_flight: Annotated[int, Meta(ge=1, le=10_000)] = 16
     shutdown_grace_s: Seconds = 25.0
     trusted_proxies: str = ""

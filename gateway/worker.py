@@ -12,6 +12,7 @@ import structlog
 from gateway.alerts import store as alerts
 from gateway.alerts.store import Alert
 from gateway.catalog.quality import measuring
+from gateway.catalog.sync.syncing import sync_due
 from gateway.db import partitions
 from gateway.db.engine import Database
 from gateway.db.listener import Listener
@@ -20,12 +21,16 @@ from gateway.dispatch.cancels import act_on_cancels
 from gateway.dispatch.refills import send_refills
 from gateway.dispatch.resend import resend_unknown
 from gateway.dispatch.sender import Dispatcher
+from gateway.dispatch.unknowns.pausing import pause_doubtful
+from gateway.dispatch.unknowns.probing import probe_unknown
+from gateway.dispatch.unknowns.teaching import apply_taught
 from gateway.egress import open_session
 from gateway.errors import ConfigurationError
 from gateway.keyring import Keyring
 from gateway.ledger.verify import claim_verifying, verify
 from gateway.orders.families.runs import start_due_runs
 from gateway.orders.replays import store as replays
+from gateway.providers.lanes import Lanes
 from gateway.providers.upstream import Upstreams
 from gateway.settings import Settings
 from gateway.tracking.poller import Poller
@@ -37,6 +42,7 @@ REFRESH_S = 2.0
 UPKEEP_S = 2.0
 RUNS_S = 1.0
 BALANCES_S = 300.0
+SYNC_S = 5.0
 PURGED_AT_ONCE = 1000
 AFTERCARE_S = 1.0
 PARTITIONS_S = 3600.0
@@ -70,6 +76,7 @@ async def run_worker(settings: Settings) -> None:
             check_interval_min_s=settings.check_interval_min_s,
             check_interval_max_s=settings.check_interval_max_s,
         )
+        aftercare = [Lanes(), Lanes(), Lanes(), Lanes(), Lanes()]
         listener = Listener(settings.database_direct_url or settings.database_url)
         listener.on("orders_queued", dispatcher.wake)
         listener.on_reconnect(dispatcher.wake)
@@ -79,11 +86,12 @@ async def run_worker(settings: Settings) -> None:
         loops = [
             asyncio.create_task(dispatcher.run(), name="dispatcher"),
             asyncio.create_task(poller.run(), name="poller"),
-            *_upkeep(settings, db, upstreams),
+            *_upkeep(settings, db, upstreams, aftercare),
         ]
         log.info("working")
         failed = await _until_stopped(stopping, loops)
-        await dispatcher.stop(settings.shutdown_grace_s)
+        grace_s = settings.shutdown_grace_s
+        await asyncio.gather(dispatcher.stop(grace_s), *(lanes.stop(grace_s) for lanes in aftercare))
         await poller.stop()
         for task in loops:
             task.cancel()
@@ -104,15 +112,17 @@ async def _until_stopped(stopping: asyncio.Event, loops: list[asyncio.Task[None]
     return bool(failed)
 
 
-def _upkeep(settings: Settings, db: Database, upstreams: Upstreams) -> list[asyncio.Task[None]]:
+def _upkeep(settings: Settings, db: Database, upstreams: Upstreams, aftercare: list[Lanes]) -> list[asyncio.Task[None]]:
+    cancels, refills, statuses, copies, probes = aftercare
     shortest_s, longest_s = settings.check_interval_min_s, settings.check_interval_max_s
     jobs: list[tuple[str, float, Callable[[], Awaitable[object]]]] = [
         ("providers", REFRESH_S, upstreams.refresh),
         ("drip-feeds", RUNS_S, lambda: start_due_runs(db)),
-        ("cancels", AFTERCARE_S, lambda: act_on_cancels(db, upstreams)),
-        ("refills", AFTERCARE_S, lambda: send_refills(db, upstreams, shortest_s)),
-        ("refill statuses", AFTERCARE_S, lambda: follow_refills(db, upstreams, shortest_s, longest_s)),
+        ("cancels", AFTERCARE_S, lambda: act_on_cancels(db, upstreams, cancels)),
+        ("refills", AFTERCARE_S, lambda: send_refills(db, upstreams, shortest_s, refills)),
+        ("refill statuses", AFTERCARE_S, lambda: follow_refills(db, upstreams, shortest_s, longest_s, statuses)),
         ("balances", BALANCES_S, upstreams.learn_balances),
+        ("catalogues", SYNC_S, lambda: sync_due(db, upstreams, settings.sync_interval_s)),
         (
             "copies",
             UPKEEP_S,
@@ -122,11 +132,19 @@ def _upkeep(settings: Settings, db: Database, upstreams: Upstreams) -> list[asyn
                 upstreams,
                 lease_s=settings.send_lease_s,
                 first_check_s=settings.check_interval_min_s,
+                lanes=copies,
             ),
         ),
         ("idempotency keys", PARTITIONS_S, lambda: purge_keys(db)),
         ("leases", UPKEEP_S, lambda: upkeep.expire_leases(db)),
         ("unknown orders", UPKEEP_S, lambda: upkeep.give_up_unknown(db, settings.unknown_max_age_s)),
+        ("probes", UPKEEP_S, lambda: probe_unknown(db, upstreams, probes)),
+        ("taught words", UPKEEP_S, lambda: apply_taught(db)),
+        (
+            "pauses",
+            UPKEEP_S,
+            lambda: pause_doubtful(db, settings.unknown_open_max, settings.unknown_percent_max),
+        ),
         ("queued orders", UPKEEP_S, lambda: upkeep.fail_queued(db, settings.queued_max_age_s)),
         ("quality", measuring.INTERVAL_S, lambda: measuring.measure(db)),
         ("partitions", PARTITIONS_S, lambda: keep_partitions(db)),

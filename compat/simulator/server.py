@@ -1,12 +1,9 @@
 """The simulated panel over HTTP; faults of the transport are played here."""
 
 import asyncio
-import contextlib
 import random
-import socket
-import struct
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
@@ -27,14 +24,11 @@ from compat.encode import (
     encode_services,
 )
 from compat.errors import (
-    INCORRECT_LINK,
     INCORRECT_ORDER,
     INCORRECT_REQUEST,
     INVALID_KEY,
-    NOT_ENOUGH_FUNDS,
     REFILL_NOT_FOUND,
     REQUEST_TOO_LARGE,
-    TOO_MANY_REQUESTS,
     PanelError,
 )
 from compat.forms import BODY_BYTES_MAX
@@ -42,18 +36,10 @@ from compat.simulator.catalogue import CATALOGUE
 from compat.simulator.faults import AFTER_ACCEPTING, ANYWHERE, BEFORE_ACCEPTING, Faults
 from compat.simulator.log import AcceptLog
 from compat.simulator.panel import Panel
+from compat.simulator.plays import Plays, json_reply
 from compat.wire import Service
 
 Answer = TypeVar("Answer")
-
-HANG_S_MAX = 120.0
-_HUGE_BYTES = 96 * 1024 * 1024
-_PAGE = b"<!DOCTYPE html><html><head><title>Just a moment...</title></head><body>panel</body></html>"
-_REFUSALS = {
-    "refuse": (INCORRECT_LINK, 200),
-    "not-enough-funds": (NOT_ENOUGH_FUNDS, 200),
-    "too-many-requests": (TOO_MANY_REQUESTS, 429),
-}
 
 
 class Simulator:
@@ -91,6 +77,7 @@ class Simulator:
         self._key = key
         self._random = random.Random(f"replies {seed}")
         self._stopping = asyncio.Event()
+        self._plays = Plays(self._stopping)
         self._runner: web.AppRunner | None = None
         self.requests = 0
         """How many requests came, those with a wrong key included."""
@@ -123,7 +110,7 @@ class Simulator:
                 raise PanelError(INVALID_KEY)
             return await self._answer(request, asked)
         except PanelError as error:
-            return _json(encode_error(error.text, error.placed), error.status, error.headers)
+            return json_reply(encode_error(error.text, error.placed), error.status, error.headers)
 
     async def _answer(self, request: web.Request, asked: PanelRequest) -> web.StreamResponse:
         if asked.action == "add":
@@ -142,22 +129,22 @@ class Simulator:
         name = "status" if asked.action == "statuses" else asked.action
         fault = self.faults.pick([f"{name}:{fault}" for fault in ANYWHERE])
         if fault is None:
-            return _json(read(asked))
+            return json_reply(read(asked))
         played = fault.partition(":")[2]
         body = b"" if played in BEFORE_ACCEPTING else read(asked)
-        return await self._play(request, played, body)
+        return await self._plays.play(request, played, body)
 
     async def _add(self, request: web.Request, asked: PanelRequest) -> web.StreamResponse:
         wanted = decode_add(asked.fields)
         fault = self.faults.pick((*BEFORE_ACCEPTING, *AFTER_ACCEPTING))
         if fault in BEFORE_ACCEPTING:
-            return await self._play(request, fault, b"")
+            return await self._plays.play(request, fault, b"")
         order = self.panel.add(wanted)
         if fault == "wrong-types":
-            return _json(self._nonsense(order))
+            return json_reply(self._nonsense(order))
         if fault == "duplicate-id":
-            return _json(encode_added(self.panel.before(order)))
-        return await self._play(request, fault, encode_added(order)) if fault else _json(encode_added(order))
+            return json_reply(encode_added(self.panel.before(order)))
+        return await self._plays.play(request, fault, encode_added(order)) if fault else json_reply(encode_added(order))
 
     def _nonsense(self, order: int) -> bytes:
         answers: tuple[object, ...] = (
@@ -210,58 +197,6 @@ class Simulator:
         ids, _ = _ids(asked, "order")
         return encode_cancels(ids, {number: _answer_of(self.panel.cancel, number) for _, number in ids if number})
 
-    # faults of the transport -------------------------------------------------------------
-
-    async def _play(self, request: web.Request, fault: str, body: bytes) -> web.StreamResponse:
-        if fault in _REFUSALS:
-            text, status = _REFUSALS[fault]
-            raise PanelError(text, status=status)
-        plays: dict[str, Callable[[web.Request, bytes], Awaitable[web.StreamResponse]]] = {
-            "slow-drip": self._drip,
-            "huge-body": self._flood,
-            "timeout-before": self._hang,
-            "timeout-after": self._hang,
-        }
-        if fault in plays:
-            return await plays[fault](request, body)
-        if fault.startswith("reset"):
-            return _reset(request)
-        if fault == "truncated-json":
-            return _json(body[: max(1, len(body) * 2 // 3)])
-        if fault == "redirect":
-            return web.Response(status=302, headers={"Location": "/moved"})
-        failed = {"http-500": 500, "http-502-after": 502}.get(fault, 200)
-        return web.Response(status=failed, body=_PAGE, content_type="text/html")
-
-    async def _hang(self, request: web.Request, body: bytes) -> web.StreamResponse:
-        """No answer until the caller goes away, we stop, or two minutes are over."""
-        await self._paused(HANG_S_MAX)
-        return _reset(request)
-
-    async def _drip(self, request: web.Request, body: bytes) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Type": "application/json"})
-        await response.prepare(request)
-        ends = time.monotonic() + HANG_S_MAX
-        while time.monotonic() < ends and not self._stopping.is_set():
-            await response.write(b" ")
-            await self._paused(0.05)
-        return response
-
-    async def _flood(self, request: web.Request, body: bytes) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Type": "application/json"})
-        await response.prepare(request)
-        block = b" " * 65536
-        for _ in range(_HUGE_BYTES // len(block)):
-            if self._stopping.is_set():
-                break
-            await response.write(block)
-        await response.write(body)
-        return response
-
-    async def _paused(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), seconds)
-
 
 def _ids(asked: PanelRequest, name: str) -> tuple[list[tuple[str, int | None]], bool]:
     """The ids under the name or its plural, and whether the answer is that of many."""
@@ -286,21 +221,6 @@ async def _decode(request: web.Request) -> PanelRequest:
         raise PanelError(REQUEST_TOO_LARGE, status=413) from error
     headers = [(name.lower(), value) for name, value in request.raw_headers]
     return decode_request(request.method, request.rel_url.raw_query_string.encode(), headers, body)
-
-
-def _json(body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    return web.Response(status=status, body=body, headers={**(headers or {}), "Content-Type": "application/json"})
-
-
-def _reset(request: web.Request) -> web.Response:
-    """Close with a reset, not an orderly end; what is returned reaches nobody."""
-    transport = request.transport
-    if transport is not None:
-        sock = transport.get_extra_info("socket")
-        if sock is not None:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        transport.abort()
-    return web.Response()
 
 
 async def run_simulator(

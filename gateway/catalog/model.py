@@ -1,22 +1,21 @@
 """A service as it is sold, a route by which it is bought, and what an upstream offers; pure."""
 
-from decimal import Context, Decimal
+from datetime import datetime
+from decimal import Decimal
 from uuid import UUID
 
 import msgspec
 
 from compat.kinds import RULES, Counting, Kind
-from compat.money import round8
 
 QUANTITY_MAX = 2_147_483_647
-_EXACT = Context(prec=60)
 
 
 class Service(msgspec.Struct, frozen=True):
-    """One service on sale. `rate` is the price of 1000, or of one package, in `currency`.
+    """One service. `rate` is the price of 1000, or of one package, in `currency`.
 
-    `kind` is None where `kind_name` is not of the protocol; `provider_id` is that of the best route
-    that is switched on, None where there is none.
+    `kind` is None where `kind_name` is not of the protocol. `is_active` says that it is on sale;
+    `provider_id` is that of the best route that can be bought from, None where there is none.
     """
 
     id: UUID
@@ -39,28 +38,49 @@ class Service(msgspec.Struct, frozen=True):
     provider_id: UUID | None
 
 
-class Route(msgspec.Struct, frozen=True):
-    """Where a service can be bought. `active`: it and its provider are on; `usable`: neither is paused besides."""
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a service can be bought.
+
+    `cost_per_1000` is in the provider's currency, `exchange_rate` what one unit of it is in ours.
+    `off` says why it cannot be bought from until somebody changes that, None where it can;
+    `paused_until` and `paused_reason` put it off for a time, and are None where nothing does.
+    Limits are those of the upstream, None where they are not known.
+    """
 
     id: UUID
     service_id: UUID
     provider_id: UUID
+    provider_name: str
     provider_service_id: str
     cost_per_1000: Decimal
     priority: int
     weight: int
-    usable: bool
-    active: bool
+    policy: str = "priority"
+    exchange_rate: Decimal = Decimal(1)
+    min_quantity: int | None = None
+    max_quantity: int | None = None
+    dripfeed: bool = False
+    off: str | None = None
+    paused_until: datetime | None = None
+    paused_reason: str | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether it can be bought from, now or once a pause is over."""
+        return self.off is None
+
+    @property
+    def usable(self) -> bool:
+        return self.off is None and self.paused_until is None
 
 
 class Terms(msgspec.Struct, frozen=True):
-    """What a sync takes over from an upstream's row; `price` has the markup in it."""
+    """What a sync takes over from an upstream's row, besides its price."""
 
     name: str
     description: str | None
     category: str
     kind: Kind
-    price: Decimal
     min_quantity: int
     max_quantity: int
     refill: bool
@@ -69,16 +89,11 @@ class Terms(msgspec.Struct, frozen=True):
 
 
 class Offer(msgspec.Struct, frozen=True):
-    """One service that an upstream lists, as we can sell it."""
+    """One service that an upstream lists, as we can sell it; `cost` in its currency."""
 
     provider_service_id: str
     cost: Decimal
     terms: Terms
-
-
-def price_with_markup(cost: Decimal, markup_percent: Decimal) -> Decimal:
-    """cost × (1 + markup / 100), half-even to eight places."""
-    return round8(_EXACT.divide(_EXACT.multiply(cost, 100 + markup_percent), Decimal(100)))
 
 
 def quantities_of(kind: Kind, least: int, most: int) -> tuple[int, int] | None:

@@ -1,10 +1,14 @@
 """The whole catalogue in memory, read again when it changed."""
 
+from uuid import UUID
+
 import msgspec
 
 from gateway.batching import Batcher
 from gateway.catalog import store
 from gateway.catalog.model import Service
+from gateway.catalog.prices import store as prices
+from gateway.catalog.prices.model import Tariff
 from gateway.db.engine import Database
 from gateway.db.listener import Listener
 from gateway.errors import GatewayError
@@ -17,6 +21,7 @@ class _Snapshot(msgspec.Struct, frozen=True):
     services: list[Service]
     by_number: dict[int, Service]
     sold: dict[str, list[Service]]
+    tariffs: dict[UUID, Tariff]
 
 
 class Catalog:
@@ -64,6 +69,14 @@ class Catalog:
         """
         return (await self._snapshot()).sold.get(currency, [])
 
+    async def tariff_of(self, user_id: UUID) -> Tariff | None:
+        """The user's own prices, None where he has none.
+
+        Raises:
+            Unavailable: as `service`.
+        """
+        return (await self._snapshot()).tariffs.get(user_id)
+
     async def close(self) -> None:
         """Wait until the reads under way are answered."""
         await self._reads.close()
@@ -86,18 +99,22 @@ class Catalog:
         generation, heard = self._generation, self._listener.healthy
         async with self._db.connection() as connection:
             services = await store.list_services(connection)
+            tariffs = await prices.list_tariffs(connection)
         snapshot = self._last
         if snapshot is None or snapshot.services != services:
-            snapshot = self._last = _arrange(services)
+            snapshot = self._last = _arrange(services, tariffs)
+            self._version += 1
+        elif snapshot.tariffs != tariffs:
+            snapshot = self._last = msgspec.structs.replace(snapshot, tariffs=tariffs)
             self._version += 1
         if heard and generation == self._generation:
             self._kept = snapshot
         return [snapshot] * len(waiting)
 
 
-def _arrange(services: list[Service]) -> _Snapshot:
+def _arrange(services: list[Service], tariffs: dict[UUID, Tariff]) -> _Snapshot:
     sold: dict[str, list[Service]] = {}
     for service in services:
         if service.is_active:
             sold.setdefault(service.currency, []).append(service)
-    return _Snapshot(services, {service.number: service for service in services}, sold)
+    return _Snapshot(services, {service.number: service for service in services}, sold, tariffs)

@@ -45,8 +45,8 @@ def _os_error(error: OSError) -> str:
 
 def _explain_foreign(error: BaseException) -> list[str]:
     """Errors of libraries that only some commands load: looked at without importing them."""
-    asyncpg, client = sys.modules.get("asyncpg"), sys.modules.get("compat.client")
-    if client is not None and isinstance(error, client.UpstreamError):
+    asyncpg, failures = sys.modules.get("asyncpg"), sys.modules.get("compat.failures")
+    if failures is not None and isinstance(error, failures.UpstreamError):
         return [f"the provider cannot be read: {error}"]
     if asyncpg is not None and isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError):
         name = type(error).__name__

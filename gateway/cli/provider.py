@@ -7,12 +7,13 @@ from uuid import UUID
 import rich_click as click
 
 from compat.money import LIMIT
+from gateway.cli import provider_unknown
 from gateway.cli.output import json_option, print_fields, print_json, print_table
 from gateway.cli.parameters import priority_range
 from gateway.cli.surroundings import keyring_of, read_secret, with_database
 
 if TYPE_CHECKING:
-    from gateway.catalog.sync import SyncResult
+    from gateway.catalog.sync.syncing import SyncResult
     from gateway.db.engine import Database
     from gateway.providers.store import SealedProvider
     from gateway.settings import Settings
@@ -26,6 +27,16 @@ _COLUMNS = {
     "dialect": "DIALECT",
     "is_active": "ACTIVE",
     "paused_until": "PAUSED UNTIL",
+}
+
+
+_DIFFERENCE = {
+    "change": "CHANGE",
+    "id": "ID THERE",
+    "service": "SERVICE",
+    "name": "NAME",
+    "before": "BEFORE",
+    "after": "AFTER",
 }
 
 
@@ -81,33 +92,49 @@ def add(name: str, url: str, key_stdin: bool, markup: Decimal, priority: int, di
 
 @provider.command()
 @click.argument("name")
-@click.option("--dry-run", is_flag=True, help="Only count what would be done.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @click.option("--hold-new", is_flag=True, help="Keep new services off sale.")
+@click.option("--accept-shrunk", is_flag=True, help="Take a list with less than half of what was listed before.")
 @json_option
-def sync(name: str, dry_run: bool, hold_new: bool, as_json: bool) -> None:
+def sync(name: str, dry_run: bool, hold_new: bool, accept_shrunk: bool, as_json: bool) -> None:
     """Take over what the provider lists: new services, changed ones, and those that are gone."""
 
     async def action(db: "Database", settings: "Settings") -> "SyncResult":
-        return await sync_by_name(db, settings, name, dry_run=dry_run, hold_new=hold_new)
+        return await sync_by_name(db, settings, name, dry_run=dry_run, hold_new=hold_new, accept_shrunk=accept_shrunk)
 
     result = with_database(action)
     counts = {
         "new": result.new,
         "changed": result.changed,
         "vanished": result.vanished,
+        "quarantined": result.quarantined,
         "skipped": result.skipped,
     }
+    lines = [
+        {"change": line.change, "id": line.upstream_id, "service": line.number, "name": line.name,
+         "before": line.before, "after": line.after}
+        for line in result.lines
+    ]  # fmt: skip
     if as_json:
-        print_json({"provider": name, "dry_run": dry_run, **counts})
-    else:
-        print_fields(counts)
+        print_json({"provider": name, "dry_run": dry_run, **counts} | ({"changes": lines} if dry_run else {}))
+        return
+    if dry_run and lines:
+        print_table(_DIFFERENCE, lines)
+        click.echo()
+    print_fields(counts)
 
 
 async def sync_by_name(
-    db: "Database", settings: "Settings", name: str, *, dry_run: bool = False, hold_new: bool = False
+    db: "Database",
+    settings: "Settings",
+    name: str,
+    *,
+    dry_run: bool = False,
+    hold_new: bool = False,
+    accept_shrunk: bool = False,
 ) -> "SyncResult":
     """Raises as `sync_provider`, and NotFound where no provider has this name."""
-    from gateway.catalog.sync import sync_provider
+    from gateway.catalog.sync.syncing import sync_provider
     from gateway.egress import open_session
     from gateway.providers.actions import get_provider
     from gateway.providers.upstream import Upstreams
@@ -118,7 +145,9 @@ async def sync_by_name(
     async with open_session(allow_private=settings.allow_private_addresses, limit=4) as session:
         upstreams = Upstreams(db, keyring, session, settings)
         await upstreams.refresh()
-        return await sync_provider(db, upstreams, provider_id, dry_run=dry_run, hold_new=hold_new)
+        return await sync_provider(
+            db, upstreams, provider_id, dry_run=dry_run, hold_new=hold_new, accept_shrunk=accept_shrunk
+        )
 
 
 @provider.command("list")
@@ -150,3 +179,7 @@ def list_providers(as_json: bool) -> None:
         print_json(rows)
     else:
         print_table(_COLUMNS, rows)
+
+
+for _command in (provider_unknown.probes, provider_unknown.teach, provider_unknown.words, provider_unknown.resume):
+    provider.add_command(_command)

@@ -1,14 +1,13 @@
 """Acting on wishes to cancel: withdrawing what was not sent, asking upstream for what was."""
 
-import asyncio
 from collections.abc import Awaitable, Sequence
 from datetime import timedelta
 from uuid import UUID
 
 import structlog
 
-from compat.client import UpstreamError, UpstreamRefusal
-from compat.errors import Fault, fault_of, is_unknown_order
+from compat.errors import Fault, fault_of, is_of_our_key
+from compat.failures import UpstreamError, UpstreamRefusal
 from compat.wire import CancelAnswer
 from gateway.alerts import store as alerts
 from gateway.alerts.store import Alert
@@ -21,6 +20,7 @@ from gateway.orders.cancels.model import TRIES_MAX, UNDECIDED, Drop, Forward, St
 from gateway.orders.settlement import Change, settle
 from gateway.orders.store import HistoryLine
 from gateway.orders.triggers import CancelWanted
+from gateway.providers.lanes import Lanes
 from gateway.providers.upstream import Upstreams
 
 log = structlog.get_logger(__name__)
@@ -32,8 +32,11 @@ REASON_CHARS_MAX = 500
 NO_ANSWER = "left out of the answer"
 
 
-async def act_on_cancels(db: Database, upstreams: Upstreams) -> int:
+async def act_on_cancels(db: Database, upstreams: Upstreams, lanes: Lanes | None = None) -> int:
     """One turn over the wishes that are due; how many there were.
+
+    With `lanes` the calls go on after the turn, and wishes at providers that are busy wait for a later
+    one; without, the turn ends with its calls.
 
     A wish that is in hand when the process dies is acted on again; that does no harm, since the
     upstream's answer moves no money and a withdrawn order is withdrawn once.
@@ -41,18 +44,24 @@ async def act_on_cancels(db: Database, upstreams: Upstreams) -> int:
     Raises:
         Unavailable: the database does not answer.
     """
+    hands = Lanes() if lanes is None else lanes
+    if hands.stopping:
+        return 0
     async with db.transaction() as tx:
-        wishes = await store.claim(tx, AT_ONCE, LEASE)
+        wishes = await store.claim(tx, AT_ONCE, LEASE, hands.busy())
     to_ask: dict[UUID, dict[str, Wish]] = {}
     for wish in wishes:
         step = step_of(wish)
         if isinstance(step, Forward):
             to_ask.setdefault(step.provider_id, {})[step.upstream_id] = wish
-        else:
+    for at, asked in to_ask.items():
+        hands.start(at, _survive(_forward(db, upstreams, at, asked), provider=str(at)))
+    for wish in wishes:
+        step = step_of(wish)
+        if not isinstance(step, Forward):
             await _survive(_act(db, wish, step), order=wish.number)
-    await asyncio.gather(
-        *(_survive(_forward(db, upstreams, at, asked), provider=str(at)) for at, asked in to_ask.items())
-    )
+    if lanes is None:
+        await hands.drain()
     return len(wishes)
 
 
@@ -101,7 +110,7 @@ async def _ask(upstreams: Upstreams, provider_id: UUID, ids: Sequence[str]) -> d
     try:
         return dict(await upstreams.cancel(provider_id, ids))
     except UpstreamRefusal as refusal:
-        if not _is_of_the_order(refusal):
+        if refusal.is_of_all:
             return dict.fromkeys(ids, refusal.text)
         if len(ids) == 1:
             return {ids[0]: CancelAnswer(error=refusal.text)}
@@ -111,17 +120,12 @@ async def _ask(upstreams: Upstreams, provider_id: UUID, ids: Sequence[str]) -> d
     return await _ask(upstreams, provider_id, ids[:middle]) | await _ask(upstreams, provider_id, ids[middle:])
 
 
-def _is_of_the_order(refusal: UpstreamRefusal) -> bool:
-    """Not of our key, of our haste, or of the whole action."""
-    return is_unknown_order(refusal.text) or refusal.fault not in (Fault.PROVIDER, Fault.PASSING)
-
-
 async def _record(tx: Transaction, wish: Wish, answer: CancelAnswer | str) -> None:
     match answer:
         case CancelAnswer(error=None):
             await alerts.clear(tx, "cancel_unanswered", f"order {wish.number}")
             await _finish(tx, wish, State.FORWARDED, None)
-        case CancelAnswer(error=str(text)) if fault_of(text) is not Fault.PASSING:
+        case CancelAnswer(error=str(text)) if fault_of(text) is not Fault.PASSING and not is_of_our_key(text):
             await _finish(tx, wish, State.REFUSED, text)
         case CancelAnswer(error=text):
             await _try_again(tx, wish, text or NO_ANSWER)

@@ -1,5 +1,6 @@
 """Claiming: which queued orders go out now, by which route, with their attempt rows written."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from uuid import UUID
@@ -12,8 +13,10 @@ from gateway.catalog import store as catalog
 from gateway.catalog.model import Route
 from gateway.db.engine import Transaction
 from gateway.dispatch import store
-from gateway.dispatch.model import Attempt, Past, choose_route
+from gateway.dispatch.model import Attempt
+from gateway.dispatch.routing import Past, choose_route
 from gateway.dispatch.store import Claim
+from gateway.providers.paces.store import lock_paces, spend_paces
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +43,8 @@ class Claimed(msgspec.Struct):
     attempts: list[Attempt] = []
     planned: bool = False
     """Orders were moved or put off, so that others may be first in the queue now."""
+    wait_s: float | None = None
+    """How long until a provider that takes a number a second takes the next, where one has to wait."""
 
 
 async def claim(tx: Transaction, ready: Ready, claimed: Claimed, *, lease: timedelta, stranded: bool) -> None:
@@ -48,6 +53,13 @@ async def claim(tx: Transaction, ready: Ready, claimed: Claimed, *, lease: timed
     Nothing may be sent before the transaction is committed.
     """
     free = {provider_id: count for provider_id, count in ready.slots.items() if count > 0}
+    paces = await lock_paces(tx, list(free)) if free else {}
+    claimed.wait_s = min((pace.wait_s for pace in paces.values() if pace.wait_s > 0), default=None)
+    free = {
+        provider_id: min(count, paces[provider_id].allowed) if provider_id in paces else count
+        for provider_id, count in free.items()
+        if provider_id not in paces or paces[provider_id].allowed > 0
+    }
     due = await store.claim_queued(tx, free) if free else []
     room = STRANDED_MAX if ready.most is None else ready.most - len(due)
     look = stranded and room > 0
@@ -59,9 +71,10 @@ async def claim(tx: Transaction, ready: Ready, claimed: Claimed, *, lease: timed
     past = await store.past_of(tx, claimed.orders)
     attempts: list[Attempt] = []
     for order, kind in (*due, *left):
-        route = choose_route(routes.get(order.service_id, []), past.get(order.id, Past()), ready.slots)
+        known = routes.get(order.service_id, [])
+        route, verdicts = choose_route(order, kind, known, past.get(order.id, Past()), ready.slots)
         if route is not None and route.provider_id == order.provider_id and route.provider_id in free:
-            attempts.append(Attempt(uuid7(), order, kind, route))
+            attempts.append(Attempt(uuid7(), order, kind, route, verdicts if len(known) > 1 else None))
         elif route is not None:
             await store.plan(tx, order.id, route.provider_id, timedelta())
             claimed.planned = True
@@ -70,6 +83,8 @@ async def claim(tx: Transaction, ready: Ready, claimed: Claimed, *, lease: timed
             claimed.planned = True
     if attempts:
         claimed.attempts = await _begin(tx, attempts, lease)
+        sent = Counter(attempt.route.provider_id for attempt in claimed.attempts)
+        await spend_paces(tx, paces, sent)
 
 
 async def _begin(tx: Transaction, attempts: list[Attempt], lease: timedelta) -> list[Attempt]:

@@ -1,21 +1,19 @@
-"""Which route an order takes next, how long it waits, and what is recorded of an answer to `add`; pure."""
+"""A send, how long an order waits for the next, and what is recorded of an answer to `add`; pure."""
 
-from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID
 
 import msgspec
 
-from compat.errors import Fault
+from compat.errors import Fault, is_bad_request
 from compat.kinds import RULES, Counting, Kind
 from compat.money import LIMIT
 from compat.wire import Accepted, AddOutcome, NotSent, Refused, Unknown
 from gateway.catalog.model import Route
+from gateway.dispatch.routing import Verdict
 from gateway.orders.model import Order, price_of
 
-NOT_SENT_TRIES = 3
-"""Tries on one route before it steps behind the others."""
 BACK_OFF_S_MAX = 300.0
 EVIDENCE_CHARS_MAX = 2048
 
@@ -27,6 +25,8 @@ class Attempt(msgspec.Struct, frozen=True):
     order: Order
     kind: Kind
     route: Route
+    considered: list[Verdict] | None = None
+    """Of every route that the service has, where it has more than one."""
 
     @property
     def cost(self) -> Decimal | None:
@@ -34,31 +34,6 @@ class Attempt(msgspec.Struct, frozen=True):
         package = RULES[self.kind].counting is Counting.ONE
         cost = price_of(self.route.cost_per_1000, self.order.quantity, package=package)
         return cost if cost < LIMIT else None
-
-
-class Past(msgspec.Struct, frozen=True):
-    """What earlier attempts at one order came to, by route."""
-
-    refused: Collection[UUID] = frozenset()
-    not_sent: Mapping[UUID, int] = {}
-
-
-def choose_route(routes: Sequence[Route], past: Past, ready: Collection[UUID]) -> Route | None:
-    """The route to take now: usable, its provider ready, not refused before; by priority, then cost.
-
-    A route that could not be reached `NOT_SENT_TRIES` times steps behind the others.
-    """
-
-    def rank(route: Route) -> tuple[int, int, Decimal]:
-        return past.not_sent.get(route.id, 0) // NOT_SENT_TRIES, -route.priority, route.cost_per_1000
-
-    usable = [r for r in routes if r.usable and r.provider_id in ready and r.id not in past.refused]
-    return min(usable, key=rank, default=None)
-
-
-def is_route_left(routes: Sequence[Route], past: Past, just_refused: UUID | None) -> bool:
-    """Whether any route that is switched on has not refused the order; paused ones count too."""
-    return any(r.active and r.id not in past.refused and r.id != just_refused for r in routes)
 
 
 def back_off(tries: int) -> timedelta:
@@ -97,7 +72,8 @@ def record_of(outcome: AddOutcome) -> Record:
         case Refused(Fault.PASSING, text):
             return Record("not_sent", storable(text), {"fault": Fault.PASSING.value})
         case Refused(fault, text):
-            return Record("refused", storable(text), {"fault": fault.value})
+            about = {"bad_request": "yes"} if is_bad_request(text) else {}
+            return Record("refused", storable(text), {"fault": fault.value} | about)
         case NotSent(reason):
             return Record("not_sent", storable(reason))
         case Unknown(reason, evidence):

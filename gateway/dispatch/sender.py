@@ -54,6 +54,7 @@ class Dispatcher:
         self._unstarted: Counter[UUID] = Counter()
         self._most: int | None = None
         self._stranded_at = 0.0
+        self._wait_s = POLL_S
         self._stopping = False
 
     def wake(self, _: str = "") -> None:
@@ -67,7 +68,7 @@ class Dispatcher:
             while not self._stopping:
                 self._wake.clear()
                 if not await self._claim_and_send():
-                    await self._news()
+                    await self._news(self._wait_s)
         finally:
             self._ended.set()
 
@@ -86,9 +87,9 @@ class Dispatcher:
         for task in self._sends:
             task.cancel()
 
-    async def _news(self) -> None:
+    async def _news(self, wait_s: float) -> None:
         try:
-            await asyncio.wait_for(self._wake.wait(), POLL_S)
+            await asyncio.wait_for(self._wake.wait(), wait_s)
         except TimeoutError:
             return
 
@@ -120,6 +121,7 @@ class Dispatcher:
             await self._isolate(claimed.orders)
             return False
         self._most = None
+        self._wait_s = min(POLL_S, claimed.wait_s or POLL_S)
         for attempt in claimed.attempts:
             self._unstarted[attempt.route.provider_id] += 1
             self._start(self._send(attempt, send_before_s))

@@ -11,7 +11,8 @@ import msgspec
 from compat.kinds import Kind, parse_kind
 from gateway.catalog.model import Route
 from gateway.db.engine import Transaction
-from gateway.dispatch.model import Attempt, Past, Record
+from gateway.dispatch.model import Attempt, Record
+from gateway.dispatch.routing import Past
 from gateway.orders.model import Order
 from gateway.orders.store import to_order
 
@@ -27,9 +28,11 @@ class AttemptRow(msgspec.Struct, frozen=True):
     route_id: UUID | None
     state: str
     resends: int = 0
+    upstream_id: str | None = None
 
 
-_ATTEMPT = "id, order_id, provider_id, route_id, state, resends"
+BAD_REQUESTS_MAX = 3
+_ATTEMPT = "id, order_id, provider_id, route_id, state, resends, upstream_id"
 
 
 async def claim_queued(tx: Transaction, slots: Mapping[UUID, int]) -> list[Claim]:
@@ -77,16 +80,29 @@ async def claim_stranded(tx: Transaction, ready: Sequence[UUID], broken: Sequenc
 
 
 async def past_of(tx: Transaction, order_ids: Sequence[UUID]) -> dict[UUID, Past]:
-    """What earlier attempts came to; a refusal for the provider's fault does not bar the route for ever."""
+    """What earlier attempts came to.
+
+    A refusal for the provider's fault does not bar the route, but for an order that the upstream
+    cannot read `BAD_REQUESTS_MAX` times: no other order has to rest for that one again.
+    """
     rows = await tx.fetch(
         """
-        SELECT order_id, array_agg(route_id) FILTER (WHERE state = 'refused' AND evidence ->> 'fault' = 'order')
-                 AS refused, array_agg(route_id) FILTER (WHERE state = 'not_sent') AS not_sent
+        SELECT order_id, array_agg(route_id) FILTER (WHERE state = 'not_sent') AS not_sent,
+               array_agg(route_id) FILTER (WHERE state IN ('refused', 'not_placed') AND evidence ->> 'fault' = 'order')
+                 AS refused,
+               array_agg(route_id) FILTER (WHERE state = 'refused' AND evidence ? 'bad_request') AS unread
           FROM dispatch_attempts WHERE order_id = ANY($1) AND route_id IS NOT NULL GROUP BY order_id
         """,
         order_ids,
     )
-    return {row["order_id"]: Past(frozenset(row["refused"] or ()), _count(row["not_sent"] or ())) for row in rows}
+    return {
+        row["order_id"]: Past(
+            frozenset(row["refused"] or ())
+            | {route for route, times in _count(row["unread"] or ()).items() if times >= BAD_REQUESTS_MAX},
+            _count(row["not_sent"] or ()),
+        )
+        for row in rows
+    }
 
 
 def _count(routes: Sequence[UUID]) -> dict[UUID, int]:
@@ -103,10 +119,11 @@ async def insert_attempts(tx: Transaction, attempts: Sequence[Attempt], lease: t
         """
         WITH begun AS (
           INSERT INTO dispatch_attempts (id, order_id, provider_id, route_id, provider_service_id, cost, lease_until,
-            replayable)
-          SELECT a.*, now() + $7, p.honours_extension
-            FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::numeric[])
-                 AS a(id, order_id, provider_id, route_id, provider_service_id, cost)
+            replayable, considered)
+          SELECT a.id, a.order_id, a.provider_id, a.route_id, a.provider_service_id, a.cost, now() + $7,
+                 p.honours_extension, a.considered
+            FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::numeric[], $8::jsonb[])
+                 AS a(id, order_id, provider_id, route_id, provider_service_id, cost, considered)
             JOIN providers p ON p.id = a.provider_id
           ON CONFLICT DO NOTHING RETURNING id, order_id
         )
@@ -120,6 +137,7 @@ async def insert_attempts(tx: Transaction, attempts: Sequence[Attempt], lease: t
         [attempt.route.provider_service_id for attempt in attempts],
         [attempt.cost for attempt in attempts],
         lease,
+        [attempt.considered for attempt in attempts],
     )
     return {row["id"] for row in rows}
 
@@ -169,7 +187,8 @@ async def finish(tx: Transaction, attempt: AttemptRow, record: Record) -> bool:
            SET state = $3::varchar, reason = $4,
                evidence = coalesce(evidence, '{}'::jsonb) || coalesce($5::jsonb, '{}'::jsonb),
                upstream_id = coalesce($6, upstream_id), finished_at = now(),
-               loss = CASE WHEN $3::varchar = 'written_off' THEN coalesce(cost, 0) END
+               loss = CASE WHEN $3::varchar = 'written_off' THEN least(999999999999, coalesce(cost, 0) * (
+                        SELECT exchange_rate FROM providers WHERE id = dispatch_attempts.provider_id)) END
          WHERE id = $1 AND state = $2 AND resends = $7 RETURNING id
         """,
         attempt.id,
@@ -212,7 +231,9 @@ async def start_tracking(tx: Transaction, order_id: UUID, wait: timedelta) -> No
     )
 
 
-async def claim_replayable(tx: Transaction, age: timedelta, lease: timedelta, most: int) -> list[Attempt]:
+async def claim_replayable(
+    tx: Transaction, age: timedelta, lease: timedelta, most: int, *, passing_over: Sequence[UUID]
+) -> list[Attempt]:
     """Unknown attempts whose provider honoured idempotency keys then and does now, each put off to its next turn.
 
     The first copy goes out when the lease of the send is over, the others after 1, 2, 4 … times the
@@ -223,7 +244,7 @@ async def claim_replayable(tx: Transaction, age: timedelta, lease: timedelta, mo
         WITH due AS (
           SELECT a.id FROM dispatch_attempts a JOIN providers p ON p.id = a.provider_id
            WHERE a.state = 'unknown' AND a.replayable AND p.honours_extension AND p.is_active
-             AND a.started_at > now() - $1::interval AND a.lease_until < now()
+             AND a.started_at > now() - $1::interval AND a.lease_until < now() AND a.provider_id <> ALL($4::uuid[])
            ORDER BY a.lease_until LIMIT $3 FOR UPDATE OF a SKIP LOCKED
         )
         UPDATE dispatch_attempts a
@@ -236,6 +257,7 @@ async def claim_replayable(tx: Transaction, age: timedelta, lease: timedelta, mo
         age,
         lease,
         most,
+        passing_over,
     )
     return [
         Attempt(
@@ -250,9 +272,15 @@ async def claim_replayable(tx: Transaction, age: timedelta, lease: timedelta, mo
 
 def _route_of(row: asyncpg.Record) -> Route:
     """The route as far as a copy needs it: where the first one went."""
-    nothing = Decimal(0)
     return Route(
-        row["route_id"], row["service_id"], row["sent_to"], row["provider_service_id"], nothing, 0, 1, True, True
+        id=row["route_id"],
+        service_id=row["service_id"],
+        provider_id=row["sent_to"],
+        provider_name="",
+        provider_service_id=row["provider_service_id"],
+        cost_per_1000=Decimal(0),
+        priority=0,
+        weight=1,
     )
 
 
@@ -291,6 +319,8 @@ async def queued_longer_than(tx: Transaction, age: timedelta, most: int) -> list
     return [row["id"] for row in rows]
 
 
-async def service_of(tx: Transaction, order_id: UUID) -> UUID:
-    service_id: UUID = await tx.fetchval("SELECT service_id FROM orders WHERE id = $1", order_id)
-    return service_id
+async def get_order(tx: Transaction, order_id: UUID) -> Claim:
+    [row] = await tx.fetch(
+        "SELECT o.*, s.kind FROM orders o JOIN services s ON s.id = o.service_id WHERE o.id = $1", order_id
+    )
+    return to_order(row), parse_kind(row["kind"]) or Kind.DEFAULT

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from compat.money import CENT, round8, share
-from compat.status import PanelStatus, UpstreamStatus, parse_status
+from compat.status import UpstreamStatus
 from gateway.ledger.model import EntryType
 from gateway.orders.triggers import (
     CancelWanted,
@@ -273,30 +273,3 @@ _TABLE: dict[tuple[type[Any], Dispatch], Callable[[Order, Any], Transition | Non
     (CancelWanted, Dispatch.ACCEPTED): _wish_forwarded,
     (Reported, Dispatch.ACCEPTED): _reported,
 }
-
-
-def shown_status(order: Order) -> PanelStatus:
-    """What the panel protocol says of the order (the last paragraph of `docs/states.md`)."""
-    match order.status:
-        case Status.PENDING:
-            return PanelStatus.PENDING
-        case Status.PROCESSING:
-            moving = parse_status(order.upstream_status) is UpstreamStatus.IN_PROGRESS
-            return PanelStatus.IN_PROGRESS if moving else PanelStatus.PROCESSING
-        case Status.COMPLETED:
-            return PanelStatus.COMPLETED
-        case Status.PARTIAL:
-            return PanelStatus.PARTIAL
-        case Status.CANCELLED | Status.FAILED:
-            return PanelStatus.CANCELED
-        case Status.REFUNDED:
-            return PanelStatus.PARTIAL if order.charge > 0 else PanelStatus.CANCELED
-
-
-def shown_charge(order: Order) -> Decimal:
-    """The price until it is settled, then what was withdrawn less refunds."""
-    return order.charge if order.status in TERMINAL else order.price
-
-
-def shown_remains(order: Order) -> int:
-    return order.quantity if order.remains is None else order.remains

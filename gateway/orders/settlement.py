@@ -15,8 +15,9 @@ from gateway.ledger import store as ledger
 from gateway.ledger.model import Entry, Reference, Wallet, post
 from gateway.orders import store
 from gateway.orders.families import store as families
-from gateway.orders.families.model import Children, is_of_family, settle_parent
-from gateway.orders.model import Order, Transition, decide, shown_charge
+from gateway.orders.families.model import UNPAID, Children, is_of_family, settle_parent
+from gateway.orders.model import Order, Transition, decide
+from gateway.orders.shown import shown_charge
 from gateway.orders.store import HistoryLine
 from gateway.orders.triggers import ChildChanged, Reported, Trigger, may_move_money
 
@@ -87,6 +88,8 @@ async def _follow(
         batch.take(before, change, transition)
         if after != family:
             await families.update(tx, after)
+        if family.is_open and not after.is_open:
+            await alerts.clear(tx, UNPAID, f"order {before.number}")
     await batch.write(tx)
     return batch.written
 

@@ -85,6 +85,15 @@ async def set_active(tx: Transaction, provider_id: UUID, is_active: bool) -> Non
     _found(await store.update_active(tx, provider_id, is_active), provider_id)
 
 
+async def set_probes(tx: Transaction, provider_id: UUID, probes: bool) -> None:
+    """Whether unknown orders may be looked for there by asking for the status of ids near theirs.
+
+    Raises:
+        NotFound: no such provider.
+    """
+    _found(await store.update_probes(tx, provider_id, probes), provider_id)
+
+
 async def set_api_key(tx: Transaction, keyring: Keyring, provider_id: UUID, api_key: str) -> None:
     """Raises NotFound where there is no such provider, Conflict where that is not a key."""
     sealed = keyring.seal(check_api_key(api_key), _TABLE, _COLUMN, provider_id)

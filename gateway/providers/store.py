@@ -139,6 +139,12 @@ async def update_active(tx: Transaction, provider_id: UUID, is_active: bool) -> 
     return bool(done)
 
 
+async def update_probes(tx: Transaction, provider_id: UUID, probes: bool) -> bool:
+    """Whether there is such a provider."""
+    done = await tx.fetchval("UPDATE providers SET probes = $2 WHERE id = $1 RETURNING true", provider_id, probes)
+    return bool(done)
+
+
 async def update_balance(tx: Transaction, provider_id: UUID, balance: Decimal, honours_extension: bool) -> None:
     """What the provider said last; a row that says so already is not written."""
     await tx.execute(
@@ -156,7 +162,7 @@ async def update_key(tx: Transaction, provider_id: UUID, api_key_encrypted: str)
     """Whether there is such a provider.
 
     Another key may be of another account, which knows none of the idempotency keys sent before: no
-    attempt made until now is sent again, and what the provider honours is to be learned anew.
+    attempt made until now is sent again or looked for there, and what the provider honours is to be learned anew.
     """
     done = await tx.fetchval(
         "UPDATE providers SET api_key_encrypted = $2, honours_extension = false WHERE id = $1 RETURNING true",
@@ -164,7 +170,10 @@ async def update_key(tx: Transaction, provider_id: UUID, api_key_encrypted: str)
         api_key_encrypted,
     )
     await tx.execute(
-        "UPDATE dispatch_attempts SET replayable = false WHERE provider_id = $1 AND state IN ('sending', 'unknown')",
+        """
+        UPDATE dispatch_attempts SET replayable = false, next_probe_at = 'infinity'
+         WHERE provider_id = $1 AND state IN ('sending', 'unknown')
+        """,
         provider_id,
     )
     return bool(done)

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID
@@ -10,8 +9,9 @@ from uuid import UUID
 import aiohttp
 import structlog
 
-from compat.client import PanelClient, UpstreamError
+from compat.client import PanelClient
 from compat.dialects import DIALECTS, Dialect
+from compat.failures import UpstreamError, UpstreamRefusal
 from compat.replies import ServiceList
 from compat.wire import (
     Accepted,
@@ -25,6 +25,8 @@ from compat.wire import (
     Unknown,
     UpstreamReport,
 )
+from gateway.alerts import store as alerts
+from gateway.alerts.store import Alert
 from gateway.db.engine import Database, forbid_transaction
 from gateway.errors import NotFound
 from gateway.keyring import Keyring, KeyringError
@@ -32,56 +34,15 @@ from gateway.providers import store
 from gateway.providers.actions import unseal
 from gateway.providers.breaker import Breaker
 from gateway.providers.model import Provider
+from gateway.providers.slots import Slots
+from gateway.providers.words import store as words
 from gateway.settings import Settings
 
 log = structlog.get_logger(__name__)
 
+KEY_REFUSED = "provider_key_refused"
 READS_MAX = 2
 """Polls and lists at once to one provider, beside its sends: one may be slow without stopping the other."""
-
-
-class Slots:
-    """A number of places that may change while some are taken; who waits is served in order."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self._taken = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
-
-    @property
-    def free(self) -> int:
-        return max(0, self.limit - self._taken - len(self._waiting))
-
-    async def acquire(self) -> None:
-        if self._taken >= self.limit or self._waiting:
-            await self._wait()
-        else:
-            self._taken += 1
-
-    def release(self) -> None:
-        self._taken -= 1
-        self.wake()
-
-    def wake(self) -> None:
-        """Hand out what is free; to be called after `limit` was raised."""
-        while self._waiting and self._taken < self.limit:
-            future = self._waiting.popleft()
-            if not future.done():
-                self._taken += 1
-                future.set_result(None)
-
-    async def _wait(self) -> None:
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(future)
-        try:
-            await future
-        except asyncio.CancelledError:
-            if future.done() and not future.cancelled():
-                self._taken -= 1
-            elif future in self._waiting:
-                self._waiting.remove(future)
-            self.wake()
-            raise
 
 
 class _Line:
@@ -126,6 +87,7 @@ class Upstreams:
         """
         async with self._db.connection() as connection:
             rows = await store.list_all(connection)
+            taught = await words.load(connection)
         lines: dict[UUID, _Line] = {}
         for row in rows:
             try:
@@ -137,6 +99,7 @@ class Upstreams:
                 continue
             self._unusable.discard(row.id)
             self._set_extension(lines[row.id], row.honours_extension)
+            lines[row.id].send.taught = lines[row.id].read.taught = taught.get(row.id, {})
             lines[row.id].paused_until = time.monotonic() + (row.pause_left_s or 0.0)
         self._lines = lines
 
@@ -239,8 +202,13 @@ class Upstreams:
             if isinstance(answer, Balance):
                 async with self._db.transaction() as tx:
                     await store.update_balance(tx, provider_id, answer.balance, answer.idempotency)
+                    await alerts.clear(tx, KEY_REFUSED, f"provider {provider_id}")
             elif isinstance(answer, UpstreamError | NotFound):
                 log.warning("no balance", provider=str(provider_id), error=str(answer))
+                if isinstance(answer, UpstreamRefusal) and answer.of_key:
+                    message = f"the provider refuses our key: {answer.text[:300]}"
+                    async with self._db.transaction() as tx:
+                        await alerts.raise_(tx, [Alert(KEY_REFUSED, f"provider {provider_id}", message)])
             else:
                 raise answer
         await self.refresh()

@@ -11,19 +11,29 @@ from compat.status import UpstreamStatus
 from compat.wire import UpstreamReport
 from gateway.alerts import store as alerts
 from gateway.alerts.store import Alert
-from gateway.db.engine import Database
+from gateway.db.engine import Database, Transaction
 from gateway.dispatch import store as dispatch
 from gateway.orders.families import store as families
 from gateway.orders.families.adoption import NotPaidFor, adopt, top_up
-from gateway.orders.families.model import Family
+from gateway.orders.families.model import FINAL, Family
 from gateway.orders.settlement import Change
 from gateway.tracking import store
 from gateway.tracking.reports import quantity_of, reported
 
 AT_ONCE = 100
-"""New runs of one parent taken in at one poll; the others are found at the next."""
+"""New runs asked about in one call."""
+CALLS_MAX = 10
+"""Calls for the new runs of one parent at one poll; what is left is found at the next."""
 
 Ask = Callable[[UUID, list[str]], Awaitable[dict[str, UpstreamReport]]]
+
+
+class _Taken(msgspec.Struct):
+    """What new runs report. `unreadable` is one that the upstream names and does not tell of."""
+
+    changes: list[Change]
+    complete: bool = True
+    unreadable: str | None = None
 
 
 class FamilyFollower:
@@ -37,7 +47,8 @@ class FamilyFollower:
         """What is to be settled of a parent and its new runs.
 
         A final word on the parent is held back while a run that it names is not taken in, so that
-        nothing is given back that a run still needs.
+        nothing is given back that a run still needs; where that run cannot be read, it counts as an
+        unreadable answer (row 19), so that somebody is told.
 
         Raises:
             compat.client.UpstreamError: the runs could not be asked about; nothing is lost.
@@ -45,38 +56,47 @@ class FamilyFollower:
         """
         async with self._db.connection() as connection:
             family = (await families.load(connection, [parent_id]))[parent_id]
-            known = {row[2] for row in (await families.children_of(connection, [parent_id])).get(parent_id, [])}
-        new = [order for order in report.orders if order not in known]
-        changes, complete = await self._take_in(provider_id, family, new)
-        if family.runs is None and family.is_open:
+            owners = await families.owners_of(connection, provider_id, report.orders)
+            ours = {row[0] for row in (await families.children_of(connection, [parent_id])).get(parent_id, [])}
+        strange = [order for order, owner in owners.items() if owner not in ours]
+        if strange:
+            async with self._db.transaction() as tx:
+                await _tell_surplus(tx, parent_id, strange[0])
+        taken = await self._take_in(provider_id, family, [order for order in report.orders if order not in owners])
+        is_final = report.status in FINAL
+        if family.runs is None and family.is_open and not is_final:
             async with self._db.transaction() as tx:
                 await top_up(tx, parent_id)
-        if not complete:
+        if is_final and taken.unreadable:
+            report = msgspec.structs.replace(report, error=f"its run {taken.unreadable} cannot be read")
+        elif is_final and not taken.complete:
             report = msgspec.structs.replace(report, status=UpstreamStatus.IN_PROGRESS)
-        return [*changes, Change(parent_id, reported(report))]
+        return [*taken.changes, Change(parent_id, reported(report))]
 
-    async def _take_in(self, provider_id: UUID, family: Family, new: Sequence[str]) -> tuple[list[Change], bool]:
+    async def _take_in(self, provider_id: UUID, family: Family, new: Sequence[str]) -> _Taken:
         """What the new runs report, and whether every one is dealt with."""
+        taken = _Taken([], complete=len(new) <= AT_ONCE * CALLS_MAX)
         if not new:
-            return [], True
-        asked = list(new[:AT_ONCE])
-        reports = await self._ask(provider_id, asked)
+            return taken
         async with self._db.connection() as connection:
             cost = await store.cost_of_run(connection, family.order_id)
-        changes: list[Change] = []
-        complete = len(asked) == len(new)
-        for upstream_id in asked:
-            report = reports.get(upstream_id)
-            if report is None or report.error is not None or report.status is None:
-                complete = False
-                continue
-            child_id = uuid7()
-            try:
-                if await self._adopt(provider_id, family, child_id, upstream_id, quantity_of(family, report, cost)):
-                    changes.append(Change(child_id, reported(report)))
-            except NotPaidFor:
-                return changes, False
-        return changes, complete
+        for start in range(0, min(len(new), AT_ONCE * CALLS_MAX), AT_ONCE):
+            asked = list(new[start : start + AT_ONCE])
+            reports = await self._ask(provider_id, asked)
+            for upstream_id in asked:
+                report = reports.get(upstream_id)
+                if report is None or report.error is not None or report.status is None:
+                    taken.unreadable = taken.unreadable or upstream_id
+                    continue
+                child_id = uuid7()
+                try:
+                    quantity = quantity_of(family, report, cost)
+                    if await self._adopt(provider_id, family, child_id, upstream_id, quantity):
+                        taken.changes.append(Change(child_id, reported(report)))
+                except NotPaidFor:
+                    taken.complete = False
+                    return taken
+        return taken
 
     async def _adopt(self, provider_id: UUID, family: Family, child_id: UUID, upstream_id: str, quantity: int) -> bool:
         """Whether the run is a child of ours now; one that belongs to another order, or is one too many, is told of."""
@@ -86,6 +106,10 @@ class FamilyFollower:
             if adopted:
                 await dispatch.start_tracking(tx, child_id, timedelta())
             elif not await families.is_child(tx, family.order_id, provider_id, upstream_id):
-                message = f"the upstream names its order {upstream_id} as a run, which it is not or is one too many"
-                await alerts.raise_(tx, [Alert("surplus_run", f"parent {family.order_id}", message)])
+                await _tell_surplus(tx, family.order_id, upstream_id)
         return adopted
+
+
+async def _tell_surplus(tx: Transaction, parent_id: UUID, upstream_id: str) -> None:
+    message = f"the upstream names its order {upstream_id} as a run, which it is not or is one too many"
+    await alerts.raise_(tx, [Alert("surplus_run", f"parent {parent_id}", message)])

@@ -9,10 +9,10 @@ import time
 from datetime import timedelta
 from uuid import UUID
 
+import msgspec
 import structlog
 
-from compat.client import UpstreamError, UpstreamRefusal
-from compat.errors import is_unknown_order
+from compat.failures import UpstreamError, UpstreamRefusal
 from compat.wire import UpstreamReport
 from gateway.db.engine import Database
 from gateway.errors import NotFound, Unavailable
@@ -94,20 +94,35 @@ class Poller:
                 await self._settle(changes)
                 for upstream_id, order in due.items():
                     if order.is_parent:
-                        report = reports.get(upstream_id, LEFT_OUT)
-                        await self._settle(await self._families.changes(provider_id, order.order_id, report))
+                        await self._follow(provider_id, order.order_id, reports.get(upstream_id, LEFT_OUT))
                 self._rests.pop(provider_id, None)
             except (UpstreamError, NotFound, Unavailable) as error:
                 self._rest(provider_id)
                 log.warning("no status", provider=str(provider_id), error=str(error))
                 return
 
+    async def _follow(self, provider_id: UUID, parent_id: UUID, report: UpstreamReport) -> None:
+        """Settle a parent and its new runs. What is wrong with one family stops no other."""
+        try:
+            changes = await self._families.changes(provider_id, parent_id, report)
+        except UpstreamRefusal as refusal:
+            if refusal.is_of_all:
+                raise
+            error = f"its runs: {refusal.text}"
+            changes = [Change(parent_id, reported(msgspec.structs.replace(report, error=error)))]
+        except (UpstreamError, NotFound, Unavailable):
+            raise
+        except Exception:
+            log.exception("a family could not be followed", order=str(parent_id))
+            return
+        await self._settle(changes)
+
     async def _ask(self, provider_id: UUID, ids: list[str]) -> dict[str, UpstreamReport]:
-        """Ask about all ids at once. One that refuses the list for an id it does not know is asked by halves."""
+        """Ask about all ids at once. One that refuses the list for one of its ids is asked by halves."""
         try:
             return await self._upstreams.statuses(provider_id, ids)
         except UpstreamRefusal as error:
-            if not is_unknown_order(error.text):
+            if error.is_of_all:
                 raise
             if len(ids) == 1:
                 return {ids[0]: UpstreamReport(error=error.text)}

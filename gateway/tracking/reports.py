@@ -9,6 +9,7 @@ from gateway.orders.triggers import Reported
 
 START_COUNT_MAX = 2**63 - 1
 REMAINS_MAX = 2**31 - 1
+_TAKEN_BACK = (UpstreamStatus.CANCELED, UpstreamStatus.FAILED, UpstreamStatus.REFUNDED)
 
 
 def reported(report: UpstreamReport) -> Reported:
@@ -27,13 +28,16 @@ def quantity_of(family: Family, report: UpstreamReport, cost: Decimal | None) ->
 
     A run of a drip-feed is as large as the others. Of a post the upstream says it, or its charge
     does at the `cost` of the largest post; where neither can be read it counts as the largest.
+    Of one that ended short the charge is for what was delivered, and what remains comes on top.
     """
     most = family.run_quantity
     if family.mode is not Mode.SUBSCRIPTION:
         return most
     if report.quantity is not None and 1 <= report.quantity <= most:
         return report.quantity
-    ended_short = report.status in (UpstreamStatus.PARTIAL, UpstreamStatus.CANCELED, UpstreamStatus.REFUNDED)
-    if cost and report.charge and not ended_short:
-        return max(1, min(most, round(report.charge * most / cost)))
-    return most
+    if not cost or not report.charge or report.status in _TAKEN_BACK:
+        return most
+    remains = 0
+    if report.status is UpstreamStatus.PARTIAL:
+        remains = most if report.remains is None else max(0, report.remains)
+    return max(1, min(most, round(report.charge * most / cost) + remains))

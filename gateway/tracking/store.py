@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 
 from gateway.db.engine import Transaction
+from gateway.orders.families.model import POSTS_AHEAD
 
 BATCH_MAX = 100
 """Ids in one `status` call (protocol §1)."""
@@ -58,13 +59,16 @@ async def claim_due(tx: Transaction, provider_id: UUID, shortest: timedelta, lon
 
 
 async def cost_of_run(tx: Transaction, parent_id: UUID) -> Decimal | None:
-    """What the upstream charges for one whole run of a parent, by its price when it took it."""
+    """What the upstream charges for one whole run of a parent, by its price when it took it.
+
+    The attempt's cost is that of the runs of that moment; an open subscription has grown since.
+    """
     cost: Decimal | None = await tx.fetchval(
         """
-        SELECT a.cost * p.run_quantity / o.quantity FROM dispatch_attempts a
-          JOIN order_parents p ON p.order_id = a.order_id JOIN orders o ON o.id = a.order_id
+        SELECT a.cost / coalesce(p.runs, $2) FROM dispatch_attempts a JOIN order_parents p ON p.order_id = a.order_id
          WHERE a.order_id = $1 AND a.state = 'accepted'
         """,
         parent_id,
+        POSTS_AHEAD,
     )
     return cost

@@ -1,4 +1,4 @@
-"""Where a service is bought and at what margin, our money at providers, the catalogue's changes, quality, alerts told."""
+"""Routes, margins and prices, our money at providers, the catalogue's changes, quality, and who was told of alerts."""
 
 from pathlib import Path
 

@@ -17,6 +17,7 @@ from compat.errors import (
     REFILL_DISABLED,
     REFILL_TOO_EARLY,
 )
+from compat.listing import Listing
 from compat.server import ASGIApp, Message
 from compat.status import SubscriptionWord
 from compat.wire import RefillStatus, SubscriptionStatus
@@ -134,9 +135,9 @@ class StubPanel:
             raise PanelError(INVALID_KEY)
         return "reseller"
 
-    async def services(self, caller: str) -> bytes:
+    async def services(self, caller: str) -> Listing:
         self._break()
-        return encode_services(SERVICES.values())
+        return Listing(encode_services(SERVICES.values()))
 
     async def add(self, caller: str, request: AddRequest) -> int:
         self._break()

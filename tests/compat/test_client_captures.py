@@ -9,7 +9,8 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from compat.client import BadAnswer, PanelClient, UpstreamError, UpstreamRefusal
+from compat.client import PanelClient
+from compat.failures import BadAnswer, UpstreamError, UpstreamRefusal
 from compat.replies import ServiceList
 from compat.wire import Unknown
 
@@ -112,6 +113,16 @@ async def test_the_key_is_masked_in_an_upstreams_own_words(serve: Serve) -> None
         with pytest.raises(UpstreamError) as caught:
             await panel.balance()
     assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize("call", ["statuses", "refills", "refill_statuses", "cancel"])
+async def test_the_key_is_masked_in_the_words_about_one_order_too(call: str, serve: Serve) -> None:
+    words = f"Key {KEY} is blocked"
+    url = serve(web.json_response({"7": {"error": words}, "8": {"status": words}}))
+    async with PanelClient(url, KEY) as panel:
+        said = repr(await getattr(panel, call)(["7", "8"]))
+    assert "is blocked" in said
+    assert KEY not in said
 
 
 async def test_a_bomb_of_gzip_is_unknown_and_read_only_to_the_limit(serve: Serve) -> None:

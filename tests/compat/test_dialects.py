@@ -7,6 +7,7 @@ from aiohttp import web
 
 from compat.client import PanelClient
 from compat.dialects import DIALECTS
+from compat.failures import BadAnswer
 
 Heard = list[tuple[str, dict[str, str], str]]
 
@@ -77,3 +78,34 @@ async def test_a_panel_of_single_orders_is_asked_about_refills_one_by_one(panel:
     async with PanelClient(url, "k", dialect=DIALECTS["single"]) as client:
         await client.refill_statuses(["1", "2"])
     assert [fields.get("refill") for _, fields, _ in heard] == ["1", "2"]
+
+
+async def test_one_order_without_an_answer_hides_no_other() -> None:
+    """Asked one by one, each has its own answer; a panel that fails for all is a failure."""
+    answers = {"1": '{"status":"Completed"}', "2": "<html>", "3": '{"error":"archived"}', "4": '{"status":"Pending"}'}
+    calls: list[str] = []
+
+    async def handle(request: web.Request) -> web.Response:
+        calls.append(str((await request.post())["order"]))
+        return web.Response(text=answers.get(calls[-1], "<html>"))
+
+    app = web.Application()
+    app.router.add_post("/api/v2", handle)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}/api/v2"
+        async with PanelClient(url, "k", dialect=DIALECTS["single"]) as client:
+            found = await client.statuses(["1", "2", "3", "4"])
+            assert {order: report.word or report.error for order, report in found.items()} == {
+                "1": "Completed",
+                "3": "archived",
+                "4": "Pending",
+            }
+            calls.clear()
+            with pytest.raises(BadAnswer):
+                await client.statuses([str(number) for number in range(10, 30)])
+            assert len(calls) == 3
+    finally:
+        await runner.cleanup()

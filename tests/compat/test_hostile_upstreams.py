@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from compat.client import PanelClient, UpstreamError
+from compat.client import PanelClient
+from compat.failures import UpstreamError
 from compat.wire import Accepted, NotSent, Refused, Unknown
 
 TIMEOUT_S = 1.5

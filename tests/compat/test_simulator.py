@@ -10,8 +10,9 @@ import msgspec
 import pytest
 from aiohttp import ClientSession, TCPConnector
 
-from compat.client import BadAnswer, PanelClient, UpstreamError, UpstreamRefusal
+from compat.client import PanelClient
 from compat.errors import Fault
+from compat.failures import BadAnswer, UpstreamError, UpstreamRefusal
 from compat.kinds import Kind
 from compat.simulator import FAULTS, Faults, Simulator, UnknownFault
 from compat.simulator.faults import AFTER_ACCEPTING, BEFORE_ACCEPTING, OF_STATUS

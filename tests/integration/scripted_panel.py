@@ -10,7 +10,10 @@ from aiohttp import web
 
 
 class ScriptedPanel:
-    """Answers each action with what `answers` has for it; `add` waits while `gate` is closed."""
+    """Answers each action with what `answers` has for it, or makes of its fields.
+
+    Those that are `gated` wait while `gate` is closed.
+    """
 
     def __init__(self) -> None:
         self.url = ""
@@ -19,6 +22,7 @@ class ScriptedPanel:
         self.calls: list[dict[str, str]] = []
         self.gate = asyncio.Event()
         self.gate.set()
+        self.gated = {"add"}
 
     def called(self, action: str) -> int:
         return sum(call["action"] == action for call in self.calls)
@@ -26,9 +30,10 @@ class ScriptedPanel:
     async def handle(self, request: web.Request) -> web.Response:
         form = {name: str(value) for name, value in (await request.post()).items()}
         self.calls.append(form)
-        if form["action"] == "add":
+        if form["action"] in self.gated:
             await self.gate.wait()
-        return web.json_response(self.answers.get(form["action"]), status=self.status)
+        answer = self.answers.get(form["action"])
+        return web.json_response(answer(form) if callable(answer) else answer, status=self.status)
 
 
 @asynccontextmanager

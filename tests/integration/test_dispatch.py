@@ -166,6 +166,16 @@ async def test_a_providers_own_fault_rests_the_route_and_queues_the_order(
     assert await ledger_rows(db, order.id) == [HELD]
 
 
+async def test_an_order_that_an_upstream_cannot_read_does_not_rest_the_route_without_end(
+    db: Database, shop: Shop, order: Order, attempt: UUID
+) -> None:
+    for send in range(store.BAD_REQUESTS_MAX):
+        assert await standing(db, order) == (QUEUED if send else SENDING)
+        again = await begin_attempt(db, shop, order) if send else attempt
+        await record(db, again, Refused(Fault.PROVIDER, "Incorrect request"), FIRST_CHECK)
+    assert await standing(db, order) == FAILED
+
+
 @pytest.mark.parametrize("outcome", [Refused(Fault.PASSING, "Too many requests"), NotSent("connection refused")])
 async def test_what_did_not_leave_is_queued_again_after_a_rest(
     db: Database, shop: Shop, order: Order, attempt: UUID, outcome: AddOutcome

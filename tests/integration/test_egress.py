@@ -6,7 +6,8 @@ from ipaddress import ip_address
 
 import pytest
 
-from compat.client import NotReached, PanelClient
+from compat.client import PanelClient
+from compat.failures import NotReached
 from compat.wire import NotSent, Unknown
 from gateway.egress import is_private, is_public, open_session
 

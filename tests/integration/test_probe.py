@@ -118,7 +118,11 @@ async def test_the_dialect_of_a_panel_is_found(
             return {"balance": "1", "currency": "USD"}
         return {order: {"error": "Incorrect order ID"} for order in fields.get("orders", "1").split(",")}
 
-    assert (await probe(odd_panel(answer), "odd-key")).dialect == dialect
+    report = await probe(odd_panel(answer), "odd-key")
+    assert report.dialect == dialect
+    for what in ("balance", "wrong key", "status of many", "status of 100"):
+        assert found(report, what)[0] is True
+    assert found(report, "JSON body")[0] is (dialect == "json")
 
 
 async def test_a_panel_that_echoes_the_key_does_not_get_it_shown(odd_panel: Callable[[Answer], str]) -> None:

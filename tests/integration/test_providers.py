@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from compat.client import UpstreamError
+from compat.failures import UpstreamError
 from compat.wire import Accepted, NotSent, Unknown
 from gateway.db.engine import Database
 from gateway.egress import open_session

@@ -18,7 +18,7 @@ from compat.wire import Accepted
 from gateway.catalog.quality import store
 from gateway.catalog.quality.board import QualityBoard
 from gateway.catalog.quality.measuring import measure
-from gateway.catalog.quality.model import RELATIVE_ERROR, Summary
+from gateway.catalog.quality.model import RELATIVE_ERROR
 from gateway.catalog.quality.reading import quality_of, summaries
 from gateway.db.engine import Database
 from gateway.dispatch.outcomes import record
@@ -44,6 +44,13 @@ async def shop(db: Database) -> Shop:
 async def count(db: Database) -> int:
     """One run without a rest after it."""
     return await measure(db, rest_s=0, share_max=1)
+
+
+async def count_all(db: Database) -> int:
+    """As `count`, as if never before: the times of `ended` lie before the last run."""
+    async with db.transaction() as tx:
+        await tx.execute("DELETE FROM quality_progress")
+    return await count(db)
 
 
 async def taken_order(db: Database, shop: Shop) -> Order:
@@ -172,9 +179,7 @@ async def test_counting_again_changes_nothing(db: Database, shop: Shop) -> None:
     await count(db)
     before = await everything(db)
     assert await count(db) == 0, "no order ended since"
-    async with db.transaction() as tx:
-        await tx.execute("DELETE FROM quality_progress")
-    assert await count(db) == store.DAYS_BACK
+    assert await count_all(db) == store.DAYS_BACK
     assert await everything(db) == before
 
 
@@ -332,18 +337,23 @@ async def test_days_of_long_ago_are_forgotten(db: Database, shop: Shop) -> None:
     assert len(await rows(db)) == store.DAYS_KEPT - 80
 
 
-async def test_the_board_keeps_what_it_knew_and_counts_its_changes(db: Database, shop: Shop) -> None:
+async def test_the_board_gives_another_mapping_only_where_something_changed(db: Database, shop: Shop) -> None:
     board = QualityBoard()
     await board.refresh(db)
-    assert (board.version, board.average_time(shop.service.id), board.find(shop.service.id)) == (0, None, None)
+    assert (board.summaries, board.average_times) == ({}, {})
     for _ in range(10):
         await ended(db, shop, took_s=4800)
     await count(db)
     await board.refresh(db)
+    before = board.summaries, board.average_times
+    assert before[0][shop.service.id].orders == 10
+    assert before[1] == {shop.service.id: "1 hour 18 minutes"}
     await board.refresh(db)
-    assert board.version == 1
-    assert isinstance(board.find(shop.service.id), Summary)
-    assert board.average_time(shop.service.id) == "1 hour 18 minutes"
+    assert (board.summaries is before[0], board.average_times is before[1]) == (True, True)
+    await ended(db, shop, took_s=4800)
+    await count_all(db)
+    await board.refresh(db)
+    assert (board.summaries is before[0], board.average_times is before[1]) == (False, True)
 
 
 @pytest.fixture
@@ -359,7 +369,7 @@ async def panel(db: Database, shop: Shop, database_url: str, redis_url: str) -> 
         yield Panel(http, url, key)
 
 
-async def test_the_panel_shows_an_average_time_and_says_nothing_under_ten_orders(panel: Panel) -> None:
+async def test_both_apis_show_an_average_time_and_say_nothing_under_ten_orders(panel: Panel) -> None:
     for _ in range(100):
         measured, silent = await panel("services")
         if "average_time" in measured:
@@ -367,6 +377,12 @@ async def test_the_panel_shows_an_average_time_and_says_nothing_under_ten_orders
         await asyncio.sleep(0.05)
     assert measured["average_time"] == "1 minute"
     assert "average_time" not in silent
+    headers = {"Authorization": f"Bearer {panel.key}"}
+    async with panel.http.get(f"{panel.url}/v1/services", headers=headers) as reply:
+        native, native_silent = (await reply.json())["data"]
+    assert native["average_time"] == "1 minute"
+    assert (native["quality"]["orders"], native["quality"]["completed_share"]) == (10, 1.0)
+    assert (native_silent["average_time"], native_silent["quality"]) == (None, None)
 
 
 async def test_the_operator_sees_services_and_their_routes(db: Database, shop: Shop, database_url: str) -> None:
@@ -388,9 +404,7 @@ async def test_the_operator_sees_services_and_their_routes(db: Database, shop: S
     ]
 
     await ended(db, shop, took_s=30, started_s=5)
-    async with db.transaction() as tx:
-        await tx.execute("DELETE FROM quality_progress")
-    await count(db)
+    await count_all(db)
     table = await execute("service", "quality", str(shop.service.number), **environ)
     heading, service, first, second = table.out.splitlines()
     assert heading.split()[:4] == ["NUMBER", "NAME", "ROUTE", "ORDERS"]

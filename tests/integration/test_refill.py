@@ -208,6 +208,19 @@ async def test_a_refill_under_way_is_shown_so_and_asked_about_again(desk: Desk, 
     assert await desk.follow() == 1
 
 
+@pytest.mark.parametrize("word", ["Zzz", {"error": "Refill not found"}])
+async def test_a_refill_whose_status_is_unreadable_is_told_until_it_can_be_read(
+    desk: Desk, order: Order, word: object
+) -> None:
+    await taken(desk, order)
+    desk.panel.answers["refill_status"] = [{"refill": 5, "status": word}]
+    await desk.follow()
+    assert await open_alerts(desk.db) == ["unreadable_refill"]
+    desk.panel.answers["refill_status"] = [{"refill": 5, "status": "Completed"}]
+    await desk.follow()
+    assert await open_alerts(desk.db) == []
+
+
 @pytest.mark.parametrize("answer", [[], [{"refill": 5, "status": "Zzz"}], {"error": "Invalid API key"}, "?"])
 async def test_a_refill_status_that_cannot_be_read_changes_nothing(desk: Desk, order: Order, answer: object) -> None:
     number = await taken(desk, order)
@@ -233,3 +246,20 @@ async def test_a_hundred_refills_are_followed_by_one_call(desk: Desk) -> None:
     assert await desk.follow() == 100
     assert desk.panel.called("refill_status") == 1
     assert await desk.row("SELECT count(*) AS done FROM refills WHERE state = 'completed'") == {"done": 100}
+
+
+@pytest.mark.parametrize("words", ["Refill not found", "error.incorrect_refill_id"])
+async def test_a_refill_that_the_upstream_forgot_does_not_hide_the_others(desk: Desk, words: str) -> None:
+    numbers = [await asked(desk, await desk.ended(COMPLETED, str(upstream_id))) for upstream_id in (1, 2, 3)]
+    await desk.sql("UPDATE refills SET state = 'accepted', upstream_id = number")
+
+    def answer(form: dict[str, str]) -> object:
+        ids = (form.get("refills") or form["refill"]).split(",")
+        if str(numbers[1]) in ids:
+            return {"error": words}
+        return [{"refill": number, "status": "Completed"} for number in ids]
+
+    desk.panel.answers["refill_status"] = answer
+    await desk.follow()
+    states = [(await desk.refill_row(number))[0] for number in numbers]
+    assert states == ["completed", "accepted", "completed"]

@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
@@ -15,7 +14,6 @@ from gateway.accounts.directory import Directory
 from gateway.accounts.keys import issue_key, revoke_key
 from gateway.db.engine import Database
 from gateway.db.listener import Listener
-from gateway.dispatch import store as dispatch
 from gateway.egress import open_session
 from gateway.errors import InvalidKey
 from gateway.keyring import Keyring
@@ -107,9 +105,6 @@ async def test_it_is_the_same_key_so_what_was_learnt_of_it_stays(db: Database) -
     await rotate(db, BOTH)
     assert await fields(db, "providers", "honours_extension", "is_active", "paused_until", "balance") == known
     assert await fields(db, "dispatch_attempts", "replayable") == [(True,)]
-    async with db.transaction() as tx:
-        copies = await dispatch.claim_replayable(tx, timedelta(hours=1), timedelta(seconds=1), 10)
-    assert copies == [], "its lease is not over; nothing else keeps it"
 
 
 async def test_a_key_that_is_changed_meanwhile_is_never_overwritten(db: Database) -> None:

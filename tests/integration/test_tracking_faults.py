@@ -65,9 +65,11 @@ async def statuses(db: Database, orders: list[Order]) -> list[Status]:
     return [(await read_order(db, order.number)).status for order in orders]
 
 
-async def test_an_id_that_the_panel_does_not_know_does_not_stop_its_neighbours(
-    db: Database, shop: Shop, panel: NumberingPanel
+@pytest.mark.parametrize("words", ["Incorrect order ID", "order 17 is in the archive"])
+async def test_an_id_for_which_the_panel_refuses_the_list_does_not_stop_its_neighbours(
+    db: Database, shop: Shop, panel: NumberingPanel, words: str
 ) -> None:
+    panel.unknown_words = words
     orders = [await accepted_order(db, shop, upstream_id) for upstream_id in ("a1", "gone", "c3", "d4", "e5")]
     panel.unknown = {"gone"}
     gone = orders.pop(1)

@@ -14,7 +14,7 @@ import asyncpg
 from gateway.accounts.keys import issue_key
 from gateway.accounts.model import Tier
 from gateway.accounts.users import UNUSABLE_PASSWORD, add_user
-from gateway.catalog.sync import SyncResult, sync_provider
+from gateway.catalog.sync.syncing import SyncResult, sync_provider
 from gateway.db.engine import Database
 from gateway.egress import open_session
 from gateway.keyring import Keyring

@@ -104,7 +104,8 @@ async def add_service(
     async with db.transaction() as tx:
         number: int = await tx.fetchval(
             "INSERT INTO services (id, name, platform, type, category, kind, price_per_1000, currency, min_quantity, "
-            "max_quantity, is_active) VALUES ($1, 'Views', 'youtube', 'views', 'Views', $2, $3, $4, $5, $6, $7) "
+            "max_quantity, is_active, is_offered) "
+            "VALUES ($1, 'Views', 'youtube', 'views', 'Views', $2, $3, $4, $5, $6, $7, $7) "
             "RETURNING number",
             service_id,
             kind.value,
@@ -150,8 +151,10 @@ async def add_route(
     route_id = uuid7()
     async with db.transaction() as tx:
         await tx.execute(
-            "INSERT INTO service_routes (id, service_id, provider_id, provider_service_id, cost_per_1000, priority) "
-            "VALUES ($1, $2, $3, $4, $5, $6)",
+            "INSERT INTO service_routes (id, service_id, provider_id, provider_service_id, cost_per_1000, priority, "
+            "is_source, dripfeed) VALUES ($1, $2, $3, $4, $5, $6, "
+            "NOT EXISTS (SELECT FROM service_routes WHERE service_id = $2), "
+            "(SELECT dripfeed FROM services WHERE id = $2))",
             route_id,
             service_id,
             provider_id,
@@ -159,7 +162,16 @@ async def add_route(
             Decimal(cost),
             priority,
         )
-    return Route(route_id, service_id, provider_id, provider_service_id, Decimal(cost), priority, 1, True, True)
+    return Route(
+        id=route_id,
+        service_id=service_id,
+        provider_id=provider_id,
+        provider_name="",
+        provider_service_id=provider_service_id,
+        cost_per_1000=Decimal(cost),
+        priority=priority,
+        weight=1,
+    )
 
 
 def draft(

@@ -28,6 +28,7 @@ class NumberingPanel:
         self.links: list[str] = []
         self.asked: list[list[str]] = []
         self.unknown: set[str] = set()
+        self.unknown_words = "Incorrect order ID"
         self.report: dict[str, str] = COMPLETED
         self.status = 200
         self._ids = count(1)
@@ -42,7 +43,7 @@ class NumberingPanel:
             ids = form["orders"].split(",")
             self.asked.append(ids)
             known = self.unknown.isdisjoint(ids)
-            answer = dict.fromkeys(ids, self.report) if known else {"error": "Incorrect order ID"}
+            answer = dict.fromkeys(ids, self.report) if known else {"error": self.unknown_words}
         return web.json_response(answer, status=self.status)
 
 

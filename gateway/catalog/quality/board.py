@@ -1,6 +1,7 @@
 """What is said of every service, in memory."""
 
 import time
+from collections.abc import Mapping
 from uuid import UUID
 
 from gateway.catalog.quality.model import Summary, average_time
@@ -13,12 +14,16 @@ SHARE_MAX = 0.05
 
 
 class QualityBoard:
-    """Empty until the first `refresh`, to be called every `REFRESH_S`; `version` goes up where words change."""
+    """Empty until the first `refresh`, to be called every `REFRESH_S`. What changed is another mapping, never the same.
+
+    A service of which nothing is said is in neither.
+    """
 
     def __init__(self) -> None:
-        self.version = 0
-        self._summaries: dict[UUID, Summary] = {}
-        self._words: dict[UUID, str] = {}
+        self.summaries: Mapping[UUID, Summary] = {}
+        """Of the last 30 days."""
+        self.average_times: Mapping[UUID, str] = {}
+        """As panels show them."""
         self._rest_until = 0.0
 
     async def refresh(self, db: Database) -> None:
@@ -31,20 +36,12 @@ class QualityBoard:
         if began < self._rest_until:
             return
         async with db.connection() as connection:
-            self._summaries = await summaries(connection)
-        said = {service_id: average_time(summary) for service_id, summary in self._summaries.items()}
+            found = await summaries(connection)
+        said = {service_id: average_time(summary) for service_id, summary in found.items()}
         words = {service_id: word for service_id, word in said.items() if word is not None}
-        if words != self._words:
-            self._words = words
-            self.version += 1
-        ended = time.monotonic()
-        took_s = ended - began
-        self._rest_until = ended + took_s * (1 / SHARE_MAX - 1) if took_s > REFRESH_S * SHARE_MAX else 0.0
-
-    def find(self, service_id: UUID) -> Summary | None:
-        """Of the last 30 days; None under ten orders."""
-        return self._summaries.get(service_id)
-
-    def average_time(self, service_id: UUID) -> str | None:
-        """As panels show it; None under ten completed orders."""
-        return self._words.get(service_id)
+        if found != self.summaries:
+            self.summaries = found
+        if words != self.average_times:
+            self.average_times = words
+        took_s = time.monotonic() - began
+        self._rest_until = began + took_s / SHARE_MAX if took_s > REFRESH_S * SHARE_MAX else 0.0

@@ -47,13 +47,20 @@ async def keep(tx: Transaction, wishes: dict[UUID, State]) -> set[UUID]:
     return {row["order_id"] for row in rows}
 
 
-async def claim(tx: Transaction, most: int, lease: timedelta) -> list[Wish]:
-    """Wishes due, the longest waiting first, each put off by the lease; those that others claim are passed over."""
+async def claim(tx: Transaction, most: int, lease: timedelta, busy: Sequence[UUID] = ()) -> list[Wish]:
+    """Wishes due, the longest waiting first, each put off by the lease; those that others claim are passed over.
+
+    So are those for which a `busy` provider would have to be asked.
+    """
     rows = await tx.fetch(
         """
         WITH due AS (
-          SELECT order_id FROM cancellations WHERE state = 'wanted' AND next_try_at <= now()
-           ORDER BY next_try_at LIMIT $1 FOR UPDATE SKIP LOCKED
+          SELECT w.order_id FROM cancellations w
+           CROSS JOIN LATERAL (SELECT dispatch, provider_id FROM orders WHERE id = w.order_id OFFSET 0) o
+           WHERE w.state = 'wanted' AND w.next_try_at <= now()
+             AND (o.dispatch NOT IN ('accepted', 'written_off') OR o.provider_id IS NULL
+                  OR o.provider_id <> ALL($3::uuid[]))
+           ORDER BY w.next_try_at LIMIT $1 FOR UPDATE OF w SKIP LOCKED
         ), claimed AS (
           UPDATE cancellations c SET next_try_at = now() + $2, updated_at = now() FROM due
            WHERE c.order_id = due.order_id RETURNING c.order_id, c.tries
@@ -68,6 +75,7 @@ async def claim(tx: Transaction, most: int, lease: timedelta) -> list[Wish]:
         """,
         most,
         lease,
+        list(busy),
     )
     return [
         Wish(

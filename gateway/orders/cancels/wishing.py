@@ -1,6 +1,6 @@
 """Taking a customer's wish to cancel orders: at once where nothing was sent, else kept for the worker."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from gateway.db.engine import Database, Transaction
@@ -9,7 +9,7 @@ from gateway.orders import store as orders
 from gateway.orders.cancels import store
 from gateway.orders.cancels.model import TAKEN, UNDECIDED, State
 from gateway.orders.families import store as families
-from gateway.orders.model import Dispatch, Order
+from gateway.orders.model import Dispatch, Order, Transition
 from gateway.orders.reading import OrderReader
 from gateway.orders.settlement import Change, settle
 from gateway.orders.store import HistoryLine
@@ -37,26 +37,43 @@ async def cancel_orders(
 
 
 async def _take(tx: Transaction, wanted: Sequence[Order]) -> set[UUID]:
-    """The orders whose wish is taken, now or before; with a drip-feed that we run goes the run that is open."""
+    """The orders whose wish is taken, now or before.
+
+    With a parent that begins no more runs go its open ones, and it is taken where one of them is:
+    a drip-feed that we run, and whatever the upstream has ended already.
+    """
     services = await store.cancellable(tx, list({order.service_id for order in wanted}))
-    ids = [order.id for order in wanted if order.service_id in services]
-    stopped = [order.id for order in wanted if order.id in ids and order.dispatch is Dispatch.PARENT]
-    if stopped:
-        ids = list({*ids, *(await families.open_children(tx, stopped))})
-    applied = await settle(tx, [Change(order_id, CancelWanted()) for order_id in ids])
-    wishes = {
-        order_id: State.WANTED if transition.row in UNDECIDED else State.WITHDRAWN
-        for order_id, transition in applied.items()
-        if order_id in ids
-    }
+    asked = {order.id: order for order in wanted if order.service_id in services}
+    known = await families.load(tx, [order.id for order in asked.values() if order.is_parent])
+    ours = [parent_id for parent_id in known if asked[parent_id].dispatch is Dispatch.PARENT]
+    ended = [
+        parent_id
+        for parent_id, family in known.items()
+        if asked[parent_id].dispatch is Dispatch.ACCEPTED and not family.is_open
+    ]
+    parents = [*ours, *ended]
+    runs = await families.open_children(tx, parents)
+    applied = await _cancel(tx, {*asked, *runs}.difference(ended))
+    begun_meanwhile = await families.open_children(tx, parents)  # parents of ours are locked now: no more begin
+    applied |= await _cancel(tx, begun_meanwhile.keys() - runs.keys())
+    runs |= begun_meanwhile
+    await _keep(tx, {order_id: applied[order_id].row for order_id in applied if order_id in asked or order_id in runs})
+    states = await store.states_of(tx, [*(order.id for order in wanted), *runs])
+    taken = {order_id for order_id, state in states.items() if state in TAKEN}
+    return taken | {parent_id for run, parent_id in runs.items() if run in taken}
+
+
+async def _cancel(tx: Transaction, order_ids: Collection[UUID]) -> dict[UUID, Transition]:
+    return await settle(tx, [Change(order_id, CancelWanted()) for order_id in order_ids]) if order_ids else {}
+
+
+async def _keep(tx: Transaction, rows: dict[UUID, str]) -> None:
+    """Write the wishes of orders by the row of the table that each took, with a line of history for news."""
+    wishes = {order_id: State.WANTED if row in UNDECIDED else State.WITHDRAWN for order_id, row in rows.items()}
     news = await store.keep(tx, wishes)
-    await orders.write_history(
-        tx,
-        [
-            HistoryLine(order_id, "CancelWanted", {"row": applied[order_id].row})
-            for order_id in sorted(news)
-            if wishes[order_id] is State.WANTED
-        ],
-    )
-    known = await store.states_of(tx, ids)
-    return {order_id for order_id, state in known.items() if state in TAKEN}
+    lines = [
+        HistoryLine(order_id, "CancelWanted", {"row": rows[order_id]})
+        for order_id in sorted(news)
+        if wishes[order_id] is State.WANTED
+    ]
+    await orders.write_history(tx, lines)

@@ -8,6 +8,7 @@ import msgspec
 from compat.status import UpstreamStatus, parse_status
 from gateway.alerts import store as alerts
 from gateway.alerts.store import Alert
+from gateway.catalog.model import QUANTITY_MAX
 from gateway.db.engine import Transaction
 from gateway.errors import InsufficientFunds
 from gateway.events import store as events
@@ -16,7 +17,7 @@ from gateway.ledger import store as ledger
 from gateway.ledger.model import Entry, EntryType, Reference, Wallet, post
 from gateway.orders import store
 from gateway.orders.families import store as families
-from gateway.orders.families.model import POSTS_AHEAD, Family, State, child_of
+from gateway.orders.families.model import POSTS_AHEAD, UNPAID, Family, State, child_of
 from gateway.orders.model import Dispatch, Order, Status
 from gateway.orders.placement import created
 from gateway.orders.store import NewOrder
@@ -72,6 +73,7 @@ async def top_up(tx: Transaction, parent_id: UUID) -> None:
             wallet, parent, family = _hold_one(wallet, parent, family, entries)
         resting = parse_status(parent.upstream_status) is UpstreamStatus.PAUSED
         family = msgspec.structs.replace(family, state=State.PAUSED if resting else State.ACTIVE)
+        await alerts.clear(tx, UNPAID, f"order {parent.number}")
     except NotPaidFor:
         family = msgspec.structs.replace(family, state=State.PAUSED)
     await _write(tx, wallet, parent, family, entries)
@@ -80,15 +82,12 @@ async def top_up(tx: Transaction, parent_id: UUID) -> None:
 
 
 async def _tell(tx: Transaction, parent: Order, state: State) -> None:
-    kind = "subscription_unpaid"
     data = {"number": parent.number, "status": parent.status, "currency": parent.currency}
     event = "order.paused" if state is State.PAUSED else "order.resumed"
     await events.insert(tx, [Event(event, parent.user_id, "order", parent.id, data)])
     if state is State.PAUSED:
         message = "the wallet has no money for the next posts of this subscription"
-        await alerts.raise_(tx, [Alert(kind, f"order {parent.number}", message)])
-    else:
-        await alerts.clear(tx, kind, f"order {parent.number}")
+        await alerts.raise_(tx, [Alert(UNPAID, f"order {parent.number}", message)])
 
 
 async def _lock(tx: Transaction, parent_id: UUID) -> tuple[Wallet, Order, Family]:
@@ -107,7 +106,8 @@ def _hold_one(wallet: Wallet, parent: Order, family: Family, entries: list[Entry
         raise NotPaidFor from error
     entries.append(entry)
     price: Decimal = parent.price + family.run_price
-    parent = msgspec.structs.replace(parent, price=price, quantity=parent.quantity + family.run_quantity)
+    quantity = min(QUANTITY_MAX, parent.quantity + family.run_quantity)
+    parent = msgspec.structs.replace(parent, price=price, quantity=quantity)
     return wallet, parent, msgspec.structs.replace(family, held=family.held + 1)
 
 

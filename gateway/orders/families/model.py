@@ -22,6 +22,8 @@ from gateway.orders.triggers import CancelWanted, Reported, Trigger
 
 POSTS_AHEAD = 10
 """Posts whose money is held of a subscription with an open number of them."""
+UNPAID = "subscription_unpaid"
+"""The alert of an open subscription without money for its next posts."""
 REST = "rest"
 """The part of the parent's hold that is of no child."""
 
@@ -145,6 +147,10 @@ _WORDS = {
 }
 
 
+FINAL = frozenset(word for word, state in _WORDS.items() if state not in OPEN)
+"""An upstream's last words on a parent."""
+
+
 class Ruling(msgspec.Struct, frozen=True):
     """The family as it is to be, and the money of what no child has."""
 
@@ -195,6 +201,8 @@ def settle_parent(
         if trigger.error is not None or trigger.status is None:
             return decide(parent, trigger), family
         parent = _seen(parent, trigger)
+    if isinstance(trigger, Reported) and not family.is_open and family.delivered_rest:
+        return _taken_back(parent, family, children, trigger)
     ruling = rule(family, trigger)
     return follow(parent, ruling.family, children, ruling.moves), ruling.family
 
@@ -206,6 +214,26 @@ def _settle_whole(parent: Order, family: Family, trigger: Trigger) -> tuple[Tran
         state = State.COMPLETED if transition.row == "14" else State.CANCELED
         return transition, msgspec.structs.replace(family, state=state)
     return transition, family
+
+
+def _taken_back(
+    parent: Order, family: Family, children: Children, report: Reported
+) -> tuple[Transition | None, Family]:
+    """Row 17 of the runs that were charged unseen: those that the upstream takes back later are refunded whole."""
+    delivered = parent.quantity
+    if report.status in (UpstreamStatus.CANCELED, UpstreamStatus.REFUNDED):
+        delivered = 0
+    elif report.status is UpstreamStatus.PARTIAL and report.remains is not None:
+        delivered = max(0, parent.quantity - report.remains)
+    unseen = max(0, delivered - children.delivered)
+    kept = min(family.delivered_rest, -(-unseen // family.run_quantity))
+    back = (family.delivered_rest - kept) * family.run_price
+    if back == 0:
+        return follow(parent, family, children), family
+    after = msgspec.structs.replace(family, delivered_rest=kept)
+    refund = Move(EntryType.REFUND, back, f"{REST} {kept}")
+    transition = follow(parent, after, children, (refund,))
+    return msgspec.structs.replace(transition, alert="refunded_by_upstream"), after
 
 
 def _seen(parent: Order, report: Reported) -> Order:
@@ -231,7 +259,7 @@ def follow(parent: Order, family: Family, children: Children, moves: tuple[Move,
         status = Status.PROCESSING if begun else Status.PENDING
     elif delivered == 0:
         status = Status.CANCELLED
-    elif family.state is State.COMPLETED and delivered >= _wanted(family, children):
+    elif delivered >= parent.quantity or (family.state is State.COMPLETED and delivered >= _wanted(family, children)):
         status = Status.COMPLETED
     else:
         status = Status.PARTIAL

@@ -147,6 +147,16 @@ async def children_of(tx: Transaction, parent_ids: Sequence[UUID]) -> dict[UUID,
     return found
 
 
+async def owners_of(tx: Transaction, provider_id: UUID, upstream_ids: Sequence[str]) -> dict[str, UUID]:
+    """The orders that these ids of an upstream are tied to; those tied to none are left out."""
+    rows = await tx.fetch(
+        "SELECT upstream_id, order_id FROM upstream_orders WHERE provider_id = $1 AND upstream_id = ANY($2)",
+        provider_id,
+        upstream_ids,
+    )
+    return {row["upstream_id"]: row["order_id"] for row in rows}
+
+
 async def is_child(tx: Transaction, parent_id: UUID, provider_id: UUID, upstream_id: str) -> bool:
     """Whether the upstream's order is bound to a run of this parent."""
     found: bool = await tx.fetchval(
@@ -161,9 +171,11 @@ async def is_child(tx: Transaction, parent_id: UUID, provider_id: UUID, upstream
     return found
 
 
-async def open_children(tx: Transaction, parent_ids: Sequence[UUID]) -> list[UUID]:
-    """The runs of these parents that have not ended."""
+async def open_children(tx: Transaction, parent_ids: Sequence[UUID]) -> dict[UUID, UUID]:
+    """The runs of these parents that have not ended, each with its parent."""
+    if not parent_ids:
+        return {}
     rows = await tx.fetch(
-        "SELECT id FROM orders WHERE parent_id = ANY($1) AND status IN ('pending', 'processing')", parent_ids
+        "SELECT id, parent_id FROM orders WHERE parent_id = ANY($1) AND status IN ('pending', 'processing')", parent_ids
     )
-    return [row["id"] for row in rows]
+    return {row["id"]: row["parent_id"] for row in rows}

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+from gateway.alerts import store as alerts
+from gateway.alerts.store import Alert
 from gateway.db.engine import Database, Transaction
 from gateway.errors import GatewayError, RefillTooEarly
 from gateway.events import store as events
@@ -80,3 +82,11 @@ async def tell(
         await events.insert(tx, [Event(event, refill.user_id, "refill", refill.id, data)])
     details = data | ({"reason": reason} if reason else {})
     await orders.write_history(tx, [HistoryLine(refill.order_id, kind, details)])
+
+
+async def lose(tx: Transaction, refill: Refill, reason: str) -> None:
+    """Nobody knows what the upstream made of it; it stays open, is asked about no more, and somebody is told."""
+    if await store.finish(tx, refill, State.UNKNOWN, reason):
+        await tell(tx, refill, None, "RefillUnknown", State.UNKNOWN, reason)
+        message = f"it is not known what the upstream made of refill {refill.number}: {reason}"
+        await alerts.raise_(tx, [Alert("unknown_refill", f"order {refill.order_number}", message)])

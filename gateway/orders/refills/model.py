@@ -23,11 +23,17 @@ class State(enum.StrEnum):
     REJECTED = "rejected"
 
 
+FOLLOWED_S_MAX = 30 * 86_400.0
+"""How long after it was asked for an accepted refill is followed, before nobody knows what became of it."""
+
 OPEN = frozenset({State.REQUESTED, State.ACCEPTED, State.UNKNOWN})
 
 
 class Refill(msgspec.Struct, frozen=True):
-    """The row. `upstream_status` is the upstream's word as it stands; `tries` are calls begun."""
+    """The row. `upstream_status` is the upstream's word as it stands; `tries` are calls begun; ages in seconds.
+
+    It `is_wanted` while the order stands completed: what was refunded since is not refilled.
+    """
 
     id: UUID
     number: int
@@ -40,6 +46,8 @@ class Refill(msgspec.Struct, frozen=True):
     upstream_id: str | None = None
     upstream_status: str | None = None
     tries: int = 0
+    age_s: float = 0.0
+    is_wanted: bool = True
 
 
 class Standing(msgspec.Struct, frozen=True):

@@ -15,7 +15,8 @@ BATCH_MAX = 100
 
 _OF_R = (
     "r.id, r.number, r.order_id, o.number AS order_number, r.user_id, r.provider_id, r.external_order_id, "
-    "r.state, r.upstream_id, r.upstream_status, r.tries"
+    "r.state, r.upstream_id, r.upstream_status, r.tries, extract(epoch FROM now() - r.created_at)::float8 AS age_s, "
+    "o.status = 'completed' AS is_wanted"
 )
 
 
@@ -32,6 +33,8 @@ def _to_refill(row: asyncpg.Record) -> Refill:
         upstream_id=row["upstream_id"],
         upstream_status=row["upstream_status"],
         tries=row["tries"],
+        age_s=row["age_s"],
+        is_wanted=row["is_wanted"],
     )
 
 
@@ -74,10 +77,10 @@ async def insert(tx: Transaction, orders: Sequence[Order]) -> list[Refill]:
 
 
 async def ask_anew(tx: Transaction, order_ids: Sequence[UUID]) -> None:
-    """What nobody knows of is sent again; it stays counted as sent before."""
+    """What nobody knows of is sent again, as if it were asked for now; it stays counted as sent before."""
     await tx.execute(
         """
-        UPDATE refills SET state = 'requested', tries = 1, next_try_at = now(), updated_at = now()
+        UPDATE refills SET state = 'requested', tries = 1, next_try_at = now(), created_at = now(), updated_at = now()
          WHERE order_id = ANY($1) AND state = 'unknown'
         """,
         order_ids,
@@ -97,14 +100,18 @@ async def find(tx: Transaction, user_id: UUID, numbers: Sequence[int]) -> dict[i
     return {row["number"]: _to_refill(row) for row in rows}
 
 
-async def claim_requested(tx: Transaction, each: int, lease: timedelta) -> list[Refill]:
-    """Requested refills that are due, at most so many a provider, each counted as a call begun and put off."""
+async def claim_requested(tx: Transaction, each: int, lease: timedelta, busy: Sequence[UUID] = ()) -> list[Refill]:
+    """Requested refills that are due, at most so many a provider, each counted as a call begun and put off.
+
+    Those of `busy` providers are passed over.
+    """
     rows = await tx.fetch(
         f"""
         WITH due AS (
           SELECT d.id FROM providers p CROSS JOIN LATERAL (
             SELECT id FROM refills WHERE provider_id = p.id AND state = 'requested' AND next_try_at <= now()
              ORDER BY next_try_at LIMIT $1 FOR UPDATE SKIP LOCKED) d
+           WHERE p.id <> ALL($3::uuid[])
         ), r AS (
           UPDATE refills q SET tries = q.tries + 1, next_try_at = now() + $2, updated_at = now() FROM due
            WHERE q.id = due.id RETURNING q.*
@@ -113,14 +120,18 @@ async def claim_requested(tx: Transaction, each: int, lease: timedelta) -> list[
         """,
         each,
         lease,
+        list(busy),
     )
     return [_to_refill(row) for row in rows]
 
 
-async def claim_accepted(tx: Transaction, shortest: timedelta, longest: timedelta) -> list[Refill]:
+async def claim_accepted(
+    tx: Transaction, shortest: timedelta, longest: timedelta, busy: Sequence[UUID] = ()
+) -> list[Refill]:
     """Accepted refills due to be asked about, at most one call's a provider, each put off to its next check.
 
-    The next check is after a tenth of the refill's age, within the two bounds.
+    The next check is after a tenth of the refill's age, within the two bounds. Those of `busy`
+    providers are passed over.
     """
     rows = await tx.fetch(
         f"""
@@ -128,6 +139,7 @@ async def claim_accepted(tx: Transaction, shortest: timedelta, longest: timedelt
           SELECT d.id FROM providers p CROSS JOIN LATERAL (
             SELECT id FROM refills WHERE provider_id = p.id AND state = 'accepted' AND next_try_at <= now()
              ORDER BY next_try_at LIMIT $1 FOR UPDATE SKIP LOCKED) d
+           WHERE p.id <> ALL($4::uuid[])
         ), r AS (
           UPDATE refills q SET updated_at = now(),
                  next_try_at = now() + least($3, greatest($2, (now() - q.created_at) / 10))
@@ -138,6 +150,7 @@ async def claim_accepted(tx: Transaction, shortest: timedelta, longest: timedelt
         BATCH_MAX,
         shortest,
         longest,
+        list(busy),
     )
     return [_to_refill(row) for row in rows]
 

@@ -18,7 +18,7 @@ COMMANDS = {
     "user": {"add", "status"},
     "key": {"issue", "list", "revoke"},
     "wallet": {"deposit", "show"},
-    "provider": {"add", "sync", "list"},
+    "provider": {"add", "sync", "list", "probes", "teach", "words", "resume"},
     "service": {"list", "quality"},
     "secrets": {"rotate", "status"},
     "order": {"show", "resolve"},

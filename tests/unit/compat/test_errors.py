@@ -1,9 +1,12 @@
 """Whose fault a refusal is, by its words."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from compat import errors
-from compat.errors import Fault, PanelError, fault_of, is_lack_of_funds, is_unknown_order
+from compat.errors import Fault, PanelError, fault_of, is_lack_of_funds, is_unknown_order, is_unknown_refill
 
 
 @pytest.mark.parametrize(
@@ -29,13 +32,32 @@ from compat.errors import Fault, PanelError, fault_of, is_lack_of_funds, is_unkn
         ("This action is invalid", Fault.PROVIDER),
         ("Too many requests", Fault.PASSING),
         ("too many requests!", Fault.PASSING),
+        ("Service temporarily unavailable.", Fault.PASSING),
     ],
 )
 def test_known_words_tell_whose_fault_it_is(text: str, fault: Fault) -> None:
     assert fault_of(text) is fault
 
 
-@pytest.mark.parametrize("text", ["", "Something went wrong", "Service temporarily unavailable", "Not enough"])
+def words_of_upstreams() -> list[str]:
+    """Those that rule 3.2 of docs/protocol.md says are recognised, the raw keys in full."""
+    text = (Path(__file__).parents[3] / "docs/protocol.md").read_text()
+    rule = text[text.index("**3.2**") : text.index("an `error` that is an array")]
+    words = []
+    for quoted in re.findall(r"`([^`]+)`", rule):
+        stem, _, ends = quoted.partition("{")
+        words += [stem + end.strip() for end in ends.rstrip("}").split(",")] if ends else [quoted]
+    return words
+
+
+def test_every_word_of_the_protocol_is_recognised() -> None:
+    words = words_of_upstreams()
+    assert len(words) == 19
+    strange = [word for word in words if not (fault_of(word) or is_unknown_order(word) or is_unknown_refill(word))]
+    assert strange == []
+
+
+@pytest.mark.parametrize("text", ["", "Something went wrong", "Service unavailable in your country", "Not enough"])
 def test_words_that_nobody_taught_us_tell_nothing(text: str) -> None:
     assert fault_of(text) is None
 
@@ -51,6 +73,12 @@ def test_an_unknown_order_is_known_in_each_wording() -> None:
     assert is_unknown_order("order not found.")
     assert is_unknown_order("error.incorrect_order_id")
     assert not is_unknown_order("Incorrect service ID")
+
+
+def test_an_unknown_refill_is_known_in_each_wording() -> None:
+    assert is_unknown_refill("Refill not found")
+    assert is_unknown_refill("error.incorrect_refill_id")
+    assert not is_unknown_refill("Incorrect order ID")
 
 
 def test_a_refusal_is_http_200_unless_it_says_otherwise() -> None:

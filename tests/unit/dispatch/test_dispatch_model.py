@@ -15,35 +15,16 @@ from gateway.catalog.model import Route
 from gateway.dispatch.model import (
     BACK_OFF_S_MAX,
     EVIDENCE_CHARS_MAX,
-    NOT_SENT_TRIES,
     Attempt,
-    Past,
     Record,
     back_off,
-    choose_route,
     fields_of,
-    is_route_left,
     record_of,
 )
 from gateway.orders.model import Dispatch, Order, Status
 
 SERVICE = UUID(int=1)
-NORTH, SOUTH = UUID(int=10), UUID(int=11)
-BOTH = {NORTH: 5, SOUTH: 5}
-
-
-def route(
-    number: int,
-    provider: UUID = NORTH,
-    *,
-    priority: int = 0,
-    cost: str = "1",
-    usable: bool = True,
-    active: bool = True,
-) -> Route:
-    return Route(
-        UUID(int=100 + number), SERVICE, provider, str(number), Decimal(cost), priority, 1, usable and active, active
-    )
+NORTH = UUID(int=10)
 
 
 def order_of(*, quantity: int = 500, details: dict[str, str] | None = None) -> Order:
@@ -66,57 +47,6 @@ def order_of(*, quantity: int = 500, details: dict[str, str] | None = None) -> O
         remains=None,
         details=details or {},
     )
-
-
-def test_the_route_of_highest_priority_is_taken() -> None:
-    low, high = route(1, cost="0.5"), route(2, priority=3, cost="9")
-    assert choose_route([low, high], Past(), BOTH) is high
-
-
-def test_of_equal_routes_the_cheapest_is_taken() -> None:
-    dear, cheap = route(1, cost="2"), route(2, cost="1.99999999")
-    assert choose_route([dear, cheap], Past(), BOTH) is cheap
-
-
-def test_a_route_that_refused_the_order_is_not_taken_again() -> None:
-    first, second = route(1, priority=1), route(2)
-    assert choose_route([first, second], Past(refused={first.id}), BOTH) is second
-    assert choose_route([first], Past(refused={first.id}), BOTH) is None
-
-
-def test_a_paused_route_and_one_whose_provider_is_not_ready_are_passed_over() -> None:
-    paused, away, here = route(1, priority=2, usable=False), route(2, SOUTH, priority=1), route(3)
-    assert choose_route([paused, away, here], Past(), {NORTH: 1}) is here
-    assert choose_route([paused, away], Past(), {NORTH: 1}) is None
-
-
-def test_a_route_that_was_out_of_reach_too_often_steps_behind_the_others() -> None:
-    first, second = route(1, priority=9), route(2, SOUTH)
-    assert choose_route([first, second], Past(not_sent={first.id: NOT_SENT_TRIES - 1}), BOTH) is first
-    assert choose_route([first, second], Past(not_sent={first.id: NOT_SENT_TRIES}), BOTH) is second
-    both_tried = Past(not_sent={first.id: NOT_SENT_TRIES, second.id: NOT_SENT_TRIES})
-    assert choose_route([first, second], both_tried, BOTH) is first
-
-
-def test_a_lone_route_out_of_reach_is_tried_on() -> None:
-    only = route(1)
-    assert choose_route([only], Past(not_sent={only.id: 100}), BOTH) is only
-
-
-def test_a_paused_route_is_still_one_that_is_left() -> None:
-    refusing, paused = route(1), route(2, usable=False)
-    assert is_route_left([refusing, paused], Past(), refusing.id)
-
-
-def test_a_route_that_is_switched_off_is_not_left() -> None:
-    refusing, off = route(1), route(2, active=False)
-    assert not is_route_left([refusing, off], Past(), refusing.id)
-
-
-def test_no_route_is_left_once_each_has_refused() -> None:
-    first, second = route(1), route(2)
-    assert not is_route_left([first, second], Past(refused={first.id}), second.id)
-    assert not is_route_left([], Past(), None)
 
 
 def test_an_order_rests_longer_each_time_until_five_minutes() -> None:
@@ -163,7 +93,20 @@ def test_a_package_sends_no_quantity_and_comments_send_their_lines() -> None:
     }
 
 
+def route(cost: str) -> Route:
+    return Route(
+        id=UUID(int=101),
+        service_id=SERVICE,
+        provider_id=NORTH,
+        provider_name="North",
+        provider_service_id="1",
+        cost_per_1000=Decimal(cost),
+        priority=0,
+        weight=1,
+    )
+
+
 def test_the_expected_cost_follows_the_routes_price() -> None:
-    by_quantity = Attempt(UUID(int=5), order_of(), Kind.DEFAULT, route(1, cost="0.3"))
-    a_package = Attempt(UUID(int=5), order_of(quantity=1), Kind.PACKAGE, route(1, cost="0.3"))
+    by_quantity = Attempt(UUID(int=5), order_of(), Kind.DEFAULT, route("0.3"))
+    a_package = Attempt(UUID(int=5), order_of(quantity=1), Kind.PACKAGE, route("0.3"))
     assert (by_quantity.cost, a_package.cost) == (Decimal("0.15"), Decimal("0.3"))

@@ -13,20 +13,8 @@ from hypothesis import strategies as st
 from compat.money import round8
 from compat.status import PanelStatus, UpstreamStatus
 from gateway.ledger.model import EntryType
-from gateway.orders.model import (
-    TERMINAL,
-    Dispatch,
-    Move,
-    Order,
-    Status,
-    Transition,
-    charge_for,
-    decide,
-    price_of,
-    shown_charge,
-    shown_remains,
-    shown_status,
-)
+from gateway.orders.model import TERMINAL, Dispatch, Move, Order, Status, Transition, charge_for, decide, price_of
+from gateway.orders.shown import shown_charge, shown_remains, shown_status
 from gateway.orders.triggers import (
     CancelWanted,
     Claimed,

@@ -1,0 +1,48 @@
+"""Places for calls that go on at once."""
+
+import asyncio
+from collections import deque
+
+
+class Slots:
+    """A number of places that may change while some are taken; who waits is served in order."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._taken = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def free(self) -> int:
+        return max(0, self.limit - self._taken - len(self._waiting))
+
+    async def acquire(self) -> None:
+        if self._taken >= self.limit or self._waiting:
+            await self._wait()
+        else:
+            self._taken += 1
+
+    def release(self) -> None:
+        self._taken -= 1
+        self.wake()
+
+    def wake(self) -> None:
+        """Hand out what is free; to be called after `limit` was raised."""
+        while self._waiting and self._taken < self.limit:
+            future = self._waiting.popleft()
+            if not future.done():
+                self._taken += 1
+                future.set_result(None)
+
+    async def _wait(self) -> None:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        try:
+            await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled():
+                self._taken -= 1
+            elif future in self._waiting:
+                self._waiting.remove(future)
+            self.wake()
+            raise
