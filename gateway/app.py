@@ -31,6 +31,8 @@ from gateway.api.protocol import PanelProtocol
 from gateway.api.redis_alert import RedisAlert
 from gateway.api.routing import ASGIApp, switch
 from gateway.api.v1.router import ROUTER
+from gateway.catalog.quality import board
+from gateway.catalog.quality.model import Summary
 from gateway.catalog.snapshot import Catalog
 from gateway.db.engine import Database
 from gateway.db.listener import Listener
@@ -68,7 +70,7 @@ class Parts(msgspec.Struct, frozen=True):
     panel: ASGIApp
     callers: Callers
     catalog: Catalog
-    native_listings: Listings
+    native_listings: Listings[Summary]
 
 
 class Addresses(msgspec.Struct, frozen=True):
@@ -151,6 +153,7 @@ async def _open_parts(settings: Settings, addresses: Addresses, keyring: Keyring
         listener = Listener(addresses.listener)
         directory = Directory(db, keyring, listener)
         catalog = Catalog(db, listener)
+        quality = board.QualityBoard()
         placement, reader, usage = Placement(db), OrderReader(db), UsageMarks()
         stack.push_async_callback(closed_within, CLOSE_TIMEOUT_S, functools.partial(usage.flush, db))
         for close in (directory.close, catalog.close, placement.close):
@@ -162,18 +165,22 @@ async def _open_parts(settings: Settings, addresses: Addresses, keyring: Keyring
         stack.push_async_callback(closed_within, CLOSE_TIMEOUT_S, watch.leave)
         for name, interval_s, job in watch.jobs():
             await stack.enter_async_context(repeated(name, job, interval_s))
+        rehash = functools.partial(directory.rehashes.flush, db)
+        await stack.enter_async_context(repeated("key hashes", rehash, USAGE_INTERVAL_S))
         await stack.enter_async_context(repeated("redis alert", redis_alert.write, ALERT_INTERVAL_S))
         await stack.enter_async_context(repeated("order months", reader.refresh, REFRESH_INTERVAL_S))
+        await stack.enter_async_context(repeated("quality", functools.partial(quality.refresh, db), board.REFRESH_S))
         callers = Callers(directory, limiter, usage)
         backend = GatewayBackend(
             db,
             callers=callers,
             catalog=catalog,
+            quality=quality,
             placement=placement,
             reader=reader,
             refill_wait_s=settings.refill_wait_s,
         )
-        native = Listings(catalog, write_natively)
+        native = Listings(catalog, write_natively, lambda: quality.summaries)
         yield Parts(db, listener, limiter, panel_app(backend), callers, catalog, native)
 
 

@@ -12,6 +12,7 @@ import structlog
 from gateway.alerts import store as alerts
 from gateway.alerts.store import Alert
 from gateway.alerts.watch import Watch
+from gateway.catalog.quality import measuring
 from gateway.catalog.sync.syncing import sync_due
 from gateway.db import partitions
 from gateway.db.engine import Database
@@ -158,6 +159,7 @@ def _upkeep(settings: Settings, db: Database, upstreams: Upstreams, aftercare: l
             lambda: pause_doubtful(db, settings.unknown_open_max, settings.unknown_percent_max),
         ),
         ("queued orders", UPKEEP_S, lambda: upkeep.fail_queued(db, settings.queued_max_age_s)),
+        ("quality", measuring.INTERVAL_S, lambda: measuring.measure(db)),
         ("partitions", PARTITIONS_S, lambda: keep_partitions(db)),
     ]
     loops = [asyncio.create_task(_every(seconds, name, job), name=name) for name, seconds, job in jobs]

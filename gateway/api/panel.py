@@ -16,6 +16,7 @@ from gateway.api.callers import Callers
 from gateway.api.errors import panel_words, to_panel_error
 from gateway.api.listings import Listings, write_for_panels
 from gateway.catalog.model import Service
+from gateway.catalog.quality.board import QualityBoard
 from gateway.catalog.snapshot import Catalog
 from gateway.db.engine import Database
 from gateway.errors import (
@@ -46,6 +47,7 @@ class GatewayBackend:
         *,
         callers: Callers,
         catalog: Catalog,
+        quality: QualityBoard,
         placement: Placement,
         reader: OrderReader,
         refill_wait_s: float,
@@ -56,7 +58,7 @@ class GatewayBackend:
         self._placement = placement
         self._reader = reader
         self._refill_wait_s = refill_wait_s
-        self._listings = Listings(catalog, write_for_panels)
+        self._listings = Listings(catalog, write_for_panels, lambda: quality.average_times)
 
     async def identify(self, key: str, address: str) -> Account:
         """Whose key it is, for one request of its limit; a wrong key costs the address one instead."""

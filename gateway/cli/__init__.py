@@ -19,6 +19,7 @@ from gateway.cli.price import price
 from gateway.cli.probe import probe
 from gateway.cli.provider import provider
 from gateway.cli.route import route
+from gateway.cli.secrets import secrets
 from gateway.cli.serve import serve
 from gateway.cli.service import service
 from gateway.cli.simulate import simulate
@@ -53,6 +54,7 @@ for command in (
     order,
     ledger,
     margin,
+    secrets,
 ):
     cli.add_command(command)
 cli.add_command(alerts)

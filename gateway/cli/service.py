@@ -6,6 +6,7 @@ import rich_click as click
 
 from gateway.cli import service_edit
 from gateway.cli.output import json_option, print_json, print_table
+from gateway.cli.service_quality import quality
 from gateway.cli.surroundings import with_database
 
 if TYPE_CHECKING:
@@ -65,5 +66,5 @@ def list_services(as_json: bool) -> None:
         print_table(_COLUMNS, rows)
 
 
-for _command in (service_edit.set_service, service_edit.show_service):
+for _command in (service_edit.set_service, service_edit.show_service, quality):
     service.add_command(_command)

@@ -58,7 +58,7 @@ TRIGGERS = (
 )
 CHANGED_FREELY = (
     "markups", "custom_prices", "taught_words", "provider_paces", "balance_readings", "provider_days",
-    "quality_days", "processes", "alert_tellings",
+    "quality_days", "quality_progress", "processes", "alert_tellings",
 )  # fmt: skip
 APPENDED = ("catalog_changes", "provider_deposits")
 GRANTS = (

@@ -232,6 +232,16 @@ COMMENT ON TABLE quality_days IS 'starts and finishes count orders by the logari
 
 CREATE INDEX idx_quality_days_service ON quality_days (service_id, day);
 
+CREATE TABLE quality_progress (
+    is_only BOOLEAN DEFAULT true NOT NULL,
+    measured_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    due_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    CONSTRAINT pk_quality_progress PRIMARY KEY (is_only),
+    CONSTRAINT ck_quality_progress_is_only CHECK (is_only)
+);
+
+COMMENT ON TABLE quality_progress IS 'One row: quality_days has what ended before measured_at, and is counted further from due_at on.';
+
 CREATE TABLE processes (
     id UUID NOT NULL,
     kind VARCHAR(20) NOT NULL,

@@ -75,7 +75,10 @@ SERVICES = {
         service=1, name="Followers", type="Default", category="First", rate=Decimal("0.9"),
         min=50, max=10000, refill=True, cancel=True, desc="Täglich",
     ),
-    2: Service(service="2", name="Pack", type="Package", category="First", rate=Decimal("8"), min=1, max=1),
+    2: Service(
+        service="2", name="Pack", type="Package", category="First", rate=Decimal("8"), min=1, max=1,
+        average_time="1 hour 20 minutes",
+    ),
     3: Service(
         service=3, name="Say", type="Custom Comments", category="Second", rate=Decimal("0.0012"),
         min=1, max=100,

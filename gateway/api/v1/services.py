@@ -17,6 +17,7 @@ from gateway.api.v1.problems import BadRequest
 from gateway.catalog.feed import store as feed
 from gateway.catalog.feed.model import Change, parse_since
 from gateway.catalog.prices.model import Tariff
+from gateway.catalog.quality.model import Summary
 from gateway.catalog.snapshot import Catalog
 from gateway.db.engine import Database
 
@@ -31,7 +32,7 @@ class Parts(Protocol):
     @property
     def catalog(self) -> Catalog: ...
     @property
-    def native_listings(self) -> Listings: ...
+    def native_listings(self) -> Listings[Summary]: ...
 
 
 class ServiceState(msgspec.Struct, frozen=True):
