@@ -1,7 +1,7 @@
 """Every business refusal: what was refused and with which data. None of them knows HTTP.
 
 GatewayError
-├── InvalidKey · TooManyRequests · Unavailable
+├── InvalidKey · TooManyRequests · Unavailable · BadRequest
 ├── UnknownService · ServiceDisabled · InsufficientFunds
 ├── IncorrectQuantity · QuantityTooLow · QuantityTooHigh
 ├── IdempotencyMismatch · ActiveOrder
@@ -39,6 +39,13 @@ class Unavailable(GatewayError):
         Exception.__init__(self, what)
         self.what = what
         self.placed = placed
+
+
+class BadRequest(GatewayError):
+    """The request cannot be read."""
+
+    def __init__(self, what: str) -> None:
+        Exception.__init__(self, what)
 
 
 class UnknownService(GatewayError):

@@ -1,10 +1,9 @@
 """The settings: read once from the environment, `_FILE` names and `DATA_DIR/settings.env`, then passed."""
 
 import difflib
-import ipaddress
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
@@ -12,29 +11,11 @@ import msgspec
 from msgspec import Meta
 
 from gateway.errors import ConfigurationError
+from gateway.setting_forms import READERS, SECRET_MIN_CHARACTERS
 
 PREFIX = "GATEWAY_"
-_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.%]+\]|[^:\[\]]*)(?::(\d{0,5}))?", re.ASCII)
-_EMAIL = r"[!-+\--;=?A-~]+@[A-Za-z0-9.-]+"
-_SCHEMES = {
-    "database_url": ("postgresql", "postgres"),
-    "database_direct_url": ("postgresql", "postgres"),
-    "redis_url": ("redis", "rediss", "redis+cluster"),
-    "smtp_url": ("smtp", "smtps"),
-    "alert_webhook_url": ("https", "http"),
-}
-_FORMS = {
-    "currency": (r"[A-Z]{3}", "a currency of three capital letters"),
-    "alert_email_to": (rf"{_EMAIL}(?:\s*,\s*{_EMAIL})*", "e-mail addresses with commas between"),
-    "alert_email_from": (_EMAIL, "an e-mail address"),
-    "alert_webhook_secret": (
-        r"whsec_(?:[A-Za-z0-9+/]{4}){8,}(?:[A-Za-z0-9+/]{2,3}={0,2})?",
-        "whsec_ and 24 bytes or more in base64",
-    ),
-}
 SETTINGS_ENV = "settings.env"
 SECRET_KEY = "secret_key"
-SECRET_MIN_CHARACTERS = 32
 
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
@@ -80,6 +61,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """From the completion of an order, or its last refill, until the next may be asked for."""
     sync_interval_s: LongSeconds = 1800
     """Between two syncs of a provider's services."""
+    balance_interval_s: Seconds = 300.0
+    """Between two readings of our balance at a provider; a tenth of it where a route waits for money."""
     provider_max_in_flight: Annotated[int, Meta(ge=1, le=10_000)] = 16
     shutdown_grace_s: Seconds = 25.0
     trusted_proxies: str = ""
@@ -214,75 +197,14 @@ def _convert(texts: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
 
 def _value(field: str, text: str) -> Any:
     """Raises ValueError with words that never repeat the value, which may be a secret."""
-    if field in _SCHEMES:
-        return _url(text, _SCHEMES[field])
-    if field in _FORMS:
-        return _matching(text, *_FORMS[field])
-    match field:
-        case "secret_key":
-            return _secret_keys(text)
-        case "bind":
-            return _bind(text)
-        case "trusted_proxies":
-            return _networks(text)
-        case "data_dir":
-            return _folder(text)
-        case "log_level" | "log_format":
-            text = text.lower()
+    if field in READERS:
+        return READERS[field](text)
+    if field in ("log_level", "log_format"):
+        text = text.lower()
     try:
         return msgspec.convert(text, TYPES[field], strict=False)
     except msgspec.ValidationError as error:
         raise ValueError(str(error).split(", got")[0].replace("Expected", "expected")) from None
-
-
-def _matching(text: str, pattern: str, words: str) -> str:
-    if not re.fullmatch(pattern, text):
-        raise ValueError(f"expected {words}")
-    return text
-
-
-def _url(text: str, schemes: Iterable[str]) -> str:
-    pattern = rf"(?:{'|'.join(map(re.escape, schemes))})://\S+"
-    words = " or ".join(f"{scheme}://" for scheme in schemes)
-    _matching(text, pattern, f"an address that starts with {words}")
-    hosts = re.split(r"[/?#]", text.partition("://")[2])[0].rpartition("@")[2].split(",")
-    ports = [found[1] for host in hosts if (found := _HOST.fullmatch(host))]
-    if len(ports) < len(hosts) or any(int(port or 0) > 65535 for port in ports):
-        raise ValueError("expected HOST or HOST:PORT after the user and password, whose / ? # @ are written as %XX")
-    return text
-
-
-def _folder(text: str) -> Path:
-    try:
-        return Path(text).expanduser()
-    except RuntimeError:
-        raise ValueError("the ~ in it is of a user who has no home here") from None
-
-
-def _secret_keys(text: str) -> tuple[str, ...]:
-    keys = tuple(part for part in re.split(r"[,\s]+", text) if part)
-    if not keys or any(len(key) < SECRET_MIN_CHARACTERS for key in keys):
-        raise ValueError(f"expected {SECRET_MIN_CHARACTERS} characters or more in each secret")
-    if len(set(keys)) < len(keys):
-        raise ValueError("the same secret stands in it twice")
-    return keys
-
-
-def _bind(text: str) -> str:
-    host, _, port = text.rpartition(":")
-    if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise ValueError("expected ADDRESS:PORT")
-    return text
-
-
-def _networks(text: str) -> str:
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        if part != "*":
-            try:
-                ipaddress.ip_network(part)
-            except ValueError:
-                raise ValueError("expected * or addresses and networks without host bits (10.0.0.0/8)") from None
-    return text
 
 
 def _contradictions(settings: Settings) -> list[str]:

@@ -44,10 +44,7 @@ log = structlog.get_logger(__name__)
 REFRESH_S = 2.0
 UPKEEP_S = 2.0
 RUNS_S = 1.0
-BALANCES_S = 300.0
 SYNC_S = 5.0
-SHORT_BALANCES_S = 30.0
-"""Where routes rest because our balance is used up."""
 DAYS_S = 600.0
 PURGED_AT_ONCE = 1000
 AFTERCARE_S = 1.0
@@ -131,9 +128,9 @@ def _upkeep(settings: Settings, db: Database, upstreams: Upstreams, aftercare: l
         ("cancels", AFTERCARE_S, lambda: act_on_cancels(db, upstreams, cancels)),
         ("refills", AFTERCARE_S, lambda: send_refills(db, upstreams, shortest_s, refills)),
         ("refill statuses", AFTERCARE_S, lambda: follow_refills(db, upstreams, shortest_s, longest_s, statuses)),
-        ("balances", BALANCES_S, lambda: learn_balances(db, upstreams)),
+        ("balances", settings.balance_interval_s, lambda: learn_balances(db, upstreams)),
         ("catalogues", SYNC_S, lambda: sync_due(db, upstreams, settings.sync_interval_s)),
-        ("short balances", SHORT_BALANCES_S, lambda: learn_short_balances(db, upstreams)),
+        ("short balances", settings.balance_interval_s / 10, lambda: learn_short_balances(db, upstreams)),
         ("balance readings", PARTITIONS_S, lambda: purge_readings(db)),
         ("provider days", DAYS_S, lambda: reconcile_days(db)),
         (

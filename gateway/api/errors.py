@@ -23,6 +23,7 @@ PANEL: dict[type[errors.GatewayError], Wire] = {
     errors.InvalidKey: Wire(words.INVALID_KEY),
     errors.TooManyRequests: Wire(words.TOO_MANY_REQUESTS, 429),
     errors.Unavailable: Wire(words.UNAVAILABLE, 503),
+    errors.BadRequest: Wire(words.INCORRECT_REQUEST),
     errors.UnknownService: Wire(words.INCORRECT_SERVICE),
     errors.ServiceDisabled: Wire(words.DISABLED_SERVICE),
     errors.InsufficientFunds: Wire(words.NOT_ENOUGH_FUNDS),

@@ -19,20 +19,13 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     detail: str = ""
 
 
-class BadRequest(errors.GatewayError):
-    """The request cannot be read."""
-
-    def __init__(self, what: str) -> None:
-        Exception.__init__(self, what)
-
-
 _PROBLEMS: dict[type[errors.GatewayError], tuple[str, str, int]] = {
     errors.InvalidKey: ("invalid-key", "The API key is not valid", 401),
     errors.TooManyRequests: ("too-many-requests", "Too many requests", 429),
     errors.Unavailable: ("unavailable", "The service is temporarily unavailable", 503),
     errors.NotFound: ("not-found", "There is no such thing", 404),
     errors.Conflict: ("conflict", "The request contradicts what is recorded", 409),
-    BadRequest: ("bad-request", "The request cannot be read", 400),
+    errors.BadRequest: ("bad-request", "The request cannot be read", 400),
 }
 _HIDDEN = (errors.InvalidKey, errors.TooManyRequests, errors.Unavailable)
 """What they say besides their title is for our log."""

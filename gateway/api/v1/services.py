@@ -13,13 +13,13 @@ from compat.listing import accepts_gzip
 from compat.money import format_amount
 from gateway.accounts.model import Account
 from gateway.api.listings import Listings
-from gateway.api.v1.problems import BadRequest
 from gateway.catalog.feed import store as feed
 from gateway.catalog.feed.model import Change, parse_since
 from gateway.catalog.prices.model import Tariff
 from gateway.catalog.quality.model import Summary
 from gateway.catalog.snapshot import Catalog
 from gateway.db.engine import Database
+from gateway.errors import BadRequest
 
 CHANGES_MAX = 1000
 

@@ -8,7 +8,7 @@ from gateway.alerts.delivery.store import UNDELIVERED
 from gateway.api.redis_alert import KIND
 from gateway.orders.families.model import UNPAID
 from gateway.orders.settlement import MESSAGES
-from gateway.providers.upstream import KEY_REFUSED
+from gateway.providers.money.balances import KEY_REFUSED
 
 PROJECT = Path(__file__).parents[3]
 KINDS = [condition.kind for condition in CONDITIONS]
