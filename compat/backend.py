@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from compat.errors import PanelError
+from compat.listing import Listing
 from compat.wire import AddRequest, Balance, OrderStatus, RefillStatus, SubscriptionStatus
 
 Caller = TypeVar("Caller")
@@ -20,8 +21,8 @@ class PanelBackend(Protocol[Caller]):
         """Who calls. `key` is empty where none was sent; `address` is the peer's, without port."""
         ...
 
-    async def services(self, caller: Caller) -> bytes:
-        """The whole list as JSON, made with `compat.codec.encode_services`."""
+    async def services(self, caller: Caller) -> Listing:
+        """The whole list; the same object again as long as it has not changed, so that it is compressed once."""
         ...
 
     async def add(self, caller: Caller, request: AddRequest) -> int:

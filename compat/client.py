@@ -29,7 +29,7 @@ from compat.reports import (
     read_refills,
     read_statuses,
 )
-from compat.transport import NEVER_CONNECTED, Reply, describe, mask, post, request_to
+from compat.transport import NEVER_CONNECTED, Reply, describe, evidence_of, mask, post, request_to
 from compat.wire import (
     Accepted,
     AddOutcome,
@@ -60,6 +60,7 @@ class PanelClient:
     The time-out bounds a whole call, half of it the making of the connection. The byte limit is for
     decoded bytes; `services` has 64 MiB. `honours_extension` says that the upstream has shown
     `idempotency` in its balance, so that its word about what was not placed counts (protocol §6).
+    `taught` are words of refusal of this panel's own, as `compat.errors.fold` spells them.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class PanelClient:
         max_body_bytes: int = 8 * 1024 * 1024,
         honours_extension: bool = False,
         dialect: Dialect = STANDARD,
+        taught: Mapping[str, Fault] | None = None,
     ) -> None:
         self._url = URL(url)
         if self._url.scheme not in ("http", "https") or not self._url.host:
@@ -83,6 +85,8 @@ class PanelClient:
         self._body_bytes_max = max_body_bytes
         self._honours_extension = honours_extension
         self._dialect = dialect
+        self.taught: Mapping[str, Fault] = taught or {}
+        """May be replaced at any time; it counts from the next reply on."""
 
     async def __aenter__(self) -> Self:
         if self._session is None:
@@ -126,7 +130,7 @@ class PanelClient:
     def _class_of(self, reply: Reply) -> AddOutcome:
         if reply.cut:
             return Unknown(self._mask(reply.cut), self._evidence(reply))
-        match classify_add(reply.status, reply.body, honours_extension=self._honours_extension):
+        match classify_add(reply.status, reply.body, honours_extension=self._honours_extension, taught=self.taught):
             case Accepted(order=order):
                 return Accepted(order)
             case Refused(fault=fault, text=text):
@@ -265,7 +269,7 @@ class PanelClient:
             self._bad(f"HTTP {reply.status} and a body that is not JSON", reply)
         if not 200 <= reply.status < 500 or 300 <= reply.status < 400:
             self._bad(f"HTTP {reply.status}", reply)
-        refusal = None if reads_errors(answer) else read_refusal(answer)
+        refusal = None if reads_errors(answer) else read_refusal(answer, self.taught)
         if refusal is not None:
             fault = Fault.PASSING if refusal.fault is None and reply.status == 429 else refusal.fault
             of_key = reply.status in _KEY_STATUSES and fault is None and not is_unknown_order(refusal.text)
@@ -291,9 +295,7 @@ class PanelClient:
 
     def _evidence(self, reply: Reply) -> str:
         """The beginning of a reply as text that can be stored, without the key."""
-        start = reply.body[: EVIDENCE_CHARS_MAX + _MARGIN_BYTES].decode("utf-8", "replace")
-        text = f"HTTP {reply.status}\n{reply.headers}\n{start}".replace("\x00", "\N{REPLACEMENT CHARACTER}")
-        return self._mask(text)[:EVIDENCE_CHARS_MAX]
+        return self._mask(evidence_of(reply, EVIDENCE_CHARS_MAX + _MARGIN_BYTES))[:EVIDENCE_CHARS_MAX]
 
     def _mask(self, text: str) -> str:
         return mask(text, self._key)

@@ -22,7 +22,10 @@ def encode_error(text: str, placed: bool | None = None) -> bytes:
 
 
 def encode_services(services: Iterable[Service]) -> bytes:
-    """The list of services: numbers, strings and booleans exactly as protocol §1 has them."""
+    """The list of services: numbers, strings and booleans exactly as protocol §1 has them.
+
+    `average_time` is written only where something is said of it.
+    """
     return _encode([_service(service) for service in services])
 
 
@@ -30,7 +33,7 @@ def _service(service: Service) -> dict[str, object]:
     number = service.service
     if isinstance(number, str) and number.isascii() and number.isdigit() and len(number) <= 18:
         number = int(number)
-    return {
+    row: dict[str, object] = {
         "service": number,
         "name": service.name,
         "type": service.type,
@@ -43,6 +46,9 @@ def _service(service: Service) -> dict[str, object]:
         "dripfeed": service.dripfeed,
         "desc": service.desc,
     }
+    if service.average_time is not None:
+        row["average_time"] = service.average_time
+    return row
 
 
 def encode_added(number: int) -> bytes:

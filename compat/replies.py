@@ -20,6 +20,9 @@ _NO_ORDERS = frozenset(
 )
 """What software writes where it has no id; an order bound to such a word would never be heard of again."""
 _DESC_CHARS_MAX = 10_000
+UNKNOWN_WORDS = "an error in unknown words"
+"""The reason of an `Unknown` that can be taught away."""
+_UNTAUGHT: Mapping[str, Fault] = {}
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -51,8 +54,13 @@ def parse_json(body: bytes) -> object:
 # add -----------------------------------------------------------------------------------------
 
 
-def classify_add(status: int, body: bytes, *, honours_extension: bool = False) -> AddOutcome:
-    """What a whole reply to `add` means (design §5); an `Unknown` has no evidence yet."""
+def classify_add(
+    status: int, body: bytes, *, honours_extension: bool = False, taught: Mapping[str, Fault] = _UNTAUGHT
+) -> AddOutcome:
+    """What a whole reply to `add` means (design §5); an `Unknown` has no evidence yet.
+
+    `taught` are words of this panel, as `fold` spells them, with what they mean; they go before ours.
+    """
     try:
         reply = parse_json(body)
     except ValueError:
@@ -61,7 +69,7 @@ def classify_add(status: int, body: bytes, *, honours_extension: bool = False) -
         return _not_placed(reply)
     if status >= 500 or 300 <= status < 400:
         return Unknown(f"HTTP {status}")
-    refusal = read_refusal(reply)
+    refusal = read_refusal(reply, taught)
     ids = _order_ids(reply)
     if refusal is not None:
         return Unknown("both an order and an error") if ids else _refused(status, refusal)
@@ -87,7 +95,7 @@ def _refused(status: int, refusal: Refusal) -> AddOutcome:
     if fault is None and status == 429:
         fault = Fault.PASSING
     if fault is None:
-        return Unknown("an error in unknown words")
+        return Unknown(UNKNOWN_WORDS)
     return Refused(fault, refusal.text or TOO_MANY_REQUESTS)
 
 
@@ -111,27 +119,28 @@ def _order_ids(reply: object) -> list[object]:
 # errors --------------------------------------------------------------------------------------
 
 
-def read_refusal(reply: object) -> Refusal | None:
+def read_refusal(reply: object, taught: Mapping[str, Fault] = _UNTAUGHT) -> Refusal | None:
     """The error in a reply: `error` as text or a list of texts, a failing `status` with `msg`, a bare string."""
     if isinstance(reply, str):
-        return _refusal_of([reply])
+        return _refusal_of([reply], taught)
     if not isinstance(reply, dict):
         return None
     for name in _ERROR_NAMES:
         value = reply.get(name)
         if value not in (*_NO_ERROR, [], {}):
-            return _refusal_of(value if isinstance(value, list) else [value])
+            return _refusal_of(value if isinstance(value, list) else [value], taught)
     message = reply.get("msg", reply.get("message"))
     failed = reply.get("success") is False or (
         message is not None and fold(str(reply.get("status", ""))[:32]) in ("error", "fail", "failed")
     )
-    return _refusal_of([message if message is not None else ""]) if failed else None
+    return _refusal_of([message if message is not None else ""], taught) if failed else None
 
 
-def _refusal_of(values: Sequence[object]) -> Refusal:
+def _refusal_of(values: Sequence[object], taught: Mapping[str, Fault]) -> Refusal:
     texts = [read_text(value) for value in values if isinstance(value, str)]
-    faults = [fault_of(text) for text in texts]
-    known = len(texts) == len(values) and bool(faults) and None not in faults
+    faults = [taught.get(fold(text)) or fault_of(text) for text in texts]
+    whole = all(isinstance(value, str) and len(value) <= TEXT_CHARS_MAX for value in values)
+    known = whole and bool(faults) and None not in faults
     return Refusal("; ".join(texts)[:TEXT_CHARS_MAX], faults[0] if known else None)
 
 

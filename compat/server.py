@@ -12,6 +12,7 @@ from compat import codec, encode
 from compat.backend import Caller, PanelBackend
 from compat.errors import INCORRECT_ORDER, INCORRECT_REQUEST, REFILL_NOT_FOUND, UNAVAILABLE, PanelError
 from compat.forms import BODY_BYTES_MAX, unreadable
+from compat.listing import Listing, accepts_gzip
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -62,7 +63,8 @@ async def _answer(panel: "_Panel[Caller]", scope: Scope, receive: Receive, body_
         is_request_read = True
         request = codec.decode_body(head, scope.get("query_string", b""), body)
         client = scope.get("client")
-        return _Reply(await panel.answer(request, str(client[0]) if client else ""))
+        answer = await panel.answer(request, str(client[0]) if client else "")
+        return await _listed(answer, scope) if isinstance(answer, Listing) else _Reply(answer)
     except PanelError as error:
         refusal = error
     except Exception:
@@ -72,6 +74,15 @@ async def _answer(panel: "_Panel[Caller]", scope: Scope, receive: Receive, body_
     return _Reply(body, refusal.status, refusal.headers, is_request_read)
 
 
+async def _listed(listing: Listing, scope: Scope) -> _Reply:
+    """The list of services, compressed where the client takes that."""
+    accepted = b",".join(value for name, value in scope["headers"] if name == b"accept-encoding")
+    if not accepts_gzip(accepted.decode("latin-1")):
+        return _Reply(listing.plain, headers={"Vary": "Accept-Encoding"})
+    headers = {"Vary": "Accept-Encoding", "Content-Encoding": "gzip"}
+    return _Reply(await listing.compressed(), headers=headers)
+
+
 class _Panel(Generic[Caller]):
     """The actions by name, and how many requests are in the backend's hands."""
 
@@ -79,7 +90,7 @@ class _Panel(Generic[Caller]):
         self._backend = backend
         self._in_flight = 0
         self._max_in_flight = max_in_flight
-        self._actions: dict[str, Callable[[Caller, dict[str, str]], Awaitable[bytes]]] = {
+        self._actions: dict[str, Callable[[Caller, dict[str, str]], Awaitable[bytes | Listing]]] = {
             "services": self._services,
             "add": self._add,
             "status": self._status,
@@ -90,7 +101,7 @@ class _Panel(Generic[Caller]):
             "balance": self._balance,
         }
 
-    async def answer(self, request: codec.PanelRequest, address: str) -> bytes:
+    async def answer(self, request: codec.PanelRequest, address: str) -> bytes | Listing:
         """The reply's body.
 
         Raises:
@@ -108,7 +119,7 @@ class _Panel(Generic[Caller]):
         finally:
             self._in_flight -= 1
 
-    async def _services(self, caller: Caller, _fields: dict[str, str]) -> bytes:
+    async def _services(self, caller: Caller, _fields: dict[str, str]) -> Listing:
         return await self._backend.services(caller)
 
     async def _add(self, caller: Caller, fields: dict[str, str]) -> bytes:

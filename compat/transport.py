@@ -1,5 +1,6 @@
 """One HTTP call to a panel: what is sent in its dialect, and what came back, up to a limit."""
 
+import re
 from collections.abc import Mapping
 from urllib.parse import quote, quote_plus, urlencode
 
@@ -22,6 +23,9 @@ NEVER_CONNECTED = (
     aiohttp.InvalidURL,
 )
 """What aiohttp raises only while it has no connection yet: name, connect, TLS, the wait for a free slot."""
+
+
+_EVIDENT = ("Content-Type", "Location", "Server", "Retry-After")
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -92,8 +96,25 @@ async def read_reply(response: aiohttp.ClientResponse, bytes_max: int) -> Reply:
 
 
 def _headers_of(response: aiohttp.ClientResponse) -> str:
-    names = ("Content-Type", "Location", "Server", "Retry-After")
-    return "\n".join(f"{name}: {response.headers[name][:200]}" for name in names if name in response.headers)
+    return "\n".join(f"{name}: {response.headers[name][:200]}" for name in _EVIDENT if name in response.headers)
+
+
+def evidence_of(reply: Reply, bytes_max: int) -> str:
+    """The beginning of a reply as text that can be stored; the key is still in it."""
+    start = reply.body[:bytes_max].decode("utf-8", "replace")
+    return f"HTTP {reply.status}\n{reply.headers}\n{start}".replace("\x00", "\N{REPLACEMENT CHARACTER}")
+
+
+def read_evidence(text: str) -> tuple[int, str] | None:
+    """Status and body of what `evidence_of` wrote; None where it is something else."""
+    first, _, rest = text.partition("\n")
+    if not re.fullmatch(r"HTTP \d{3}", first, re.ASCII):
+        return None
+    if rest.startswith("\n"):
+        return int(first[5:]), rest[1:]
+    while rest.startswith(tuple(f"{name}: " for name in _EVIDENT)):
+        rest = rest.partition("\n")[2]
+    return int(first[5:]), rest
 
 
 def mask(text: str, key: str) -> str:

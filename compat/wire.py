@@ -14,7 +14,11 @@ from compat.status import PanelStatus, SubscriptionWord, UpstreamStatus
 
 
 class Service(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of `services`. `rate` is the price of 1000, or of one package for Package kinds."""
+    """One row of `services`. `rate` is the price of 1000, or of one package for Package kinds.
+
+    `average_time` is how long an order takes, in words as `1 hour 20 minutes`; None where nothing is
+    said. What an upstream says there is not read.
+    """
 
     service: int | str
     name: str
@@ -27,6 +31,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     cancel: bool = False
     dripfeed: bool = False
     desc: str = ""
+    average_time: str | None = None
 
 
 class AddRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -59,6 +59,11 @@ class Keyring:
         """The newest secret's id: 16 hexadecimal digits from which the secret cannot be told."""
         return self._newest.kid
 
+    @property
+    def kids(self) -> tuple[str, ...]:
+        """The ids of all secrets, newest first."""
+        return tuple(self._by_kid)
+
     def hash_api_key(self, key: str) -> tuple[str, str]:
         """The newest secret's id, and HMAC-SHA256 of the key under its pepper in hexadecimal."""
         return self._newest.kid, self._newest.hash(key)

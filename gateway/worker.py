@@ -11,6 +11,9 @@ import structlog
 
 from gateway.alerts import store as alerts
 from gateway.alerts.store import Alert
+from gateway.alerts.watch import Watch
+from gateway.catalog.quality import measuring
+from gateway.catalog.sync.syncing import sync_due
 from gateway.db import partitions
 from gateway.db.engine import Database
 from gateway.db.listener import Listener
@@ -19,6 +22,9 @@ from gateway.dispatch.cancels import act_on_cancels
 from gateway.dispatch.refills import send_refills
 from gateway.dispatch.resend import resend_unknown
 from gateway.dispatch.sender import Dispatcher
+from gateway.dispatch.unknowns.pausing import pause_doubtful
+from gateway.dispatch.unknowns.probing import probe_unknown
+from gateway.dispatch.unknowns.teaching import apply_taught
 from gateway.egress import open_session
 from gateway.errors import ConfigurationError
 from gateway.keyring import Keyring
@@ -39,6 +45,7 @@ REFRESH_S = 2.0
 UPKEEP_S = 2.0
 RUNS_S = 1.0
 BALANCES_S = 300.0
+SYNC_S = 5.0
 SHORT_BALANCES_S = 30.0
 """Where routes rest because our balance is used up."""
 DAYS_S = 600.0
@@ -75,7 +82,7 @@ async def run_worker(settings: Settings) -> None:
             check_interval_min_s=settings.check_interval_min_s,
             check_interval_max_s=settings.check_interval_max_s,
         )
-        aftercare = [Lanes(), Lanes(), Lanes(), Lanes()]
+        aftercare = [Lanes(), Lanes(), Lanes(), Lanes(), Lanes()]
         listener = Listener(settings.database_direct_url or settings.database_url)
         listener.on("orders_queued", dispatcher.wake)
         listener.on_reconnect(dispatcher.wake)
@@ -87,6 +94,8 @@ async def run_worker(settings: Settings) -> None:
             asyncio.create_task(poller.run(), name="poller"),
             *_upkeep(settings, db, upstreams, aftercare),
         ]
+        watch = Watch(db, settings, "work")
+        loops += [asyncio.create_task(_every(seconds, name, job), name=name) for name, seconds, job in watch.jobs()]
         log.info("working")
         failed = await _until_stopped(stopping, loops)
         grace_s = settings.shutdown_grace_s
@@ -95,6 +104,8 @@ async def run_worker(settings: Settings) -> None:
         for task in loops:
             task.cancel()
         await asyncio.gather(*loops, return_exceptions=True)
+        if not failed:
+            await watch.leave()
     log.info("stopped")
     if failed:
         raise SystemExit(1)
@@ -112,7 +123,7 @@ async def _until_stopped(stopping: asyncio.Event, loops: list[asyncio.Task[None]
 
 
 def _upkeep(settings: Settings, db: Database, upstreams: Upstreams, aftercare: list[Lanes]) -> list[asyncio.Task[None]]:
-    cancels, refills, statuses, copies = aftercare
+    cancels, refills, statuses, copies, probes = aftercare
     shortest_s, longest_s = settings.check_interval_min_s, settings.check_interval_max_s
     jobs: list[tuple[str, float, Callable[[], Awaitable[object]]]] = [
         ("providers", REFRESH_S, upstreams.refresh),
@@ -121,6 +132,7 @@ def _upkeep(settings: Settings, db: Database, upstreams: Upstreams, aftercare: l
         ("refills", AFTERCARE_S, lambda: send_refills(db, upstreams, shortest_s, refills)),
         ("refill statuses", AFTERCARE_S, lambda: follow_refills(db, upstreams, shortest_s, longest_s, statuses)),
         ("balances", BALANCES_S, lambda: learn_balances(db, upstreams)),
+        ("catalogues", SYNC_S, lambda: sync_due(db, upstreams, settings.sync_interval_s)),
         ("short balances", SHORT_BALANCES_S, lambda: learn_short_balances(db, upstreams)),
         ("balance readings", PARTITIONS_S, lambda: purge_readings(db)),
         ("provider days", DAYS_S, lambda: reconcile_days(db)),
@@ -139,7 +151,15 @@ def _upkeep(settings: Settings, db: Database, upstreams: Upstreams, aftercare: l
         ("idempotency keys", PARTITIONS_S, lambda: purge_keys(db)),
         ("leases", UPKEEP_S, lambda: upkeep.expire_leases(db)),
         ("unknown orders", UPKEEP_S, lambda: upkeep.give_up_unknown(db, settings.unknown_max_age_s)),
+        ("probes", UPKEEP_S, lambda: probe_unknown(db, upstreams, probes)),
+        ("taught words", UPKEEP_S, lambda: apply_taught(db)),
+        (
+            "pauses",
+            UPKEEP_S,
+            lambda: pause_doubtful(db, settings.unknown_open_max, settings.unknown_percent_max),
+        ),
         ("queued orders", UPKEEP_S, lambda: upkeep.fail_queued(db, settings.queued_max_age_s)),
+        ("quality", measuring.INTERVAL_S, lambda: measuring.measure(db)),
         ("partitions", PARTITIONS_S, lambda: keep_partitions(db)),
     ]
     loops = [asyncio.create_task(_every(seconds, name, job), name=name) for name, seconds, job in jobs]

@@ -7,6 +7,7 @@ from datetime import datetime
 from gateway.accounts import store
 from gateway.accounts.cache import AccountCache
 from gateway.accounts.model import Account, is_well_formed
+from gateway.accounts.rehashing import Rehashes
 from gateway.batching import Batcher
 from gateway.clock import utc_now
 from gateway.db.engine import Database
@@ -39,6 +40,7 @@ class Directory:
         self._keyring = keyring
         self._listener = listener
         self._clock = clock
+        self.rehashes = Rehashes(keyring)
         self._cache = AccountCache(max_size=_CACHE_SIZE_MAX, ttl_s=_CACHE_TTL_S, clock=time.monotonic)
         self._reads: Batcher[list[str], Account] = Batcher(
             self._read, max_batch=_KEYS_PER_READ_MAX, max_waiting=_READS_WAITING_MAX, name="accounts"
@@ -77,8 +79,13 @@ class Directory:
             found = await store.find_by_key_hashes(connection, sorted({h for hashes in keys for h in hashes}))
         answers: list[Account | GatewayError] = []
         for hashes in keys:
-            account = next((found[h] for h in hashes if h in found), None)
-            answers.append(account or InvalidKey())
-            if account is not None and heard:
-                self._cache.put(hashes[0], account, generation)
+            stored = next((h for h in hashes if h in found), None)
+            if stored is None:
+                answers.append(InvalidKey())
+                continue
+            answers.append(found[stored])
+            if stored != hashes[0]:
+                self.rehashes.note(found[stored].key_id, stored, hashes[0])
+            if heard:
+                self._cache.put(hashes[0], found[stored], generation)
         return answers

@@ -55,6 +55,20 @@ UPDATE api_keys k SET last_used_at = greatest(k.last_used_at, locked.used_at)
 FROM locked WHERE k.id = locked.id
 """
 
+# Only once no provider's key is under another secret: then `gateway secrets rotate` has run, which says
+# that every process lists the newest secret and so would know the new hash.
+_REHASH = r"""
+WITH changes AS (SELECT * FROM unnest($2::uuid[], $3::text[], $4::text[]) AS c (id, key_hash, newest_hash)),
+locked AS (
+    SELECT k.id, c.key_hash, c.newest_hash FROM api_keys k JOIN changes c ON c.id = k.id
+    WHERE EXISTS (SELECT FROM providers) AND NOT EXISTS (
+        SELECT FROM providers WHERE substring(api_key_encrypted FROM '^v1\.([0-9a-f]{16})\.') IS DISTINCT FROM $1)
+    ORDER BY k.id FOR UPDATE OF k
+)
+UPDATE api_keys k SET key_hash = locked.newest_hash, secret_id = $1
+FROM locked WHERE k.id = locked.id AND k.key_hash = locked.key_hash
+"""
+
 _REFUSALS = {
     "uq_users_email": "a user with this e-mail address exists already",
     "ck_users_role": "no such role",
@@ -150,6 +164,12 @@ async def list_keys(connection: Transaction, email: str | None) -> list[KeySumma
 
 async def mark_used(tx: Transaction, marks: dict[UUID, datetime]) -> None:
     await tx.execute(_MARK_USED, list(marks), list(marks.values()))
+
+
+async def rehash_keys(tx: Transaction, secret_id: str, changes: dict[UUID, tuple[str, str]]) -> None:
+    """Put the hash under the newest secret in the place of the older one, where that is still the key's."""
+    older, newest = [old for old, _ in changes.values()], [new for _, new in changes.values()]
+    await tx.execute(_REHASH, secret_id, list(changes), older, newest)
 
 
 def _account(row: asyncpg.Record) -> Account:

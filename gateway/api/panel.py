@@ -3,25 +3,26 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from msgspec.structs import replace
+
 from compat import wire
 from compat.codec import parse_id
 from compat.drafts import read_draft
-from compat.encode import encode_services
 from compat.errors import PanelError
-from compat.kinds import RULES, Kind
-from gateway.accounts.directory import Directory
+from compat.kinds import Kind
+from compat.listing import Listing
 from gateway.accounts.model import Account
-from gateway.accounts.usage import UsageMarks
+from gateway.api.callers import Callers
 from gateway.api.errors import panel_words, to_panel_error
+from gateway.api.listings import Listings, write_for_panels
 from gateway.catalog.model import Service
+from gateway.catalog.quality.board import QualityBoard
 from gateway.catalog.snapshot import Catalog
 from gateway.db.engine import Database
 from gateway.errors import (
     GatewayError,
     IdempotencyMismatch,
-    InvalidKey,
     ServiceDisabled,
-    TooManyRequests,
     Unavailable,
     UnknownService,
 )
@@ -35,8 +36,6 @@ from gateway.orders.refills.asking import ask_for_refills, find_refills
 from gateway.orders.refills.model import Refill, State
 from gateway.orders.replays.model import replay_of
 from gateway.orders.shown import shown_charge, shown_remains, shown_status
-from gateway.ratelimit.limiter import RateLimiter
-from gateway.ratelimit.model import Verdict, headers
 
 
 class GatewayBackend:
@@ -46,46 +45,30 @@ class GatewayBackend:
         self,
         db: Database,
         *,
-        directory: Directory,
-        limiter: RateLimiter,
-        usage: UsageMarks,
+        callers: Callers,
         catalog: Catalog,
+        quality: QualityBoard,
         placement: Placement,
         reader: OrderReader,
         refill_wait_s: float,
     ) -> None:
         self._db = db
-        self._directory = directory
-        self._limiter = limiter
-        self._usage = usage
+        self._callers = callers
         self._catalog = catalog
         self._placement = placement
         self._reader = reader
         self._refill_wait_s = refill_wait_s
-        self._lists: dict[str, tuple[list[Service], bytes]] = {}
+        self._listings = Listings(catalog, write_for_panels, lambda: quality.average_times)
 
     async def identify(self, key: str, address: str) -> Account:
         """Whose key it is, for one request of its limit; a wrong key costs the address one instead."""
         with panel_words():
-            try:
-                with _nothing_placed():
-                    account = await self._directory.get_account(key)
-            except InvalidKey:
-                _check(await self._limiter.spend_wrong_key(address))
-                raise
-            _check(await self._limiter.spend(str(account.key_id), account.tier))
-        self._usage.mark(account.key_id)
-        return account
+            return await self._callers.identify(key, address)
 
-    async def services(self, caller: Account) -> bytes:
-        """What is on sale in the caller's currency; written once for each state of the catalogue."""
+    async def services(self, caller: Account) -> Listing:
+        """What is on sale in the caller's currency, at his prices."""
         with panel_words():
-            sold = await self._catalog.sold_in(caller.currency)
-        listed, written = self._lists.get(caller.currency, (None, b""))
-        if listed is not sold:
-            written = encode_services([_listed(service) for service in sold if _is_served(service)])
-            self._lists[caller.currency] = (sold, written)
-        return written
+            return await self._listings.of(caller.user_id, caller.currency)
 
     async def add(self, caller: Account, request: wire.AddRequest) -> int:
         """The number of the order, or that of the one which the same request placed before."""
@@ -93,7 +76,7 @@ class GatewayBackend:
         with panel_words():
             try:
                 with _nothing_placed():
-                    service, kind = await self._get_service(request.service, caller.currency)
+                    service, kind = await self._get_service(request.service, caller)
                 draft = read_draft(kind, request.fields)
                 return await self._placement.place(caller, service, draft, replay)
             except (GatewayError, PanelError) as refusal:
@@ -139,8 +122,8 @@ class GatewayBackend:
             raise LookupError("an account without its wallet")
         return wire.Balance(balance=wallet.spendable, currency=wallet.currency, idempotency=True)
 
-    async def _get_service(self, text: str, currency: str) -> tuple[Service, Kind]:
-        """The service that can be ordered by this number.
+    async def _get_service(self, text: str, caller: Account) -> tuple[Service, Kind]:
+        """The service that can be ordered by this number, at the caller's price.
 
         Raises:
             UnknownService: no number, no such service, of another currency or of a kind not served.
@@ -148,11 +131,15 @@ class GatewayBackend:
         """
         number = parse_id(text)
         service = None if number is None else await self._catalog.service(number)
-        if service is None or service.kind is None or service.currency != currency or not _is_served(service):
+        kind = service.kind if service else None
+        if service is None or kind is None or service.currency != caller.currency:
             raise UnknownService
         if not service.is_active:
             raise ServiceDisabled
-        return service, service.kind
+        tariff = await self._catalog.tariff_of(caller.user_id)
+        if tariff is not None:
+            service = replace(service, rate=tariff.rate_of(service.id, service.rate))
+        return service, kind
 
 
 @contextmanager
@@ -162,32 +149,6 @@ def _nothing_placed() -> Iterator[None]:
         yield
     except Unavailable as error:
         raise Unavailable(error.what, placed=False) from error
-
-
-def _check(verdict: Verdict) -> None:
-    if not verdict.allowed:
-        raise TooManyRequests(headers(verdict))
-
-
-def _is_served(service: Service) -> bool:
-    return service.kind is not None
-
-
-def _listed(service: Service) -> wire.Service:
-    """`dripfeed` is told of every kind that drips: where the upstream does not, we run it."""
-    return wire.Service(
-        service=service.number,
-        name=service.name,
-        type=service.kind.value if service.kind else service.kind_name,
-        category=service.category,
-        rate=service.rate,
-        min=service.min_quantity,
-        max=service.max_quantity,
-        refill=service.refill,
-        cancel=service.cancel,
-        dripfeed=service.kind is not None and RULES[service.kind].drips,
-        desc=service.description or "",
-    )
 
 
 def _shown_refill(refill: Refill) -> wire.RefillStatus:

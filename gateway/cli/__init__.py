@@ -6,15 +6,20 @@ from typing import NoReturn
 import rich_click as click
 from click.exceptions import NoArgsIsHelpError
 
+from gateway.cli.alerts import alerts
 from gateway.cli.demo import demo
 from gateway.cli.failures import explain
 from gateway.cli.key import key
 from gateway.cli.ledger import ledger
 from gateway.cli.margin import margin
+from gateway.cli.markup import markup
 from gateway.cli.migrate import migrate
 from gateway.cli.order import order
+from gateway.cli.price import price
 from gateway.cli.probe import probe
 from gateway.cli.provider import provider
+from gateway.cli.route import route
+from gateway.cli.secrets import secrets
 from gateway.cli.serve import serve
 from gateway.cli.service import service
 from gateway.cli.simulate import simulate
@@ -43,11 +48,16 @@ for command in (
     wallet,
     provider,
     service,
+    route,
+    markup,
+    price,
     order,
     ledger,
     margin,
+    secrets,
 ):
     cli.add_command(command)
+cli.add_command(alerts)
 
 
 def main() -> NoReturn:

@@ -10,7 +10,7 @@ from gateway.alerts.store import Alert
 from gateway.catalog import store as catalog
 from gateway.db.engine import Database, Transaction
 from gateway.dispatch import store
-from gateway.dispatch.model import Record, back_off, record_of
+from gateway.dispatch.model import Record, back_off, record_of, storable
 from gateway.dispatch.routing import Past, is_route_left
 from gateway.dispatch.store import AttemptRow
 from gateway.errors import Conflict
@@ -66,7 +66,11 @@ async def _apply(tx: Transaction, attempt: AttemptRow, outcome: AddOutcome, firs
             await _first_answer(tx, attempt, outcome)
         case "unknown" if isinstance(outcome, Refused | NotSent) and attempt.resends == 0:
             note = record_of(outcome)
-            await not_placed(tx, attempt, {"late answer": note.reason or note.state})
+            await not_taken(tx, attempt, outcome, {"late answer": note.reason or note.state})
+        case "unknown" if isinstance(outcome, Unknown) and outcome.evidence and attempt.resends == 0:
+            await _finish(tx, attempt, record_of(outcome))
+        case "accepted" if isinstance(outcome, Accepted) and outcome.order != attempt.upstream_id:
+            await _tell_of_another_id(tx, attempt, outcome.order)
         case "written_off" | "not_placed" if isinstance(outcome, Accepted):
             await _keep_orphan(tx, attempt, outcome.order)
         case _:
@@ -87,6 +91,13 @@ async def _keep_orphan(tx: Transaction, attempt: AttemptRow, upstream_id: str) -
     if attempt.state == "not_placed":
         message = f"the upstream took it as {upstream_id} after it was held for not placed; cancel it there"
         await alerts.raise_(tx, [Alert("orphaned_upstream_order", f"attempt {attempt.id}", message)])
+
+
+async def _tell_of_another_id(tx: Transaction, attempt: AttemptRow, upstream_id: str) -> None:
+    """The upstream's own answer names another id than the one that an operator or a probe found."""
+    await store.bind(tx, attempt.provider_id, upstream_id, attempt.order_id)
+    message = f"the upstream took it as {upstream_id}, but it was held to be {attempt.upstream_id} there"
+    await alerts.raise_(tx, [Alert("orphaned_upstream_order", f"attempt {attempt.id}", message)])
 
 
 async def _accept(
@@ -139,6 +150,22 @@ async def not_placed(tx: Transaction, attempt: AttemptRow, evidence: dict[str, s
     await store.queue_anew(tx, attempt.order_id)
 
 
+async def not_taken(tx: Transaction, attempt: AttemptRow, outcome: Refused | NotSent, evidence: dict[str, str]) -> None:
+    """Row 8 by the upstream's own answer, which also says how the order goes on.
+
+    A route that refused the order is not taken again while another is left. Without another it is
+    tried once more, so that its first answer then decides by rows 4 and 5.
+    """
+    fault = outcome.fault if isinstance(outcome, Refused) else Fault.PASSING
+    if fault is Fault.ORDER and await _another_route(tx, attempt, but=attempt.route_id):
+        evidence = {**evidence, "fault": fault.value}
+    await not_placed(tx, attempt, evidence)
+    if isinstance(outcome, Refused) and fault is Fault.PROVIDER:
+        await _rest(tx, attempt, storable(outcome.text))
+    if fault is Fault.PASSING:
+        await store.plan(tx, attempt.order_id, None, back_off(await store.count_not_sent(tx, attempt.order_id)))
+
+
 async def give_up(tx: Transaction, attempt: AttemptRow, evidence: dict[str, str]) -> None:
     """Row 9: the customer's hold is released and our cost is noted as loss; never to be sent again."""
     await _settle(tx, attempt, GaveUp(), next(iter(evidence.values())))
@@ -161,12 +188,12 @@ async def _finish(tx: Transaction, attempt: AttemptRow, written: Record) -> None
         raise AttemptMoved
 
 
-async def _another_route(tx: Transaction, attempt: AttemptRow) -> bool:
-    """Whether the order may go out again, now that what came of this attempt is written."""
+async def _another_route(tx: Transaction, attempt: AttemptRow, but: UUID | None = None) -> bool:
+    """Whether the order may go out again, now that what came of this attempt is written, by any route but one."""
     order, kind = await store.get_order(tx, attempt.order_id)
     routes = await catalog.routes_of(tx, [order.service_id])
     past = (await store.past_of(tx, [order.id])).get(order.id, Past())
-    return is_route_left(order, kind, routes, past)
+    return is_route_left(order, kind, [route for route in routes if route.id != but], past)
 
 
 async def _rest(tx: Transaction, attempt: AttemptRow, text: str) -> None:

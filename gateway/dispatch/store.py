@@ -12,7 +12,7 @@ from compat.kinds import Kind, parse_kind
 from gateway.catalog.model import Route
 from gateway.db.engine import Transaction
 from gateway.dispatch.model import Attempt, Record
-from gateway.dispatch.routing import Past
+from gateway.dispatch.routing import Past, Verdict
 from gateway.orders.families.model import POSTS_AHEAD
 from gateway.orders.model import Order
 from gateway.orders.store import to_order
@@ -29,10 +29,11 @@ class AttemptRow(msgspec.Struct, frozen=True):
     route_id: UUID | None
     state: str
     resends: int = 0
+    upstream_id: str | None = None
 
 
 BAD_REQUESTS_MAX = 3
-_ATTEMPT = "id, order_id, provider_id, route_id, state, resends"
+_ATTEMPT = "id, order_id, provider_id, route_id, state, resends, upstream_id"
 
 
 async def claim_queued(tx: Transaction, slots: Mapping[UUID, int]) -> list[Claim]:
@@ -87,8 +88,9 @@ async def past_of(tx: Transaction, order_ids: Sequence[UUID]) -> dict[UUID, Past
     """
     rows = await tx.fetch(
         """
-        SELECT order_id, array_agg(route_id) FILTER (WHERE state = 'refused' AND evidence ->> 'fault' = 'order')
-                 AS refused, array_agg(route_id) FILTER (WHERE state = 'not_sent') AS not_sent,
+        SELECT order_id, array_agg(route_id) FILTER (WHERE state = 'not_sent') AS not_sent,
+               array_agg(route_id) FILTER (WHERE state IN ('refused', 'not_placed') AND evidence ->> 'fault' = 'order')
+                 AS refused,
                array_agg(route_id) FILTER (WHERE state = 'refused' AND evidence ? 'bad_request') AS unread
           FROM dispatch_attempts WHERE order_id = ANY($1) AND route_id IS NOT NULL GROUP BY order_id
         """,
@@ -120,8 +122,8 @@ async def insert_attempts(tx: Transaction, attempts: Sequence[Attempt], lease: t
           INSERT INTO dispatch_attempts (id, order_id, provider_id, route_id, provider_service_id, cost, lease_until,
             replayable, considered)
           SELECT a.id, a.order_id, a.provider_id, a.route_id, a.provider_service_id, a.cost, now() + $7,
-                 p.honours_extension, a.considered
-            FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::numeric[], $8::jsonb[])
+                 p.honours_extension, a.considered::jsonb
+            FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::numeric[], $8::text[])
                  AS a(id, order_id, provider_id, route_id, provider_service_id, cost, considered)
             JOIN providers p ON p.id = a.provider_id
           ON CONFLICT DO NOTHING RETURNING id, order_id
@@ -136,9 +138,14 @@ async def insert_attempts(tx: Transaction, attempts: Sequence[Attempt], lease: t
         [attempt.route.provider_service_id for attempt in attempts],
         [attempt.cost for attempt in attempts],
         lease,
-        [attempt.considered for attempt in attempts],
+        [_as_json(attempt.considered) for attempt in attempts],
     )
     return {row["id"] for row in rows}
+
+
+def _as_json(considered: list[Verdict] | None) -> str | None:
+    """As one text: a list among an array's values would be taken for a dimension of it."""
+    return None if considered is None else msgspec.json.encode(considered).decode()
 
 
 async def plan(tx: Transaction, order_id: UUID, provider_id: UUID | None, wait: timedelta) -> None:

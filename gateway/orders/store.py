@@ -8,6 +8,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from compat.status import UpstreamStatus, parse_status
 from gateway.db.engine import Transaction
 from gateway.orders.families import store as families
 from gateway.orders.families.model import Family
@@ -171,19 +172,20 @@ async def lock(tx: Transaction, ids: Iterable[UUID]) -> dict[UUID, Order]:
 
 
 async def update(tx: Transaction, orders: Sequence[Order]) -> None:
-    """Write what a transition may change; `completed_at` is set at the first final status."""
+    """Write what a transition may change; `started_at` and `completed_at` are set once, by what they tell of."""
     await tx.execute(
         """
         UPDATE orders o
            SET status = n.status, dispatch = n.dispatch, external_order_id = n.external_order_id,
                upstream_status = n.upstream_status, start_count = n.start_count, remains = n.remains,
                charge = n.charge, check_failures = n.check_failures,
+               started_at = CASE WHEN n.has_started THEN coalesce(o.started_at, now()) ELSE o.started_at END,
                completed_at = CASE WHEN n.status IN ('completed', 'partial', 'cancelled', 'failed', 'refunded')
                                    THEN coalesce(o.completed_at, now()) END
           FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::int[],
-                      $8::numeric[], $9::int[])
+                      $8::numeric[], $9::int[], $10::boolean[])
                AS n(id, status, dispatch, external_order_id, upstream_status, start_count, remains, charge,
-                    check_failures)
+                    check_failures, has_started)
          WHERE o.id = n.id
         """,
         [order.id for order in orders],
@@ -195,6 +197,7 @@ async def update(tx: Transaction, orders: Sequence[Order]) -> None:
         [order.remains for order in orders],
         [order.charge for order in orders],
         [order.check_failures for order in orders],
+        [_has_started(order) for order in orders],
     )
 
 
@@ -209,6 +212,13 @@ async def update_charges(tx: Transaction, charges: Mapping[UUID, Decimal]) -> No
             list(charges),
             list(charges.values()),
         )
+
+
+def _has_started(order: Order) -> bool:
+    """The upstream says In progress, or the order ended with something delivered."""
+    if order.status is Status.PROCESSING:
+        return parse_status(order.upstream_status) is UpstreamStatus.IN_PROGRESS
+    return order.status in (Status.COMPLETED, Status.PARTIAL)
 
 
 async def grow(tx: Transaction, order: Order) -> None:

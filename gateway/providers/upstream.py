@@ -32,6 +32,7 @@ from gateway.providers.actions import unseal
 from gateway.providers.breaker import Breaker
 from gateway.providers.model import Provider
 from gateway.providers.slots import Slots
+from gateway.providers.words import store as words
 from gateway.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -82,6 +83,7 @@ class Upstreams:
         """
         async with self._db.connection() as connection:
             rows = await store.list_all(connection)
+            taught = await words.load(connection)
         lines: dict[UUID, _Line] = {}
         for row in rows:
             try:
@@ -93,6 +95,7 @@ class Upstreams:
                 continue
             self._unusable.discard(row.id)
             self._set_extension(lines[row.id], row.honours_extension)
+            lines[row.id].send.taught = lines[row.id].read.taught = taught.get(row.id, {})
             lines[row.id].paused_until = time.monotonic() + (row.pause_left_s or 0.0)
         self._lines = lines
 

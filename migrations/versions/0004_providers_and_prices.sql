@@ -64,10 +64,6 @@ ALTER TABLE dispatch_attempts ADD COLUMN next_probe_at TIMESTAMP WITH TIME ZONE;
 
 ALTER TABLE alerts ADD COLUMN severity VARCHAR(20) DEFAULT 'warning' NOT NULL;
 
-ALTER TABLE alerts ADD COLUMN told_at TIMESTAMP WITH TIME ZONE;
-
-ALTER TABLE alerts ADD COLUMN clearing_told_at TIMESTAMP WITH TIME ZONE;
-
 ALTER TABLE wallets ADD COLUMN low_balance NUMERIC(20, 8);
 
 ALTER TABLE providers ADD CONSTRAINT ck_providers_exchange_rate CHECK (exchange_rate > 0);
@@ -236,6 +232,16 @@ COMMENT ON TABLE quality_days IS 'starts and finishes count orders by the logari
 
 CREATE INDEX idx_quality_days_service ON quality_days (service_id, day);
 
+CREATE TABLE quality_progress (
+    is_only BOOLEAN DEFAULT true NOT NULL,
+    measured_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    due_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    CONSTRAINT pk_quality_progress PRIMARY KEY (is_only),
+    CONSTRAINT ck_quality_progress_is_only CHECK (is_only)
+);
+
+COMMENT ON TABLE quality_progress IS 'One row: quality_days has what ended before measured_at, and is counted further from due_at on.';
+
 CREATE TABLE processes (
     id UUID NOT NULL,
     kind VARCHAR(20) NOT NULL,
@@ -248,6 +254,18 @@ CREATE TABLE processes (
 );
 
 CREATE INDEX idx_processes_seen_at ON processes (seen_at);
+
+CREATE TABLE alert_tellings (
+    alert_id UUID NOT NULL,
+    channel VARCHAR(20) NOT NULL,
+    claimed_until TIMESTAMP WITH TIME ZONE,
+    told_at TIMESTAMP WITH TIME ZONE,
+    clearing_told_at TIMESTAMP WITH TIME ZONE,
+    CONSTRAINT pk_alert_tellings PRIMARY KEY (alert_id, channel),
+    CONSTRAINT fk_alert_tellings_alert_id FOREIGN KEY(alert_id) REFERENCES alerts (id) ON DELETE CASCADE
+);
+
+COMMENT ON TABLE alert_tellings IS 'When an alert was last told through a channel; claimed while a process tells it.';
 
 CREATE UNIQUE INDEX uq_service_routes_source ON service_routes (service_id) WHERE is_source;
 

@@ -17,6 +17,7 @@ from compat.errors import (
     REFILL_DISABLED,
     REFILL_TOO_EARLY,
 )
+from compat.listing import Listing
 from compat.server import ASGIApp, Message
 from compat.status import SubscriptionWord
 from compat.wire import RefillStatus, SubscriptionStatus
@@ -74,7 +75,10 @@ SERVICES = {
         service=1, name="Followers", type="Default", category="First", rate=Decimal("0.9"),
         min=50, max=10000, refill=True, cancel=True, desc="Täglich",
     ),
-    2: Service(service="2", name="Pack", type="Package", category="First", rate=Decimal("8"), min=1, max=1),
+    2: Service(
+        service="2", name="Pack", type="Package", category="First", rate=Decimal("8"), min=1, max=1,
+        average_time="1 hour 20 minutes",
+    ),
     3: Service(
         service=3, name="Say", type="Custom Comments", category="Second", rate=Decimal("0.0012"),
         min=1, max=100,
@@ -131,9 +135,9 @@ class StubPanel:
             raise PanelError(INVALID_KEY)
         return "reseller"
 
-    async def services(self, caller: str) -> bytes:
+    async def services(self, caller: str) -> Listing:
         self._break()
-        return encode_services(SERVICES.values())
+        return Listing(encode_services(SERVICES.values()))
 
     async def add(self, caller: str, request: AddRequest) -> int:
         self._break()

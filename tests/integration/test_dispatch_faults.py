@@ -262,6 +262,16 @@ async def test_an_id_for_an_order_held_for_not_placed_is_kept_and_somebody_is_to
     assert await open_alerts(db) == ["orphaned_upstream_order"]
 
 
+async def test_what_is_written_off_is_a_loss_in_our_currency(
+    db: Database, shop: Shop, order: Order, owner: asyncpg.Connection
+) -> None:
+    await unknown_attempt(db, shop, order)
+    await owner.execute("UPDATE providers SET exchange_rate = 1.25")
+    assert await give_up_unknown(db, -1) == 1
+    assert await owner.fetchval("SELECT loss FROM dispatch_attempts") == Decimal("1.25")
+    assert await dispatch_of(db, order) == [Dispatch.WRITTEN_OFF]
+
+
 async def test_an_old_order_that_was_not_placed_is_queued_anew(
     db: Database, shop: Shop, order: Order, owner: asyncpg.Connection
 ) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from compat.failures import UpstreamError
 from compat.wire import Accepted, NotSent, Unknown
+from gateway.catalog.editing.providers import set_active
 from gateway.db.engine import Database
 from gateway.egress import open_session
 from gateway.errors import Conflict, NotFound
@@ -143,7 +144,7 @@ async def test_a_provider_that_is_paused_or_off_takes_no_sends(
     await upstreams.refresh()
     assert upstreams.ready() == {provider_id: 2}
     async with db.transaction() as tx:
-        await actions.set_active(tx, provider_id, False)
+        await set_active(tx, provider_id, False)
     await upstreams.refresh()
     assert upstreams.ready() == {}
     assert (await upstreams.balance(provider_id)).balance == 1

@@ -9,6 +9,7 @@ from gateway.cli import cli, run
 from gateway.cli.parameters import Currency
 
 COMMANDS = {
+    "alerts": {"clear", "test"},
     "demo": set(),
     "serve": set(),
     "work": set(),
@@ -18,8 +19,9 @@ COMMANDS = {
     "user": {"add", "status"},
     "key": {"issue", "list", "revoke"},
     "wallet": {"deposit", "show"},
-    "provider": {"add", "sync", "list", "money", "deposit", "days", "charges"},
-    "service": {"list"},
+    "provider": {"add", "sync", "list", "probes", "teach", "words", "resume"},
+    "service": {"list", "quality"},
+    "secrets": {"rotate", "status"},
     "order": {"show", "resolve"},
     "ledger": {"verify"},
     "margin": set(),

@@ -1,0 +1,1 @@
+"""The native API: JSON for scripts and operators."""

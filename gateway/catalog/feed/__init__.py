@@ -1,0 +1,1 @@
+"""What changed in the catalogue: new, price, limits, off, on."""

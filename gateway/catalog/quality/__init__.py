@@ -1,0 +1,1 @@
+"""How well services are delivered, measured on the orders that ended."""

@@ -1,0 +1,1 @@
+"""Orders whose sending has an unknown outcome: found by probes, resolved by taught words, and a pause before more."""

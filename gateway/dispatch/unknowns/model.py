@@ -1,0 +1,125 @@
+"""Which ids a probe asks about, what is a candidate among them, and how many unknown orders are too many; pure."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
+from uuid import UUID
+
+import msgspec
+
+from compat.errors import Fault
+from compat.replies import UNKNOWN_WORDS, classify_add
+from compat.transport import read_evidence
+from compat.wire import Refused, UpstreamReport
+
+IDS_MAX = 1000
+"""Ids that one probe asks about."""
+ROUNDS_MAX = 5
+SENDS_MIN = 200
+"""Sends in ten minutes below which a share of them says nothing: one unknown order pauses nobody."""
+
+
+def wait_after(round_number: int) -> timedelta:
+    """From the n-th probe of an attempt to the next: 1, 4, 16 … minutes."""
+    return timedelta(minutes=4.0 ** (min(max(round_number, 1), ROUNDS_MAX) - 1))
+
+
+class Window(msgspec.Struct, frozen=True):
+    """The upstream's ids between which an order must lie that it took: of orders sent surely before and after it.
+
+    None where no such order is known.
+    """
+
+    above: int | None
+    below: int | None
+
+    def ids(self, most: int) -> range | None:
+        """The ids to ask about; None where nothing is known before, or they are more than `most`.
+
+        Where nothing is known after, they are the next `most`.
+        """
+        if self.above is None:
+            return None
+        below = self.above + most + 1 if self.below is None else self.below
+        ids = range(self.above + 1, below)
+        return ids if 0 < len(ids) <= most else None
+
+    def may_hold(self, upstream_id: int) -> bool:
+        above, below = self.above or 0, self.below
+        return above < upstream_id and (below is None or upstream_id < below)
+
+
+class Sought(msgspec.Struct, frozen=True):
+    """An unknown attempt that is looked for; `cost` in `currency`, which is the provider's."""
+
+    attempt_id: UUID
+    provider_id: UUID
+    number: int
+    quantity: int
+    cost: Decimal
+    currency: str
+    resends: int
+    is_parent: bool = False
+
+
+def fits(report: UpstreamReport, sought: Sought) -> bool:
+    """Whether what the upstream says of one of its orders can be said of the order that is looked for."""
+    return (
+        report.error is None
+        and report.charge is not None
+        and is_charge_of(report.charge, sought.cost)
+        and report.currency in (None, sought.currency)
+        and (report.remains is None or report.remains <= sought.quantity)
+        and report.quantity in (None, sought.quantity)
+        and (sought.is_parent or not report.orders)
+    )
+
+
+def is_charge_of(charge: Decimal, cost: Decimal) -> bool:
+    """Whether a charge is the cost, exactly or rounded as panels print it, to two places or more.
+
+    Nothing at all is nobody's charge: it is also that of every cancelled order.
+    """
+    if charge <= 0:
+        return False
+    return charge == cost or any(
+        charge == cost.quantize(Decimal(1).scaleb(-places), rounding=rounding)
+        for places in range(2, 8)
+        for rounding in (ROUND_HALF_EVEN, ROUND_HALF_UP)
+    )
+
+
+def candidates(reports: Mapping[str, UpstreamReport], sought: Sought) -> list[str]:
+    """The ids that may be the order's. A run of an order with runs is none of them."""
+    runs = {run for report in reports.values() for run in report.orders}
+    return sorted(
+        upstream_id for upstream_id, report in reports.items() if fits(report, sought) and upstream_id not in runs
+    )
+
+
+def refusal_in(reason: str | None, answer: str | None, taught: Mapping[str, Fault]) -> Refused | None:
+    """What the stored answer of an unknown attempt means with the words that were taught; None for anything else."""
+    found = read_evidence(answer) if answer is not None and reason == UNKNOWN_WORDS else None
+    if found is None:
+        return None
+    status, body = found
+    outcome = classify_add(status, body.encode(), taught=taught)
+    return outcome if isinstance(outcome, Refused) else None
+
+
+class Doubt(msgspec.Struct, frozen=True):
+    """A provider's unknown orders that nobody acknowledged: all, and those among the last ten minutes' sends."""
+
+    provider_id: UUID
+    open: int
+    recent: int
+    sends: int
+
+
+def too_many(doubt: Doubt, open_max: int, percent_max: float) -> str | None:
+    """Why the provider is to rest, in words; None where it is not."""
+    if doubt.open > open_max:
+        return f"{doubt.open} orders are unknown"
+    if doubt.sends >= SENDS_MIN and doubt.recent * 100 > doubt.sends * percent_max:
+        return f"{doubt.recent} of {doubt.sends} sends in ten minutes are unknown"
+    return None

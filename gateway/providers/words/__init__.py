@@ -1,0 +1,1 @@
+"""What an operator said that a provider's own words of refusal mean."""

@@ -1,0 +1,1 @@
+"""What was sealed under an older secret is sealed under the newest, while all goes on."""
