@@ -106,8 +106,9 @@ async def test_a_day_with_deposits_partials_and_a_cancel_adds_up_to_the_last_dig
     await pay_in(trade, "25.5", "invoice 1")
     trade.simulator.panel.pay_in(Decimal("-3.33333333"))
     await pay_in(trade, "-3.33333333", "taken out")
-    trade.simulator.faults.next("partial", 2)
-    await trade.trade(Status.PARTIAL, 1003, 777)
+    for quantity in (1003, 777):
+        trade.simulator.faults.next("partial")
+        await trade.trade(Status.PARTIAL, quantity)
     trade.simulator.faults.next("cancel")
     await trade.trade(Status.CANCELLED, 4321)
     await trade.learn()
