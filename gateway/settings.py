@@ -15,6 +15,23 @@ from gateway.errors import ConfigurationError
 
 PREFIX = "GATEWAY_"
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.%]+\]|[^:\[\]]*)(?::(\d{0,5}))?", re.ASCII)
+_EMAIL = r"[!-+\--;=?A-~]+@[A-Za-z0-9.-]+"
+_SCHEMES = {
+    "database_url": ("postgresql", "postgres"),
+    "database_direct_url": ("postgresql", "postgres"),
+    "redis_url": ("redis", "rediss", "redis+cluster"),
+    "smtp_url": ("smtp", "smtps"),
+    "alert_webhook_url": ("https", "http"),
+}
+_FORMS = {
+    "currency": (r"[A-Z]{3}", "a currency of three capital letters"),
+    "alert_email_to": (rf"{_EMAIL}(?:\s*,\s*{_EMAIL})*", "e-mail addresses with commas between"),
+    "alert_email_from": (_EMAIL, "an e-mail address"),
+    "alert_webhook_secret": (
+        r"whsec_(?:[A-Za-z0-9+/]{4}){8,}(?:[A-Za-z0-9+/]{2,3}={0,2})?",
+        "whsec_ and 24 bytes or more in base64",
+    ),
+}
 SETTINGS_ENV = "settings.env"
 SECRET_KEY = "secret_key"
 SECRET_MIN_CHARACTERS = 32
@@ -66,6 +83,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     provider_max_in_flight: Annotated[int, Meta(ge=1, le=10_000)] = 16
     shutdown_grace_s: Seconds = 25.0
     trusted_proxies: str = ""
+    stuck_order_s: LongSeconds = 259_200
+    alert_repeat_s: LongSeconds = 21_600
+    alert_email_to: str = ""
+    alert_email_from: str = ""
+    smtp_url: str | None = None
+    alert_webhook_url: str | None = None
+    alert_webhook_secret: str | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "console"
 
@@ -190,17 +214,15 @@ def _convert(texts: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
 
 def _value(field: str, text: str) -> Any:
     """Raises ValueError with words that never repeat the value, which may be a secret."""
+    if field in _SCHEMES:
+        return _url(text, _SCHEMES[field])
+    if field in _FORMS:
+        return _matching(text, *_FORMS[field])
     match field:
-        case "database_url" | "database_direct_url":
-            return _url(text, ("postgresql", "postgres"))
-        case "redis_url":
-            return _url(text, ("redis", "rediss", "redis+cluster"))
         case "secret_key":
             return _secret_keys(text)
         case "bind":
             return _bind(text)
-        case "currency":
-            return _matching(text, r"[A-Z]{3}", "a currency of three capital letters")
         case "trusted_proxies":
             return _networks(text)
         case "data_dir":
@@ -269,11 +291,15 @@ def _contradictions(settings: Settings) -> list[str]:
         problems.append(f"{PREFIX}CHECK_INTERVAL_MIN_S is above {PREFIX}CHECK_INTERVAL_MAX_S")
     if settings.send_timeout_s >= settings.send_lease_s:
         problems.append(f"{PREFIX}SEND_TIMEOUT_S must be below {PREFIX}SEND_LEASE_S")
+    if settings.alert_email_to and not (settings.alert_email_from and settings.smtp_url):
+        problems.append(f"{PREFIX}ALERT_EMAIL_TO needs {PREFIX}ALERT_EMAIL_FROM and {PREFIX}SMTP_URL")
+    if settings.alert_webhook_url and not settings.alert_webhook_secret:
+        problems.append(f"{PREFIX}ALERT_WEBHOOK_URL needs {PREFIX}ALERT_WEBHOOK_SECRET")
     return problems
 
 
 def _shown(name: str, value: object) -> str:
-    if name == "secret_key" and value:
+    if name in ("secret_key", "alert_webhook_url", "alert_webhook_secret") and value:
         return "***"
     if name.endswith("_url") and isinstance(value, str):
         return re.sub(r"(://[^:/@\s]*:)\S+@", r"\1***@", value)

@@ -11,6 +11,7 @@ import structlog
 
 from gateway.alerts import store as alerts
 from gateway.alerts.store import Alert
+from gateway.alerts.watch import Watch
 from gateway.catalog.quality import measuring
 from gateway.catalog.sync.syncing import sync_due
 from gateway.db import partitions
@@ -88,6 +89,8 @@ async def run_worker(settings: Settings) -> None:
             asyncio.create_task(poller.run(), name="poller"),
             *_upkeep(settings, db, upstreams, aftercare),
         ]
+        watch = Watch(db, settings, "work")
+        loops += [asyncio.create_task(_every(seconds, name, job), name=name) for name, seconds, job in watch.jobs()]
         log.info("working")
         failed = await _until_stopped(stopping, loops)
         grace_s = settings.shutdown_grace_s
@@ -96,6 +99,8 @@ async def run_worker(settings: Settings) -> None:
         for task in loops:
             task.cancel()
         await asyncio.gather(*loops, return_exceptions=True)
+        if not failed:
+            await watch.leave()
     log.info("stopped")
     if failed:
         raise SystemExit(1)

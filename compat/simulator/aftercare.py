@@ -29,14 +29,22 @@ class Refills:
         self._refills: dict[int, Refill] = {}
         self._last = random.Random(f"refill {seed}").randrange(1, 900)
 
-    def ask(self, order: int, at: float) -> int:
-        """The id of the order's open refill, a new one where there is none."""
+    def find_open(self, order: int) -> int | None:
+        """The number of the order's refill that has not ended."""
         for number, refill in self._refills.items():
             if refill.order == order and self.status(number) in (RefillStatus.PENDING, RefillStatus.IN_PROGRESS):
                 return number
-        self._last += 1
-        self._refills[self._last] = Refill(order, at)
-        return self._last
+        return None
+
+    def numbers(self) -> list[int]:
+        return list(self._refills)
+
+    def next_number(self) -> int:
+        return self._last + 1
+
+    def begin(self, number: int, order: int, at: float) -> None:
+        self._last = max(self._last, number)
+        self._refills[number] = Refill(order, at)
 
     def status(self, number: int) -> RefillStatus | None:
         refill = self._refills.get(number)

@@ -8,29 +8,57 @@ import msgspec
 
 from compat.drafts import Draft
 from compat.kinds import Kind
+from compat.money import format_amount, share
 from compat.simulator.log import Acceptance
 from compat.status import PanelStatus, SubscriptionWord
 
 POST_SECONDS = 2.0
 """From one post to the next, at speed 1."""
 CHILDREN_MAX = 1000
+_DAY_S = 86_400
 
 
 class Parent(msgspec.Struct):
-    """An order that is made of others. `stopped_s` is when it was cancelled, in the panel's time since its start."""
+    """An order that is made of others.
+
+    `stopped_s` is when it was cancelled and `expires_s` when no post comes any more, both in the panel's
+    time since its start; `is_settled` once what its runs did not need is paid back.
+    """
 
     order: int
     draft: Draft
     is_subscription: bool
     run_price: Decimal
     started_at: float
+    expires_s: float | None = None
     children: list[int] = []
     stopped_s: float | None = None
+    is_settled: bool = False
+
+
+def parent_of(accepted: Acceptance, kind: Kind, draft: Draft, run_price: Decimal, speed: float) -> Parent | None:
+    """The parent that an order is; None for one that stands alone."""
+    is_subscription = kind is Kind.SUBSCRIPTIONS
+    if not is_subscription and (draft.runs or 1) <= 1:
+        return None
+    expiry = draft.details.get("expiry") if is_subscription else None
+    expires_s = None if expiry is None else (_end_of(expiry) - accepted.at) * speed
+    return Parent(accepted.order, draft, is_subscription, run_price, accepted.at, expires_s)
+
+
+def _end_of(day: str) -> float:
+    """The last day belongs to the subscription."""
+    return datetime.strptime(day, "%d/%m/%Y").replace(tzinfo=UTC).timestamp() + _DAY_S
 
 
 def child_id(parent: int, run: int) -> int:
     """The same after a restart: no other order gets it, since ids of orders have six digits."""
     return parent * CHILDREN_MAX + run
+
+
+def parent_id(child: int) -> int:
+    """Whose run an id is, if it is one of a run."""
+    return (child - 1) // CHILDREN_MAX
 
 
 def starts_s(parent: Parent, run: int) -> float:
@@ -40,21 +68,14 @@ def starts_s(parent: Parent, run: int) -> float:
     return (run - 1) * parent.draft.interval_minutes * 60.0
 
 
-def runs_begun(parent: Parent, elapsed_s: float, day: datetime) -> int:
-    """How many runs have begun; those after a cancel or the expiry never do."""
-    until_s = elapsed_s if parent.stopped_s is None else min(elapsed_s, parent.stopped_s)
-    if is_expired(parent, day):
-        return len(parent.children)
+def runs_begun(parent: Parent, elapsed_s: float) -> int:
+    """How many runs have begun, whenever that is asked; those after a cancel or the expiry never do."""
+    ends = [end_s for end_s in (elapsed_s, parent.stopped_s, parent.expires_s) if end_s is not None]
     most = CHILDREN_MAX if parent.draft.runs is None else min(parent.draft.runs, CHILDREN_MAX)
     begun = len(parent.children)
-    while begun < most and starts_s(parent, begun + 1) <= until_s:
+    while begun < most and starts_s(parent, begun + 1) <= min(ends):
         begun += 1
     return begun
-
-
-def is_expired(parent: Parent, day: datetime) -> bool:
-    expiry = parent.draft.details.get("expiry")
-    return expiry is not None and day > datetime.strptime(expiry, "%d/%m/%Y").replace(tzinfo=UTC)
 
 
 def quantity_of(parent: Parent, run: int, seed: int) -> int:
@@ -67,23 +88,30 @@ def quantity_of(parent: Parent, run: int, seed: int) -> int:
 
 def accepted_run(parent: Parent, accepted: Acceptance, run: int, quantity: int, speed: float) -> Acceptance:
     """The run as an order; it is in no log."""
-    charge = parent.run_price * quantity / parent.draft.quantity
     return Acceptance(
         order=child_id(parent.order, run),
         service=accepted.service,
         fields=accepted.fields,
         at=parent.started_at + starts_s(parent, run) / speed,
         quantity=quantity,
-        charge=format(charge.quantize(Decimal("0.00000001")), "f"),
+        charge=format_amount(share(parent.run_price, quantity, parent.draft.quantity)),
     )
 
 
-def subscription_word(parent: Parent, day: datetime) -> SubscriptionWord:
+def has_begun_all(parent: Parent, elapsed_s: float) -> bool:
+    """No run begins any more."""
+    if parent.stopped_s is not None or (parent.expires_s is not None and elapsed_s >= parent.expires_s):
+        return True
+    return parent.draft.runs is not None and len(parent.children) >= parent.draft.runs
+
+
+def subscription_word(parent: Parent, elapsed_s: float) -> SubscriptionWord:
     if parent.stopped_s is not None:
         return SubscriptionWord.CANCELED
-    if parent.draft.runs is not None and len(parent.children) >= parent.draft.runs:
-        return SubscriptionWord.COMPLETED
-    return SubscriptionWord.EXPIRED if is_expired(parent, day) else SubscriptionWord.ACTIVE
+    if not has_begun_all(parent, elapsed_s):
+        return SubscriptionWord.ACTIVE
+    is_whole = parent.draft.runs is not None and len(parent.children) >= parent.draft.runs
+    return SubscriptionWord.COMPLETED if is_whole else SubscriptionWord.EXPIRED
 
 
 def drip_status(parent: Parent, open_runs: int, delivered: int) -> PanelStatus:
@@ -94,11 +122,3 @@ def drip_status(parent: Parent, open_runs: int, delivered: int) -> PanelStatus:
     if delivered == 0:
         return PanelStatus.CANCELED
     return PanelStatus.COMPLETED if delivered == runs * parent.draft.quantity else PanelStatus.PARTIAL
-
-
-def parent_of(accepted: Acceptance, kind: Kind, draft: Draft, run_price: Decimal) -> Parent | None:
-    """The parent that an order is; None for one that stands alone."""
-    is_subscription = kind is Kind.SUBSCRIPTIONS
-    if not is_subscription and (draft.runs or 1) <= 1:
-        return None
-    return Parent(accepted.order, draft, is_subscription, run_price, accepted.at)

@@ -22,10 +22,10 @@ FAULTS: dict[str, str] = {
     "huge-body": "the order is accepted, the answer is 96 MiB long",
     "redirect": "the order is accepted, the answer is HTTP 302",
     "wrong-types": "the order is accepted, the answer has values of types that make no sense",
-    "duplicate-id": "the order is accepted, the answer has the id of the order before it",
+    "duplicate-id": "the order is accepted, the answer has the id of an order before it that was asked about",
     "partial": "an order ends as Partial with half of it delivered",
     "cancel": "an order ends as Canceled with nothing delivered",
-    "backwards-status": "an order that was reported Completed is reported Partial, then In progress",
+    "backwards-status": "an order that was reported Completed is reported Partial, In progress, then Partial for good",
     "refill-rejected": "a refill ends as Rejected",
     "negative-remains": "remains is negative, as of an order that was delivered twice over",
 }

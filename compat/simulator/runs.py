@@ -15,13 +15,19 @@ SECONDS = (2.0, 6.0)
 
 
 class Run(msgspec.Struct):
-    """One order; `ending` is settled when its status is first asked for, `stopped` is what remained at its cancel."""
+    """One order; `ending` is settled when its status is first asked for, `stopped` is what remained at its cancel.
+
+    `charge` is what was taken for it, `kept` what of that was not paid back. One that `falls_back` is
+    told Completed, then Partial, In progress, and Partial for good.
+    """
 
     accepted: Acceptance
     charge: Decimal
     seconds: float
     start_count: int
+    kept: Decimal
     ending: PanelStatus | None = None
+    falls_back: bool = False
     stopped: int | None = None
     settled: bool = False
     completed_seen: bool = False
@@ -44,17 +50,46 @@ def decide_ending(run: Run, faults: Faults) -> None:
     """By rate once an order, the first time; by order at any time before its end was told."""
     if run.settled:
         return
+    is_first = run.ending is None
     for name, ending in (("partial", PanelStatus.PARTIAL), ("cancel", PanelStatus.CANCELED)):
-        by_rate = run.ending is None and faults.rolled(name)
-        if by_rate or faults.ordered(name):
+        if (is_first and faults.rolled(name)) or faults.ordered(name):
             run.ending = ending
-    run.ending = run.ending or PanelStatus.COMPLETED
+    if is_first:
+        run.ending = run.ending or PanelStatus.COMPLETED
+        run.falls_back = faults.rolled("backwards-status")
 
 
-def look(run: Run, elapsed_s: float, faults: Faults) -> Now:
+def look(run: Run, elapsed_s: float) -> Now:
     """The order after `elapsed_s` of the panel's own time."""
-    status, remains = _progress(run, elapsed_s / run.seconds, faults)
+    status, remains = _progress(run, elapsed_s / run.seconds)
     return Now(status, remains, charge_of(run, status, remains))
+
+
+def tell(run: Run, now: Now, faults: Faults) -> Now:
+    """What `status` says of it: the same, but for an order that goes backwards once it was told Completed."""
+    if now.status is PanelStatus.COMPLETED:
+        if not run.completed_seen:
+            run.completed_seen = True
+            return now
+        if not (run.falls_back or faults.ordered("backwards-status")):
+            return now
+        run.went_back = 1
+        return look(run, run.seconds)
+    if run.went_back == 1:
+        run.went_back = 2
+        return Now(PanelStatus.IN_PROGRESS, now.remains, run.charge)
+    return now
+
+
+def end_of(run: Run) -> Now | None:
+    """How it ends, or will unless it is cancelled; None where that is not decided yet."""
+    if run.ending is None and run.stopped is None:
+        return None
+    now = look(run, run.seconds)
+    if now.status is PanelStatus.COMPLETED and run.falls_back:
+        remains = _half(run.accepted.quantity)
+        return Now(PanelStatus.PARTIAL, remains, charge_of(run, PanelStatus.PARTIAL, remains))
+    return now
 
 
 def remains_now(run: Run, elapsed_s: float) -> int:
@@ -63,7 +98,7 @@ def remains_now(run: Run, elapsed_s: float) -> int:
     return quantity if done < 0.25 else max(0, quantity - int(quantity * (done - 0.25) / 0.75))
 
 
-def _progress(run: Run, done: float, faults: Faults) -> tuple[PanelStatus, int]:
+def _progress(run: Run, done: float) -> tuple[PanelStatus, int]:
     quantity = run.accepted.quantity
     if run.stopped is not None:
         return (PanelStatus.CANCELED if run.stopped == quantity else PanelStatus.PARTIAL), run.stopped
@@ -73,17 +108,13 @@ def _progress(run: Run, done: float, faults: Faults) -> tuple[PanelStatus, int]:
         return PanelStatus.IN_PROGRESS, remains_now(run, done * run.seconds)
     if run.ending is PanelStatus.CANCELED:
         return PanelStatus.CANCELED, quantity
-    if run.ending is PanelStatus.PARTIAL:
+    if run.ending is PanelStatus.PARTIAL or run.went_back:
         return PanelStatus.PARTIAL, _half(quantity)
-    if run.completed_seen and faults.fires("backwards-status"):
-        run.went_back += 1
-        back = PanelStatus.PARTIAL if run.went_back % 2 else PanelStatus.IN_PROGRESS
-        return back, _half(quantity)
-    run.completed_seen = True
     return PanelStatus.COMPLETED, 0
 
 
 def _half(quantity: int) -> int:
+    """What remains of a partial one."""
     return max(1, quantity // 2)
 
 

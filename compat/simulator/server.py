@@ -131,7 +131,7 @@ class Simulator:
         if fault is None:
             return json_reply(read(asked))
         played = fault.partition(":")[2]
-        body = b"" if played in BEFORE_ACCEPTING else read(asked)
+        body = b"" if played in BEFORE_ACCEPTING else _answered(read, asked)
         return await self._plays.play(request, played, body)
 
     async def _add(self, request: web.Request, asked: PanelRequest) -> web.StreamResponse:
@@ -205,6 +205,14 @@ def _ids(asked: PanelRequest, name: str) -> tuple[list[tuple[str, int | None]], 
     if not ids:
         raise PanelError(INCORRECT_ORDER if name == "order" else REFILL_NOT_FOUND)
     return ids, many is not None or len(ids) > 1
+
+
+def _answered(read: Callable[[PanelRequest], bytes], asked: PanelRequest) -> bytes:
+    """The answer, which may be a refusal."""
+    try:
+        return read(asked)
+    except PanelError as refusal:
+        return encode_error(refusal.text, refusal.placed)
 
 
 def _answer_of(act: Callable[[int], Answer], number: int) -> Answer | PanelError:

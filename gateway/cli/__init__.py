@@ -6,6 +6,7 @@ from typing import NoReturn
 import rich_click as click
 from click.exceptions import NoArgsIsHelpError
 
+from gateway.cli.alerts import alerts
 from gateway.cli.demo import demo
 from gateway.cli.failures import explain
 from gateway.cli.key import key
@@ -48,6 +49,7 @@ for command in (
     secrets,
 ):
     cli.add_command(command)
+cli.add_command(alerts)
 
 
 def main() -> NoReturn:

@@ -45,7 +45,7 @@ class DemoState(msgspec.Struct):
 def files_of_demo() -> list[str]:
     """Names in the data directory that `--fresh` removes beside those of the servers."""
     logs = [f"{name}.log" for name in CHILDREN]
-    return [STATE, f"{STATE}.part", UPSTREAM_LOG, *logs, *(f"{name}.1" for name in logs)]
+    return [STATE, f"{STATE}.part", UPSTREAM_LOG, f"{UPSTREAM_LOG}.asked", *logs, *(f"{name}.1" for name in logs)]
 
 
 def load_state(data_dir: Path) -> DemoState:

@@ -58,7 +58,7 @@ TRIGGERS = (
 )
 CHANGED_FREELY = (
     "markups", "custom_prices", "taught_words", "provider_paces", "balance_readings", "provider_days",
-    "quality_days", "quality_progress", "processes",
+    "quality_days", "quality_progress", "processes", "alert_tellings",
 )  # fmt: skip
 APPENDED = ("catalog_changes", "provider_deposits")
 GRANTS = (
@@ -83,7 +83,7 @@ COLUMNS = {
     ),
     "orders": ("upstream_charge", "started_at"),
     "dispatch_attempts": ("considered", "probes", "next_probe_at"),
-    "alerts": ("severity", "told_at", "clearing_told_at"),
+    "alerts": ("severity",),
     "wallets": ("low_balance",),
 }  # fmt: skip
 

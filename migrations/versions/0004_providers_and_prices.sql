@@ -64,10 +64,6 @@ ALTER TABLE dispatch_attempts ADD COLUMN next_probe_at TIMESTAMP WITH TIME ZONE;
 
 ALTER TABLE alerts ADD COLUMN severity VARCHAR(20) DEFAULT 'warning' NOT NULL;
 
-ALTER TABLE alerts ADD COLUMN told_at TIMESTAMP WITH TIME ZONE;
-
-ALTER TABLE alerts ADD COLUMN clearing_told_at TIMESTAMP WITH TIME ZONE;
-
 ALTER TABLE wallets ADD COLUMN low_balance NUMERIC(20, 8);
 
 ALTER TABLE providers ADD CONSTRAINT ck_providers_exchange_rate CHECK (exchange_rate > 0);
@@ -258,6 +254,18 @@ CREATE TABLE processes (
 );
 
 CREATE INDEX idx_processes_seen_at ON processes (seen_at);
+
+CREATE TABLE alert_tellings (
+    alert_id UUID NOT NULL,
+    channel VARCHAR(20) NOT NULL,
+    claimed_until TIMESTAMP WITH TIME ZONE,
+    told_at TIMESTAMP WITH TIME ZONE,
+    clearing_told_at TIMESTAMP WITH TIME ZONE,
+    CONSTRAINT pk_alert_tellings PRIMARY KEY (alert_id, channel),
+    CONSTRAINT fk_alert_tellings_alert_id FOREIGN KEY(alert_id) REFERENCES alerts (id) ON DELETE CASCADE
+);
+
+COMMENT ON TABLE alert_tellings IS 'When an alert was last told through a channel; claimed while a process tells it.';
 
 CREATE UNIQUE INDEX uq_service_routes_source ON service_routes (service_id) WHERE is_source;
 

@@ -109,8 +109,9 @@ async def test_every_answer_of_wrong_types_is_unknown(simulator: Simulator, pane
         assert isinstance(await panel.add("1", ORDER), Unknown)
 
 
-async def test_a_duplicate_id_is_that_of_the_order_before(simulator: Simulator, panel: PanelClient) -> None:
+async def test_a_duplicate_id_is_that_of_an_order_before(simulator: Simulator, panel: PanelClient) -> None:
     first = accepted_id(await panel.add("1", ORDER))
+    await panel.statuses([first])
     simulator.faults.next("duplicate-id")
     assert accepted_id(await panel.add("2", ORDER)) == first
     assert len(simulator.panel.accepted) == 2
@@ -162,8 +163,11 @@ async def test_a_completed_order_goes_backwards(simulator: Simulator, panel: Pan
     simulator.faults.set("backwards-status", 1.0)
     order = accepted_id(await panel.add("1", ORDER))
     clock.now += 10
-    words = [(await panel.statuses([order]))[order].word for _ in range(3)]
-    assert words == ["Completed", "Partial", "In progress"]
+    words = [(await panel.statuses([order]))[order].word for _ in range(5)]
+    assert words == ["Completed", "Partial", "In progress", "Partial", "Partial"]
+    ended = simulator.panel.end(int(order))
+    assert ended is not None
+    assert (ended.status, ended.remains, ended.charge) == ("Partial", 50, Decimal("0.045"))
 
 
 async def test_remains_can_be_negative(simulator: Simulator, panel: PanelClient, clock: Clock) -> None:

@@ -1,12 +1,14 @@
 """The simulator's drip-feeds, subscriptions, refills, cancels and idempotency keys, through the client."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from compat.client import PanelClient
+from compat.failures import BadAnswer
 from compat.simulator import Simulator
 from compat.status import UpstreamStatus
 from compat.wire import Accepted, CancelAnswer, RefillStatus, Unknown, UpstreamReport
@@ -56,6 +58,15 @@ async def status(panel: PanelClient, order: str) -> UpstreamReport:
     return (await panel.statuses([order]))[order]
 
 
+@asynccontextmanager
+async def restarted(log: Path, clock: Clock) -> AsyncIterator[PanelClient]:
+    """A panel that goes on from that log."""
+    simulator = Simulator(seed=7, key=KEY, accept_log=log, clock=clock, idempotency=True)
+    async with PanelClient(await simulator.start(), KEY) as panel:
+        yield panel
+    await simulator.stop()
+
+
 async def test_a_drip_feed_begins_its_runs_at_their_time(panel: PanelClient, clock: Clock) -> None:
     order = await add(panel, "1", DRIP)
     first = await status(panel, order)
@@ -101,17 +112,86 @@ async def test_a_subscription_expires_or_is_cancelled(panel: PanelClient, clock:
     assert (await status(panel, cancelled)).orders == ()
 
 
+async def test_a_subscription_expires_after_its_last_day(panel: PanelClient, clock: Clock) -> None:
+    order = await add(panel, "24", {**SUBSCRIPTION, "posts": "", "expiry": "14/11/2023"})
+    clock.now = 1_700_006_399.0  # 23:59:59 of that day in UTC
+    assert (await status(panel, order)).status is UpstreamStatus.ACTIVE
+    clock.now += 1
+    assert (await status(panel, order)).status is UpstreamStatus.EXPIRED
+
+
+@pytest.mark.parametrize(("service", "fields"), [("1", DRIP), ("24", SUBSCRIPTION)])
+async def test_a_cancelled_parent_pays_back_exactly_what_was_not_delivered(
+    panel: PanelClient, clock: Clock, service: str, fields: dict[str, str]
+) -> None:
+    before = (await panel.balance()).balance
+    order = await add(panel, service, fields)
+    clock.now += 3
+    assert await panel.cancel([order]) == {order: CancelAnswer()}
+    runs = (await status(panel, order)).orders
+    assert len(runs) == 1
+    assert (await status(panel, runs[0])).status in (UpstreamStatus.PENDING, UpstreamStatus.IN_PROGRESS)
+    clock.now += 60
+    ended = await status(panel, runs[0])
+    assert ended.status is UpstreamStatus.COMPLETED, "a run under way goes on to its end"
+    assert (await panel.balance()).balance == before - (ended.charge or 0)
+
+
+async def test_a_completed_drip_feed_may_be_refilled_and_not_cancelled(panel: PanelClient, clock: Clock) -> None:
+    order = await add(panel, "1", DRIP)
+    assert (await panel.refill(order)).error == "The order is not completed"
+    clock.now += 600
+    assert await panel.cancel([order]) == {order: CancelAnswer(error="Incorrect request")}
+    assert (await panel.refill(order)).refill is not None
+
+
+async def test_cancels_and_refills_live_on_after_a_restart(
+    simulator: Simulator, panel: PanelClient, clock: Clock, tmp_path: Path
+) -> None:
+    drip = await add(panel, "1", DRIP)
+    stopped = await add(panel, "2", {"link": LINK, "quantity": "100"})
+    done = await add(panel, "1", {"link": LINK, "quantity": "100"})
+    clock.now += 1.9
+    await panel.cancel([drip, stopped])
+    clock.now += 60
+    refill = (await panel.refill(done)).refill or ""
+    clock.now += 60
+    before = await panel.statuses([drip, stopped])
+    async with restarted(tmp_path / "log.jsonl", clock) as after:
+        assert await after.statuses([drip, stopped]) == before
+        assert (await after.refill_statuses([refill]))[refill].status is RefillStatus.COMPLETED
+        assert (await after.refill(done)).refill not in ("", refill)
+        assert (await after.balance()).balance == (await panel.balance()).balance
+
+
+async def test_a_run_is_found_by_its_id_first_after_a_restart(
+    simulator: Simulator, panel: PanelClient, clock: Clock, tmp_path: Path
+) -> None:
+    order = await add(panel, "1", DRIP)
+    clock.now += 61
+    first, second = (await status(panel, order)).orders
+    log = tmp_path / "log.jsonl"
+    async with restarted(log, clock) as after:
+        assert (await after.refill(first)).refill is not None
+    async with restarted(log, clock) as after:
+        assert await after.cancel([second]) == {second: CancelAnswer()}
+
+
+async def test_a_fault_after_a_refused_answer_is_played(panel: PanelClient, simulator: Simulator) -> None:
+    simulator.faults.next("refill_status:html")
+    with pytest.raises(BadAnswer):
+        await panel.refill_statuses(["99999"])
+
+
 async def test_children_are_the_same_after_a_restart(
     simulator: Simulator, panel: PanelClient, clock: Clock, tmp_path: Path
 ) -> None:
     order = await add(panel, "24", SUBSCRIPTION)
     clock.now += 60
     before = (await status(panel, order)).orders
-    again = Simulator(seed=7, key=KEY, accept_log=tmp_path / "log.jsonl", clock=clock, idempotency=True)
-    async with PanelClient(await again.start(), KEY) as after:
+    async with restarted(tmp_path / "log.jsonl", clock) as after:
         assert (await status(after, order)).orders == before
         assert await add(after, "1", {"link": LINK, "quantity": "100"}) not in before
-    await again.stop()
 
 
 async def test_a_cancelled_order_ends_where_it_was(panel: PanelClient, clock: Clock) -> None:

@@ -31,10 +31,17 @@ class NumberingPanel:
         self.unknown_words = "Incorrect order ID"
         self.report: dict[str, str] = COMPLETED
         self.status = 200
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.waiting = 0
+        """Calls that wait for the gate, whatever they ask."""
         self._ids = count(1)
 
     async def handle(self, request: web.Request) -> web.Response:
         form = {name: str(value) for name, value in (await request.post()).items()}
+        self.waiting += 1
+        await self.gate.wait()
+        self.waiting -= 1
         answer: dict[str, Any]
         if form["action"] == "add":
             self.links.append(form["link"])

@@ -98,6 +98,11 @@ def test_every_problem_is_reported_at_once(tmp_path: Path) -> None:
         ("GATEWAY_DATABASE_URL", "postgresql://[::1/db"),
         ("GATEWAY_REDIS_URL", "redis://:hunter2@h:x/0"),
         ("GATEWAY_LOG_LEVEL", "loud"),
+        ("GATEWAY_SMTP_URL", "http://u:hunter2@h"),
+        ("GATEWAY_ALERT_WEBHOOK_URL", "ftp://h/hunter2"),
+        ("GATEWAY_ALERT_WEBHOOK_SECRET", "whsec_hunter2"),
+        ("GATEWAY_ALERT_EMAIL_TO", "ann@example.com,hunter2"),
+        ("GATEWAY_ALERT_EMAIL_FROM", "Ann <hunter2@example.com>"),
         ("gateway_bind", "127.0.0.1:1"),
     ],
 )
@@ -116,9 +121,11 @@ def test_settings_that_contradict_each_other_are_refused(tmp_path: Path) -> None
             GATEWAY_CHECK_INTERVAL_MIN_S="10",
             GATEWAY_CHECK_INTERVAL_MAX_S="9",
             GATEWAY_SEND_TIMEOUT_S="60",
+            GATEWAY_ALERT_EMAIL_TO="ann@example.com",
+            GATEWAY_ALERT_WEBHOOK_URL="https://example.com/alerts",
         )
     )
-    assert len(problems) == 2
+    assert len(problems) == 4
 
 
 def test_a_value_can_come_from_a_file(tmp_path: Path) -> None:

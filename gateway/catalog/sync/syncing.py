@@ -62,16 +62,12 @@ async def sync_provider(
         NotFound: no such provider.
         Unavailable: the upstream did not answer, listed nothing that can be sold, or a list that shrank.
     """
-    provider = upstreams.provider(provider_id)
     try:
-        result = await _sync(db, upstreams, provider_id, dry_run, hold_new, accept_shrunk)
+        return await _sync(db, upstreams, provider_id, dry_run, hold_new, accept_shrunk)
     except GatewayError as error:
         if not dry_run:
             await _note(db, provider_id, str(error))
         raise
-    if not dry_run:
-        log.info("synced", provider=provider.name, new=result.new, changed=result.changed, vanished=result.vanished)
-    return result
 
 
 async def sync_due(db: Database, upstreams: Upstreams, interval_s: float) -> int:
@@ -81,10 +77,11 @@ async def sync_due(db: Database, upstreams: Upstreams, interval_s: float) -> int
 
     async def sync(provider_id: UUID) -> bool:
         try:
-            await sync_provider(db, upstreams, provider_id)
+            result = await sync_provider(db, upstreams, provider_id)
         except GatewayError as error:
             log.warning("not synced", provider=str(provider_id), error=str(error))
             return False
+        log.info("synced", provider=str(provider_id), new=result.new, changed=result.changed, vanished=result.vanished)
         return True
 
     return sum(await asyncio.gather(*(sync(provider_id) for provider_id in due)))

@@ -9,6 +9,7 @@ from gateway.cli import cli, run
 from gateway.cli.parameters import Currency
 
 COMMANDS = {
+    "alerts": {"clear", "test"},
     "demo": set(),
     "serve": set(),
     "work": set(),

@@ -1,0 +1,1 @@
+"""Telling operators: digests by e-mail and webhook, at least once each."""

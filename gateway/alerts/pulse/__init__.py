@@ -1,0 +1,1 @@
+"""The pulse of each process, by which a silent one is known."""
