@@ -32,6 +32,8 @@ from gateway.ledger.verify import claim_verifying, verify
 from gateway.orders.families.runs import start_due_runs
 from gateway.orders.replays import store as replays
 from gateway.providers.lanes import Lanes
+from gateway.providers.money.balances import learn_balances, learn_short_balances, purge_readings
+from gateway.providers.money.days.reconciling import reconcile_days
 from gateway.providers.upstream import Upstreams
 from gateway.settings import Settings
 from gateway.tracking.poller import Poller
@@ -44,6 +46,9 @@ UPKEEP_S = 2.0
 RUNS_S = 1.0
 BALANCES_S = 300.0
 SYNC_S = 5.0
+SHORT_BALANCES_S = 30.0
+"""Where routes rest because our balance is used up."""
+DAYS_S = 600.0
 PURGED_AT_ONCE = 1000
 AFTERCARE_S = 1.0
 PARTITIONS_S = 3600.0
@@ -126,8 +131,11 @@ def _upkeep(settings: Settings, db: Database, upstreams: Upstreams, aftercare: l
         ("cancels", AFTERCARE_S, lambda: act_on_cancels(db, upstreams, cancels)),
         ("refills", AFTERCARE_S, lambda: send_refills(db, upstreams, shortest_s, refills)),
         ("refill statuses", AFTERCARE_S, lambda: follow_refills(db, upstreams, shortest_s, longest_s, statuses)),
-        ("balances", BALANCES_S, upstreams.learn_balances),
+        ("balances", BALANCES_S, lambda: learn_balances(db, upstreams)),
         ("catalogues", SYNC_S, lambda: sync_due(db, upstreams, settings.sync_interval_s)),
+        ("short balances", SHORT_BALANCES_S, lambda: learn_short_balances(db, upstreams)),
+        ("balance readings", PARTITIONS_S, lambda: purge_readings(db)),
+        ("provider days", DAYS_S, lambda: reconcile_days(db)),
         (
             "copies",
             UPKEEP_S,

@@ -105,6 +105,10 @@ class Panel:
         """The last id before this one that was asked about, so its buyer knows it; the same where there is none."""
         return max((number for number in self._asked_about if number < order), default=order)
 
+    def pay_in(self, amount: Decimal) -> None:
+        """Our operator's deposit there; below zero it is taken out."""
+        self._balance += amount
+
     def balance(self) -> Balance:
         for parent in self._parents.values():
             self._begin_children(parent)

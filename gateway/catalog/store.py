@@ -73,12 +73,17 @@ async def routes_of(tx: Transaction, service_ids: Iterable[UUID]) -> list[Route]
 
 
 async def pause_route(tx: Transaction, route_id: UUID, reason: str, seconds: float, cause: str = "refusal") -> bool:
-    """Whether there is such a route. A longer pause under way stays."""
+    """Whether there is such a route. A longer pause under way stays as it is, and an operator's is not taken over."""
     done = await tx.fetchval(
         """
-        UPDATE service_routes SET paused_until = greatest(paused_until, now() + make_interval(secs => $2)),
-               paused_reason = $3, pause_cause = $4
-         WHERE id = $1 RETURNING true
+        UPDATE service_routes r
+           SET paused_until = greatest(r.paused_until, now() + make_interval(secs => $2)),
+               paused_reason = CASE WHEN stays THEN r.paused_reason ELSE $3 END,
+               pause_cause = CASE WHEN stays THEN r.pause_cause ELSE $4 END
+          FROM (SELECT id, coalesce(paused_until > now() + make_interval(secs => $2)
+                                    OR (pause_cause = 'operator' AND paused_until > now()), false) AS stays
+                  FROM service_routes WHERE id = $1 FOR UPDATE) p
+         WHERE r.id = p.id RETURNING true
         """,
         route_id,
         float(seconds),

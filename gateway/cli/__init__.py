@@ -11,10 +11,14 @@ from gateway.cli.demo import demo
 from gateway.cli.failures import explain
 from gateway.cli.key import key
 from gateway.cli.ledger import ledger
+from gateway.cli.margin import margin
+from gateway.cli.markup import markup
 from gateway.cli.migrate import migrate
 from gateway.cli.order import order
+from gateway.cli.price import price
 from gateway.cli.probe import probe
 from gateway.cli.provider import provider
+from gateway.cli.route import route
 from gateway.cli.secrets import secrets
 from gateway.cli.serve import serve
 from gateway.cli.service import service
@@ -44,8 +48,12 @@ for command in (
     wallet,
     provider,
     service,
+    route,
+    markup,
+    price,
     order,
     ledger,
+    margin,
     secrets,
 ):
     cli.add_command(command)

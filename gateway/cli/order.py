@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
+from gateway.cli.order_explain import explain
 from gateway.cli.output import json_option, print_fields, print_json, print_table
 from gateway.cli.parameters import order_number
 from gateway.cli.surroundings import with_database
@@ -70,3 +71,6 @@ def resolve(number: int, placed_as: str | None, not_placed: bool, refund: bool, 
         print_json(after)
     else:
         click.echo(f"order {number}: status {after['status']}, dispatch {after['dispatch']}")
+
+
+order.add_command(explain)

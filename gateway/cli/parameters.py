@@ -1,6 +1,7 @@
 """What commands take: e-mail addresses, currencies and numbers, each refused clearly where it is none."""
 
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import rich_click as click
@@ -43,3 +44,20 @@ def _is_text(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+class Time(click.ParamType[datetime]):
+    """A moment as ISO 8601, of UTC where no zone is named."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        try:
+            moment = datetime.fromisoformat(str(value))
+            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is not a time such as 2027-11-30T18:05", param, ctx)
+
+
+a_day = click.DateTime(["%Y-%m-%d"])
+a_time = Time()

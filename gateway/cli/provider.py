@@ -1,16 +1,17 @@
 """`gateway provider`: the upstream panels that orders are bought from."""
 
-from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any
+from decimal import Decimal
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import rich_click as click
 
-from compat.money import LIMIT
-from gateway.cli import provider_unknown
+from gateway.cli import provider_money, provider_set, provider_unknown
+from gateway.cli.amounts import Percentage
 from gateway.cli.output import json_option, print_fields, print_json, print_table
-from gateway.cli.parameters import priority_range
+from gateway.cli.parameters import Currency, priority_range
 from gateway.cli.surroundings import keyring_of, read_secret, with_database
+from gateway.cli.wallet import Amount
 
 if TYPE_CHECKING:
     from gateway.catalog.sync.syncing import SyncResult
@@ -40,23 +41,6 @@ _DIFFERENCE = {
 }
 
 
-class Percentage(click.ParamType[Decimal]):
-    """A number with or without a percent sign."""
-
-    name = "percentage"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:
-        try:
-            percent = Decimal(str(value).strip().removesuffix("%"))
-        except InvalidOperation:
-            self.fail(f"{value!r} is not a percentage", param, ctx)
-        if not percent.is_finite() or "_" in str(value):
-            self.fail(f"{value!r} is not a percentage", param, ctx)
-        if abs(percent) >= LIMIT:
-            self.fail(f"{value!r} is too large a percentage", param, ctx)
-        return percent
-
-
 @click.group()
 def provider() -> None:
     """Add upstream panels and take over their catalogues."""
@@ -67,20 +51,38 @@ def provider() -> None:
 @click.argument("url")
 @click.option("--key-stdin", is_flag=True, required=True, help="Read our key there from stdin; it is stored sealed.")
 @click.option("--markup", type=Percentage(), default="0%", show_default=True, help="Added to its prices.")
+@click.option("--currency", type=Currency(), help="Of its prices and our balance; GATEWAY_CURRENCY where not given.")
+@click.option("--exchange-rate", type=Amount(), help="What one unit of its currency is in GATEWAY_CURRENCY.")
 @click.option("--priority", type=priority_range, default=0, show_default=True, help="The highest is tried first.")
 @click.option("--dialect", default="standard", show_default=True, help="How it wants to be asked; see `gateway probe`.")
 @json_option
-def add(name: str, url: str, key_stdin: bool, markup: Decimal, priority: int, dialect: str, as_json: bool) -> None:
-    """Add a provider; its services come with `gateway provider sync`."""
+def add(
+    name: str,
+    url: str,
+    key_stdin: bool,
+    markup: Decimal,
+    currency: str | None,
+    exchange_rate: Decimal | None,
+    priority: int,
+    dialect: str,
+    as_json: bool,
+) -> None:
+    """Add a provider; its services come with `gateway provider sync`, its other terms with `gateway provider set`."""
     api_key = read_secret("key")
 
     async def action(db: "Database", settings: "Settings") -> UUID:
         from gateway.providers.actions import add_provider
+        from gateway.providers.model import rate_at
 
         keyring = keyring_of(settings)
+        theirs = currency or settings.currency
+        rate = rate_at(theirs, settings.currency, exchange_rate)
         async with db.transaction() as tx:
             return await add_provider(
-                tx, keyring, name, url, api_key, markup, priority, currency=settings.currency, dialect=dialect
+                *(tx, keyring, name, url, api_key, markup, priority),
+                currency=theirs,
+                dialect=dialect,
+                exchange_rate=rate,
             )
 
     provider_id = with_database(action)
@@ -181,5 +183,17 @@ def list_providers(as_json: bool) -> None:
         print_table(_COLUMNS, rows)
 
 
-for _command in (provider_unknown.probes, provider_unknown.teach, provider_unknown.words, provider_unknown.resume):
+for _command in (
+    provider_set.set_provider,
+    provider_set.show_provider,
+    provider_set.pause,
+    provider_unknown.probes,
+    provider_unknown.teach,
+    provider_unknown.words,
+    provider_unknown.resume,
+    provider_money.money,
+    provider_money.deposit,
+    provider_money.days,
+    provider_money.charges,
+):
     provider.add_command(_command)

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
+from gateway.cli import service_edit
 from gateway.cli.output import json_option, print_json, print_table
 from gateway.cli.service_quality import quality
 from gateway.cli.surroundings import with_database
@@ -28,7 +29,7 @@ _COLUMNS = {
 
 @click.group()
 def service() -> None:
-    """Show the catalogue."""
+    """Show the catalogue, and set what is sold."""
 
 
 @service.command("list")
@@ -65,4 +66,5 @@ def list_services(as_json: bool) -> None:
         print_table(_COLUMNS, rows)
 
 
-service.add_command(quality)
+for _command in (service_edit.set_service, service_edit.show_service, quality):
+    service.add_command(_command)

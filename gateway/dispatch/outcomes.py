@@ -19,6 +19,7 @@ from gateway.orders.cancels.model import State
 from gateway.orders.model import Transition
 from gateway.orders.settlement import Change, settle
 from gateway.orders.triggers import GaveUp, Trigger, WasAccepted, WasNotPlaced, WasNotSent, WasRefused, WentUnknown
+from gateway.providers.money.model import FUNDS_PAUSE_S
 
 RACES_MAX = 3
 PAUSE_S = 300
@@ -197,8 +198,10 @@ async def _another_route(tx: Transaction, attempt: AttemptRow, but: UUID | None 
 
 async def _rest(tx: Transaction, attempt: AttemptRow, text: str) -> None:
     """Let the route rest after a refusal that was the provider's fault, and say so."""
+    funds = is_lack_of_funds(text)
     if attempt.route_id is not None:
-        await catalog.pause_route(tx, attempt.route_id, text[:500], PAUSE_S)
-    kind = "provider_funds" if is_lack_of_funds(text) else "route_paused"
+        pause_s, cause = (FUNDS_PAUSE_S, "funds") if funds else (PAUSE_S, "refusal")
+        await catalog.pause_route(tx, attempt.route_id, text[:500], pause_s, cause)
+    kind = "provider_funds" if funds else "route_paused"
     subject = f"provider {attempt.provider_id}" if kind == "provider_funds" else f"route {attempt.route_id}"
     await alerts.raise_(tx, [Alert(kind, subject, f"the provider refused an order: {text[:300]}")])

@@ -12,7 +12,8 @@ from compat.kinds import Kind, parse_kind
 from gateway.catalog.model import Route
 from gateway.db.engine import Transaction
 from gateway.dispatch.model import Attempt, Record
-from gateway.dispatch.routing import Past
+from gateway.dispatch.routing import Past, Verdict
+from gateway.orders.families.model import POSTS_AHEAD
 from gateway.orders.model import Order
 from gateway.orders.store import to_order
 
@@ -121,8 +122,8 @@ async def insert_attempts(tx: Transaction, attempts: Sequence[Attempt], lease: t
           INSERT INTO dispatch_attempts (id, order_id, provider_id, route_id, provider_service_id, cost, lease_until,
             replayable, considered)
           SELECT a.id, a.order_id, a.provider_id, a.route_id, a.provider_service_id, a.cost, now() + $7,
-                 p.honours_extension, a.considered
-            FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::numeric[], $8::jsonb[])
+                 p.honours_extension, a.considered::jsonb
+            FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::numeric[], $8::text[])
                  AS a(id, order_id, provider_id, route_id, provider_service_id, cost, considered)
             JOIN providers p ON p.id = a.provider_id
           ON CONFLICT DO NOTHING RETURNING id, order_id
@@ -137,9 +138,14 @@ async def insert_attempts(tx: Transaction, attempts: Sequence[Attempt], lease: t
         [attempt.route.provider_service_id for attempt in attempts],
         [attempt.cost for attempt in attempts],
         lease,
-        [attempt.considered for attempt in attempts],
+        [_as_json(attempt.considered) for attempt in attempts],
     )
     return {row["id"] for row in rows}
+
+
+def _as_json(considered: list[Verdict] | None) -> str | None:
+    """As one text: a list among an array's values would be taken for a dimension of it."""
+    return None if considered is None else msgspec.json.encode(considered).decode()
 
 
 async def plan(tx: Transaction, order_id: UUID, provider_id: UUID | None, wait: timedelta) -> None:
@@ -180,15 +186,15 @@ async def find_unknown(tx: Transaction, order_id: UUID) -> AttemptRow | None:
 
 
 async def finish(tx: Transaction, attempt: AttemptRow, record: Record) -> bool:
-    """Write an outcome; False where the attempt has moved on since it was read."""
+    """Write an outcome; False where the attempt has moved on since it was read. A loss is in our currency."""
     row = await tx.fetchrow(
         """
         UPDATE dispatch_attempts
            SET state = $3::varchar, reason = $4,
                evidence = coalesce(evidence, '{}'::jsonb) || coalesce($5::jsonb, '{}'::jsonb),
                upstream_id = coalesce($6, upstream_id), finished_at = now(),
-               loss = CASE WHEN $3::varchar = 'written_off' THEN least(999999999999, coalesce(cost, 0) * (
-                        SELECT exchange_rate FROM providers WHERE id = dispatch_attempts.provider_id)) END
+               loss = CASE WHEN $3::varchar = 'written_off' THEN least(999999999999.99999999, round(coalesce(cost, 0)
+                        * (SELECT p.exchange_rate FROM providers p WHERE p.id = provider_id), 8)) END
          WHERE id = $1 AND state = $2 AND resends = $7 RETURNING id
         """,
         attempt.id,
@@ -220,14 +226,24 @@ async def bind(tx: Transaction, provider_id: UUID, upstream_id: str, order_id: U
 
 
 async def start_tracking(tx: Transaction, order_id: UUID, wait: timedelta) -> None:
+    """Due to be asked about after `wait`. Its cost is kept in our currency, by the provider's exchange rate of now.
+
+    A run that the upstream began by itself has no attempt: it costs its share of what its parent was sent for.
+    """
     await tx.execute(
         """
-        UPDATE orders SET next_check_at = now() + $2,
-               cost = (SELECT cost FROM dispatch_attempts WHERE order_id = $1 AND state = 'accepted')
-         WHERE id = $1
+        UPDATE orders o SET next_check_at = now() + $2, cost = (
+               SELECT CASE WHEN round(e.cost, 8) < 1e12 THEN round(e.cost, 8) END
+                 FROM (SELECT p.exchange_rate * CASE WHEN a.order_id = o.id THEN a.cost
+                              ELSE a.cost * o.quantity / (f.run_quantity * coalesce(f.runs, $3)) END AS cost
+                         FROM dispatch_attempts a JOIN providers p ON p.id = a.provider_id
+                         LEFT JOIN order_parents f ON f.order_id = a.order_id
+                        WHERE a.order_id IN (o.id, o.parent_id) AND a.state = 'accepted') e)
+         WHERE o.id = $1
         """,
         order_id,
         wait,
+        POSTS_AHEAD,
     )
 
 

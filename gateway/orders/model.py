@@ -55,7 +55,7 @@ TERMINAL = frozenset({Status.COMPLETED, Status.PARTIAL, Status.CANCELLED, Status
 
 
 class Order(msgspec.Struct, frozen=True):
-    """The order row as far as decisions need it. Amounts in `currency`."""
+    """The order row as far as decisions need it. Amounts in `currency`, but `upstream_charge` in the upstream's own."""
 
     id: UUID
     number: int
@@ -77,6 +77,7 @@ class Order(msgspec.Struct, frozen=True):
     check_failures: int = 0
     parent_id: UUID | None = None
     is_parent: bool = False
+    upstream_charge: Decimal | None = None
 
 
 def price_of(rate: Decimal, quantity: int, *, package: bool) -> Decimal:

@@ -1,6 +1,7 @@
 """Applying what happened to orders: status, money, event, history and alert in the caller's transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -55,6 +56,7 @@ async def settle(tx: Transaction, changes: Sequence[Change]) -> dict[UUID, Trans
     ids = [change.order_id for change in changes if may_move_money(change.trigger)]
     wallets = await ledger.lock_of_owners(tx, await store.owners_of(tx, ids)) if ids else {}
     orders = await store.lock(tx, [change.order_id for change in changes])
+    await store.update_charges(tx, _new_charges(changes, orders))
     batch = _Batch(wallets)
     of_parents: dict[UUID, Change] = {}
     for change in sorted(changes, key=lambda change: change.order_id):
@@ -69,6 +71,20 @@ async def settle(tx: Transaction, changes: Sequence[Change]) -> dict[UUID, Trans
         followed = await _follow(tx, {parent_id: orders[parent_id] for parent_id in touched}, of_parents, batch.wallets)
         return batch.written | followed
     return batch.written
+
+
+def _new_charges(changes: Sequence[Change], orders: Mapping[UUID, Order]) -> dict[UUID, Decimal]:
+    """The charges reported that the orders' rows do not have; whatever the table says of the rest of the report."""
+    reported = {
+        change.order_id: change.trigger.charge
+        for change in changes
+        if isinstance(change.trigger, Reported) and change.order_id in orders
+    }
+    return {
+        order_id: charge
+        for order_id, charge in reported.items()
+        if charge is not None and charge != orders[order_id].upstream_charge
+    }
 
 
 async def _follow(

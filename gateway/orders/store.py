@@ -1,6 +1,7 @@
 """SQL of orders and their history."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +16,8 @@ from gateway.orders.model import Dispatch, Order, Status
 
 _COLUMNS = (
     "id, number, user_id, service_id, provider_id, external_order_id, link, quantity, price, currency, charge, "
-    "status, dispatch, upstream_status, start_count, remains, details, check_failures, parent_id, is_parent"
+    "status, dispatch, upstream_status, start_count, remains, details, check_failures, parent_id, is_parent, "
+    "upstream_charge"
 )
 _OF_O = ", ".join(f"o.{column.strip()}" for column in _COLUMNS.split(","))
 
@@ -58,6 +60,7 @@ def to_order(row: asyncpg.Record) -> Order:
         check_failures=row["check_failures"],
         parent_id=row["parent_id"],
         is_parent=row["is_parent"],
+        upstream_charge=row["upstream_charge"],
     )
 
 
@@ -196,6 +199,19 @@ async def update(tx: Transaction, orders: Sequence[Order]) -> None:
         [order.check_failures for order in orders],
         [_has_started(order) for order in orders],
     )
+
+
+async def update_charges(tx: Transaction, charges: Mapping[UUID, Decimal]) -> None:
+    """What upstreams said they took, by order, in their currencies."""
+    if charges:
+        await tx.execute(
+            """
+            UPDATE orders o SET upstream_charge = n.charge FROM unnest($1::uuid[], $2::numeric[]) AS n(id, charge)
+             WHERE o.id = n.id
+            """,
+            list(charges),
+            list(charges.values()),
+        )
 
 
 def _has_started(order: Order) -> bool:

@@ -1,5 +1,6 @@
 """What can happen to an order; `model` decides what follows."""
 
+from decimal import Decimal
 from typing import TypeAlias
 
 import msgspec
@@ -51,6 +52,8 @@ class Reported(msgspec.Struct, frozen=True):
     remains: int | None = None
     start_count: int | None = None
     error: str | None = None
+    charge: Decimal | None = None
+    """What the upstream says it took, in its currency."""
 
 
 class CancelWanted(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""What is done to providers: added, paused, switched on and off, given another key."""
+"""What is done to providers: added, paused, given another key."""
 
 from decimal import Decimal
 from uuid import UUID
@@ -27,11 +27,14 @@ async def add_provider(
     currency: str = "USD",
     max_in_flight: int | None = None,
     dialect: str = "standard",
+    exchange_rate: Decimal = Decimal(1),
 ) -> UUID:
     """The new provider's id. Its key is stored sealed, and opens in its own row alone.
 
+    `exchange_rate` is what one unit of its currency is in ours.
+
     Raises:
-        Conflict: the name is taken, or the URL, key, markup, currency or dialect is not one.
+        Conflict: the name is taken, or the URL, key, markup, currency, rate or dialect is not one.
     """
     provider_id = uuid7()
     await store.insert(
@@ -45,6 +48,7 @@ async def add_provider(
         priority=priority,
         max_in_flight=max_in_flight,
         dialect=check_dialect(dialect),
+        exchange_rate=exchange_rate,
     )
     return provider_id
 
@@ -74,15 +78,6 @@ async def pause(tx: Transaction, provider_id: UUID, reason: str, seconds: float)
 async def resume(tx: Transaction, provider_id: UUID) -> None:
     """Raises NotFound where there is no such provider."""
     _found(await store.clear_pause(tx, provider_id), provider_id)
-
-
-async def set_active(tx: Transaction, provider_id: UUID, is_active: bool) -> None:
-    """Switch it on or off for new sends; its open orders are still polled.
-
-    Raises:
-        NotFound: no such provider.
-    """
-    _found(await store.update_active(tx, provider_id, is_active), provider_id)
 
 
 async def set_probes(tx: Transaction, provider_id: UUID, probes: bool) -> None:

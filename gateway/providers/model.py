@@ -9,6 +9,7 @@ import msgspec
 from yarl import URL
 
 from compat.dialects import DIALECTS
+from compat.money import LIMIT
 from gateway.errors import Conflict
 
 NAME_CHARS_MAX = 255
@@ -67,6 +68,21 @@ def check_markup(percent: Decimal) -> Decimal:
     if not percent.is_finite() or not -100 <= percent < MARKUP_LIMIT or percent != round(percent, 4):
         raise Conflict("a markup is a percentage from -100 to below 100000 with at most 4 decimal places")
     return percent
+
+
+def rate_at(currency: str, own_currency: str, given: Decimal | None) -> Decimal:
+    """What one unit of a provider's currency is in ours.
+
+    Raises:
+        Conflict: it is not ours and no rate was given, or the rate is none with eight places.
+    """
+    if given is None:
+        if currency != own_currency:
+            raise Conflict(f"prices in {currency} need an exchange rate: what 1 {currency} is in {own_currency}")
+        return Decimal(1)
+    if not given.is_finite() or not 0 < given < LIMIT or given != round(given, 8):
+        raise Conflict("an exchange rate is above 0, with at most 8 decimal places")
+    return given
 
 
 def check_dialect(name: str) -> str:

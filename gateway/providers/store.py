@@ -20,6 +20,7 @@ _COLUMNS = (
 _REFUSALS = {
     "uq_providers_name": "a provider with this name exists already",
     "ck_providers_currency": "a currency is three capital letters",
+    "ck_providers_exchange_rate": "an exchange rate is above 0",
     "ck_providers_markup": "a markup is at least -100 percent",
     "ck_providers_max_in_flight": "at least one request may be in flight",
 }
@@ -67,14 +68,15 @@ async def insert(
     priority: int,
     max_in_flight: int | None,
     dialect: str,
+    exchange_rate: Decimal,
 ) -> None:
     """Raises Conflict where the name is taken."""
     with _refusals():
         await tx.execute(
             """
             INSERT INTO providers (id, name, api_endpoint, api_key_encrypted, currency, markup_percent, priority,
-                                   max_in_flight, dialect)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+                                   max_in_flight, dialect, exchange_rate)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
             """,
             provider_id,
             name,
@@ -85,6 +87,7 @@ async def insert(
             priority,
             max_in_flight,
             dialect,
+            exchange_rate,
         )
 
 
@@ -133,12 +136,6 @@ async def clear_pause(tx: Transaction, provider_id: UUID) -> bool:
     return bool(done)
 
 
-async def update_active(tx: Transaction, provider_id: UUID, is_active: bool) -> bool:
-    """Whether there is such a provider."""
-    done = await tx.fetchval("UPDATE providers SET is_active = $2 WHERE id = $1 RETURNING true", provider_id, is_active)
-    return bool(done)
-
-
 async def update_probes(tx: Transaction, provider_id: UUID, probes: bool) -> bool:
     """Whether there is such a provider."""
     done = await tx.fetchval("UPDATE providers SET probes = $2 WHERE id = $1 RETURNING true", provider_id, probes)
@@ -146,12 +143,9 @@ async def update_probes(tx: Transaction, provider_id: UUID, probes: bool) -> boo
 
 
 async def update_balance(tx: Transaction, provider_id: UUID, balance: Decimal, honours_extension: bool) -> None:
-    """What the provider said last; a row that says so already is not written."""
+    """What the provider said just now."""
     await tx.execute(
-        """
-        UPDATE providers SET balance = $2, honours_extension = $3
-         WHERE id = $1 AND (balance IS DISTINCT FROM $2 OR honours_extension <> $3)
-        """,
+        "UPDATE providers SET balance = $2, balance_at = now(), honours_extension = $3 WHERE id = $1",
         provider_id,
         balance,
         honours_extension,
@@ -159,16 +153,20 @@ async def update_balance(tx: Transaction, provider_id: UUID, balance: Decimal, h
 
 
 async def update_key(tx: Transaction, provider_id: UUID, api_key_encrypted: str) -> bool:
-    """Whether there is such a provider.
-
-    Another key may be of another account, which knows none of the idempotency keys sent before: no
-    attempt made until now is sent again or looked for there, and what the provider honours is to be learned anew.
-    """
+    """Whether there is such a provider. Another key may be of another account: copies end."""
     done = await tx.fetchval(
-        "UPDATE providers SET api_key_encrypted = $2, honours_extension = false WHERE id = $1 RETURNING true",
-        provider_id,
-        api_key_encrypted,
+        "UPDATE providers SET api_key_encrypted = $2 WHERE id = $1 RETURNING true", provider_id, api_key_encrypted
     )
+    await end_replays(tx, provider_id)
+    return bool(done)
+
+
+async def end_replays(tx: Transaction, provider_id: UUID) -> None:
+    """Another account or panel knows none of the idempotency keys sent before.
+
+    No attempt made until now is sent again or looked for there, and what it honours is to be learned anew.
+    """
+    await tx.execute("UPDATE providers SET honours_extension = false WHERE id = $1", provider_id)
     await tx.execute(
         """
         UPDATE dispatch_attempts SET replayable = false, next_probe_at = 'infinity'
@@ -176,4 +174,3 @@ async def update_key(tx: Transaction, provider_id: UUID, api_key_encrypted: str)
         """,
         provider_id,
     )
-    return bool(done)

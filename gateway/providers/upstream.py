@@ -11,7 +11,6 @@ import structlog
 
 from compat.client import PanelClient
 from compat.dialects import DIALECTS, Dialect
-from compat.failures import UpstreamError, UpstreamRefusal
 from compat.replies import ServiceList
 from compat.wire import (
     Accepted,
@@ -25,8 +24,6 @@ from compat.wire import (
     Unknown,
     UpstreamReport,
 )
-from gateway.alerts import store as alerts
-from gateway.alerts.store import Alert
 from gateway.db.engine import Database, forbid_transaction
 from gateway.errors import NotFound
 from gateway.keyring import Keyring, KeyringError
@@ -40,7 +37,6 @@ from gateway.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-KEY_REFUSED = "provider_key_refused"
 READS_MAX = 2
 """Polls and lists at once to one provider, beside its sends: one may be slow without stopping the other."""
 
@@ -121,6 +117,10 @@ class Upstreams:
             if line.provider.is_active and line.paused_until <= now and not line.breaker.admits(1)
         ]
 
+    def active(self) -> list[UUID]:
+        """Providers that are on, paused ones too."""
+        return [provider_id for provider_id, line in self._lines.items() if line.provider.is_active]
+
     def provider(self, provider_id: UUID) -> Provider:
         """Raises NotFound where `refresh` has not seen it, or could not use its key or URL."""
         return self._get(provider_id).provider
@@ -189,29 +189,6 @@ class Upstreams:
         """What we can spend there, and whether it honours the extension. Raises as `statuses`."""
         async with self._reading(provider_id) as client:
             return await client.balance()
-
-    async def learn_balances(self) -> None:
-        """Ask every provider that is on for its balance, and keep what it says with whether it honours the extension.
-
-        Raises:
-            Unavailable: the database does not answer.
-        """
-        asked = [provider_id for provider_id, line in self._lines.items() if line.provider.is_active]
-        answers = await asyncio.gather(*(self.balance(provider_id) for provider_id in asked), return_exceptions=True)
-        for provider_id, answer in zip(asked, answers, strict=True):
-            if isinstance(answer, Balance):
-                async with self._db.transaction() as tx:
-                    await store.update_balance(tx, provider_id, answer.balance, answer.idempotency)
-                    await alerts.clear(tx, KEY_REFUSED, f"provider {provider_id}")
-            elif isinstance(answer, UpstreamError | NotFound):
-                log.warning("no balance", provider=str(provider_id), error=str(answer))
-                if isinstance(answer, UpstreamRefusal) and answer.of_key:
-                    message = f"the provider refuses our key: {answer.text[:300]}"
-                    async with self._db.transaction() as tx:
-                        await alerts.raise_(tx, [Alert(KEY_REFUSED, f"provider {provider_id}", message)])
-            else:
-                raise answer
-        await self.refresh()
 
     @asynccontextmanager
     async def _reading(self, provider_id: UUID) -> AsyncIterator[PanelClient]:

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+from compat.money import LIMIT
 from compat.status import UpstreamStatus
 from compat.wire import UpstreamReport
 from gateway.orders.families.model import Family, Mode
@@ -20,7 +21,8 @@ def reported(report: UpstreamReport) -> Reported:
     remains = report.remains
     if remains is not None:
         remains = max(0, min(remains, REMAINS_MAX))
-    return Reported(report.word, report.status, remains, start_count, report.error)
+    charge = report.charge if report.charge is not None and report.charge < LIMIT else None
+    return Reported(report.word, report.status, remains, start_count, report.error, charge)
 
 
 def quantity_of(family: Family, report: UpstreamReport, cost: Decimal | None) -> int:

@@ -118,6 +118,7 @@ def downgrade() -> None:
     for table in TABLES:
         connection.exec_driver_sql(f"DROP TABLE {table}")
     connection.exec_driver_sql("DROP INDEX uq_service_routes_source, idx_orders_completed_at, idx_alerts_cleared")
+    connection.exec_driver_sql("DROP INDEX idx_dispatch_attempts_accepted")
     for table, columns in COLUMNS.items():
         for column in columns:
             connection.exec_driver_sql(f"ALTER TABLE {table} DROP COLUMN {column}")

@@ -272,3 +272,5 @@ CREATE UNIQUE INDEX uq_service_routes_source ON service_routes (service_id) WHER
 CREATE INDEX idx_orders_completed_at ON orders (completed_at) WHERE completed_at IS NOT NULL;
 
 CREATE INDEX idx_alerts_cleared ON alerts (cleared_at) WHERE cleared_at IS NOT NULL;
+
+CREATE INDEX idx_dispatch_attempts_accepted ON dispatch_attempts (provider_id, finished_at) WHERE state = 'accepted';

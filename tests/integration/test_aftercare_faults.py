@@ -12,6 +12,7 @@ from compat.wire import RefillReport, RefillStatus
 from gateway.db.engine import Database
 from gateway.orders.model import Order
 from gateway.orders.triggers import Reported
+from gateway.providers.money.balances import learn_balances
 from tests.support.aftercare import Desk, open_desk
 from tests.support.factories import open_alerts
 
@@ -149,11 +150,11 @@ async def test_the_last_word_counts_however_late_it_comes(desk: Desk) -> None:
 async def test_a_provider_that_refuses_our_key_raises_an_alert_until_it_takes_it(desk: Desk) -> None:
     known = desk.panel.answers["balance"]
     desk.panel.answers["balance"] = {"error": "Invalid API key"}
-    await desk.upstreams.learn_balances()
-    await desk.upstreams.learn_balances()
+    await learn_balances(desk.db, desk.upstreams)
+    await learn_balances(desk.db, desk.upstreams)
     assert await open_alerts(desk.db) == ["provider_key_refused"]
     desk.panel.answers["balance"] = known
-    await desk.upstreams.learn_balances()
+    await learn_balances(desk.db, desk.upstreams)
     assert await open_alerts(desk.db) == []
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from compat.kinds import Kind
 from gateway.catalog import store
+from gateway.catalog.editing.providers import set_active
 from gateway.catalog.snapshot import Catalog
 from gateway.catalog.sync.syncing import SyncResult, sync_due, sync_provider
 from gateway.db.engine import Database
@@ -302,7 +303,7 @@ async def test_a_paused_route_and_a_provider_that_is_off_are_not_usable(
         assert usable == {first.id: False, second.id: True}
         (paused,) = await store.routes_of(tx, [first.id])
         assert paused.active
-        await actions.set_active(tx, provider_id, False)
+        await set_active(tx, provider_id, False)
         assert not any(route.usable or route.active for route in await store.routes_of(tx, [first.id, second.id]))
         assert all(service.provider_id is None for service in await store.list_services(tx))
 
@@ -342,7 +343,7 @@ async def test_a_pause_leaves_the_catalogue_and_a_provider_switched_off_changes_
     await until(lambda: "paused" in heard)
     assert heard == ["paused"]
     async with db.transaction() as tx:
-        await actions.set_active(tx, provider_id, False)
+        await set_active(tx, provider_id, False)
     await until(lambda: heard == ["paused", ""])
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from compat.wire import NotSent
+from gateway.catalog.editing.providers import set_active
 from gateway.db.engine import Database
 from gateway.dispatch import store
 from gateway.dispatch.outcomes import record
@@ -143,7 +144,7 @@ async def test_a_stranded_order_goes_to_another_provider_that_is_ready(
         if trouble == "paused":
             await actions.pause(tx, shop.provider_id, "maintenance", 3600)
         if trouble == "off":
-            await actions.set_active(tx, shop.provider_id, False)
+            await set_active(tx, shop.provider_id, False)
     assert await dispatch_until_attempted(db, upstreams, order) == other
     assert (await read_order(db, order.number)).provider_id == other
 

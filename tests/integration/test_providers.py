@@ -9,12 +9,14 @@ import pytest
 
 from compat.failures import UpstreamError
 from compat.wire import Accepted, NotSent, Unknown
+from gateway.catalog.editing.providers import set_active
 from gateway.db.engine import Database
 from gateway.egress import open_session
 from gateway.errors import Conflict, NotFound
 from gateway.keyring import Keyring
 from gateway.providers import actions, store
 from gateway.providers.breaker import FAULTS_MAX
+from gateway.providers.money.balances import learn_balances
 from gateway.providers.upstream import Upstreams
 from gateway.settings import Settings
 from tests.integration.scripted_panel import ScriptedPanel, open_panel, until
@@ -142,7 +144,7 @@ async def test_a_provider_that_is_paused_or_off_takes_no_sends(
     await upstreams.refresh()
     assert upstreams.ready() == {provider_id: 2}
     async with db.transaction() as tx:
-        await actions.set_active(tx, provider_id, False)
+        await set_active(tx, provider_id, False)
     await upstreams.refresh()
     assert upstreams.ready() == {}
     assert (await upstreams.balance(provider_id)).balance == 1
@@ -202,10 +204,10 @@ async def test_a_key_that_cannot_be_opened_leaves_the_others_working(
 
 
 async def test_a_word_on_what_was_not_placed_counts_once_the_extension_was_shown(
-    upstreams: Upstreams, panel: ScriptedPanel, provider_id: UUID
+    db: Database, upstreams: Upstreams, panel: ScriptedPanel, provider_id: UUID
 ) -> None:
     panel.answers["balance"] = {"balance": "3", "currency": "USD", "idempotency": True}
-    await upstreams.learn_balances()
+    await learn_balances(db, upstreams)
     panel.status, panel.answers["add"] = 503, {"error": "Service temporarily unavailable", "placed": False}
     assert isinstance(await upstreams.add(provider_id, "5", {}), NotSent)
 

@@ -19,6 +19,7 @@ from gateway.dispatch.resend import resend_unknown
 from gateway.keyring import Keyring
 from gateway.orders.model import Dispatch, Order
 from gateway.providers.actions import set_api_key
+from gateway.providers.money.balances import learn_balances
 from tests.support.accounts import assert_ledger_is_clean
 from tests.support.aftercare import SECRETS, Desk, open_desk
 from tests.support.factories import place_order, read_order
@@ -55,7 +56,7 @@ def adds(desk: Desk) -> list[dict[str, str]]:
 async def test_whether_an_upstream_honours_keys_is_learned_and_kept(desk: Desk) -> None:
     desk.panel.answers["balance"] = HONOURS
     await desk.upstreams.refresh()
-    await desk.upstreams.learn_balances()
+    await learn_balances(desk.db, desk.upstreams)
     row = await desk.row("SELECT balance, honours_extension FROM providers")
     assert (row["balance"], row["honours_extension"]) == (3, True)
 

@@ -50,11 +50,13 @@ class Pricing(msgspec.Struct, frozen=True):
 
     def is_below_floor(self, price: Decimal, cost: Decimal) -> bool:
         """Whether selling at `price` leaves less than the floor."""
-        return self.floor_percent is not None and margin_percent(price, self.in_our_currency(cost)) < self.floor_percent
+        own = in_our_currency(cost, self.exchange_rate)
+        return self.floor_percent is not None and margin_percent(price, own) < self.floor_percent
 
-    def in_our_currency(self, cost: Decimal) -> Decimal:
-        """A cost in our currency, half-even to eight places."""
-        return round8(_EXACT.multiply(cost, self.exchange_rate))
+
+def in_our_currency(cost: Decimal, exchange_rate: Decimal) -> Decimal:
+    """A cost in our currency, half-even to eight places."""
+    return round8(_EXACT.multiply(cost, exchange_rate))
 
 
 def margin_percent(price: Decimal, cost: Decimal) -> Decimal:
@@ -67,6 +69,13 @@ def margin_percent(price: Decimal, cost: Decimal) -> Decimal:
 def moves_beyond(before: Decimal, after: Decimal, percent: Decimal) -> bool:
     """Whether a cost goes up or down by more than the percentage of what it was."""
     return _EXACT.multiply(abs(_EXACT.subtract(after, before)), _HUNDRED) > _EXACT.multiply(before, percent)
+
+
+def change_percent(before: Decimal, after: Decimal) -> Decimal | None:
+    """By how much a cost goes up, below zero down; None where it was nothing."""
+    if before == 0:
+        return None
+    return _EXACT.multiply(_EXACT.divide(_EXACT.subtract(after, before), before), _HUNDRED)
 
 
 class CustomPrice(msgspec.Struct, frozen=True):

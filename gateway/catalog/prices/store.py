@@ -168,6 +168,51 @@ async def drop_custom_price(tx: Transaction, user_id: UUID, service_id: UUID | N
     return bool(done)
 
 
+class ListedPrice(msgspec.Struct, frozen=True):
+    """A custom price with its user, and the price for all; `service` is None for all services without one."""
+
+    email: str
+    service: int | None
+    price: Decimal | None
+    percent: Decimal | None
+    price_for_all: Decimal | None
+
+
+async def list_custom_prices(tx: Transaction, user_id: UUID | None = None) -> list[ListedPrice]:
+    """Of one user, or of all."""
+    rows = await tx.fetch(
+        """
+        SELECT u.email, s.number, c.price, c.percent, s.price_per_1000 FROM custom_prices c
+          JOIN users u ON u.id = c.user_id LEFT JOIN services s ON s.id = c.service_id
+         WHERE $1::uuid IS NULL OR c.user_id = $1 ORDER BY u.email, s.number NULLS FIRST
+        """,
+        user_id,
+    )
+    return [ListedPrice(*row) for row in rows]
+
+
+class Sold(msgspec.Struct, frozen=True):
+    """A service's price and the cost of its source, both in our currency."""
+
+    number: int
+    price: Decimal
+    cost: Decimal
+
+
+async def list_sold(tx: Transaction, service_id: UUID | None = None) -> list[Sold]:
+    """What is on sale, or the one service whether it is or not; those without a source are left out."""
+    rows = await tx.fetch(
+        """
+        SELECT s.number, s.price_per_1000, round(r.cost_per_1000 * p.exchange_rate, 8)
+          FROM services s JOIN service_routes r ON r.service_id = s.id AND r.is_source
+          JOIN providers p ON p.id = r.provider_id
+         WHERE s.id = $1::uuid OR ($1::uuid IS NULL AND s.is_active) ORDER BY s.number
+        """,
+        service_id,
+    )
+    return [Sold(*row) for row in rows]
+
+
 async def list_tariffs(tx: Transaction) -> dict[UUID, Tariff]:
     """The custom prices by user, services in id order, so that equal tariffs compare equal."""
     rows = await tx.fetch("SELECT user_id, service_id, price, percent FROM custom_prices ORDER BY user_id, service_id")

@@ -44,4 +44,10 @@ dispatch_attempts = Table(
     Index("idx_dispatch_attempts_lease", "lease_until", postgresql_where=text("state = 'sending'")),
     Index("idx_dispatch_attempts_unknown", "provider_id", postgresql_where=text("state = 'unknown'")),
     Index("idx_dispatch_attempts_route", "route_id"),
+    Index(
+        "idx_dispatch_attempts_accepted",
+        "provider_id",
+        "finished_at",
+        postgresql_where=text("state = 'accepted'"),
+    ),
 )

@@ -129,6 +129,7 @@ def child_of(parent: Order, family: Family, child_id: UUID, quantity: int, **cha
         start_count=None,
         remains=None,
         check_failures=0,
+        upstream_charge=None,
         details={name: value for name, value in parent.details.items() if name not in ("runs", "interval")},
     )
     return msgspec.structs.replace(child, **changes) if changes else child

@@ -24,6 +24,7 @@ COMMANDS = {
     "secrets": {"rotate", "status"},
     "order": {"show", "resolve"},
     "ledger": {"verify"},
+    "margin": set(),
 }
 HEAVY = ("alembic", "asyncpg", "sqlalchemy", "litestar", "uvicorn", "aiohttp", "redis", "cryptography", "argon2")
 

@@ -1,0 +1,1 @@
+"""What an operator sets by hand: services, their routes, prices, and the terms of providers."""

@@ -1,0 +1,1 @@
+"""Why an order went where it went, or why it waits, for operators."""

@@ -1,0 +1,1 @@
+"""What is earned: turnover, cost and losses of orders that ended."""

@@ -1,0 +1,285 @@
+"""A day of our account at a simulated panel, reconciled to the last digit, and what a difference tells."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import asyncpg
+import pytest
+
+from compat.status import UpstreamStatus
+from gateway.db.engine import Database
+from gateway.errors import Conflict
+from gateway.orders.families.model import POSTS_AHEAD
+from gateway.orders.model import Order, Status
+from gateway.orders.settlement import Change, settle
+from gateway.orders.triggers import Reported
+from gateway.providers.money.days import store
+from gateway.providers.money.days.reconciling import Deposited, enter_deposit, reconcile_days
+from gateway.providers.money.model import POSTS_CHARGED, Charge, Day
+from tests.support.upstream import Trade, open_trade
+
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+async def trade(db: Database) -> AsyncIterator[Trade]:
+    async with open_trade(db) as trade:
+        await trade.sql("UPDATE providers SET created_at = now() - interval '40 days'")
+        yield trade
+
+
+@pytest.fixture
+async def root(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """A superuser that goes round every trigger."""
+    connection = await asyncpg.connect(database_url)
+    await connection.execute("SET session_replication_role = replica")
+    yield connection
+    await connection.close()
+
+
+async def pay_in(trade: Trade, amount: str, reference: str, at: datetime | None = None) -> Deposited:
+    """Known here; what the panel got is another thing."""
+    async with trade.db.transaction() as tx:
+        return await enter_deposit(tx, trade.provider_id, Decimal(amount), reference, at)
+
+
+async def move_back(trade: Trade, root: asyncpg.Connection) -> date:
+    """As if all that was done from the first to the last reading had been the day before yesterday."""
+    await root.execute(
+        """
+        CREATE TABLE moved AS
+        SELECT min(read_at) - (date_trunc('day', now(), 'UTC') - interval '2 days 1 s') AS by, max(read_at) AS last,
+               date_trunc('day', now(), 'UTC') - interval '1 day 1 s' AS closing FROM balance_readings;
+        UPDATE dispatch_attempts SET finished_at = finished_at - moved.by FROM moved;
+        UPDATE orders SET completed_at = completed_at - moved.by FROM moved;
+        UPDATE ledger SET created_at = created_at - moved.by FROM moved;
+        UPDATE provider_deposits SET created_at = created_at - moved.by FROM moved;
+        UPDATE balance_readings b SET read_at = CASE WHEN b.read_at = moved.last THEN moved.closing
+                                                ELSE b.read_at - moved.by END FROM moved;
+        DROP TABLE moved
+        """
+    )
+    return midnight(2).date()
+
+
+async def reckoned(trade: Trade) -> dict[date, Day]:
+    """Every day that is there; not those that are missing."""
+    async with trade.db.connection() as connection:
+        days = await store.list_days(connection, trade.provider_id, LONG_AGO.date(), 366)
+    return {day.day: day for day in days if day.missing is None}
+
+
+async def missing(trade: Trade) -> dict[date, str]:
+    async with trade.db.connection() as connection:
+        days = await store.list_days(connection, trade.provider_id, LONG_AGO.date(), 366)
+    return {day.day: day.missing for day in days if day.missing is not None}
+
+
+async def charges(trade: Trade) -> list[Charge]:
+    async with trade.db.connection() as connection:
+        return await store.list_overcharges(connection, trade.provider_id, LONG_AGO, 100)
+
+
+async def read_at(trade: Trade, when: datetime, balance: str) -> None:
+    await trade.sql(
+        "INSERT INTO balance_readings (provider_id, read_at, balance) VALUES ($1, $2, $3)",
+        trade.provider_id,
+        when,
+        Decimal(balance),
+    )
+
+
+def midnight(days_ago: int) -> datetime:
+    return datetime.combine(datetime.now(UTC).date() - timedelta(days=days_ago), datetime.min.time(), UTC)
+
+
+# A day that adds up --------------------------------------------------------------------------
+
+
+async def test_a_day_with_deposits_partials_and_a_cancel_adds_up_to_the_last_digit(
+    trade: Trade, root: asyncpg.Connection
+) -> None:
+    await trade.learn()
+    await trade.trade(Status.COMPLETED, 1000, 1234, 57)
+    trade.simulator.panel.pay_in(Decimal("25.5"))
+    await pay_in(trade, "25.5", "invoice 1")
+    trade.simulator.panel.pay_in(Decimal("-3.33333333"))
+    await pay_in(trade, "-3.33333333", "taken out")
+    trade.simulator.faults.next("partial", 2)
+    await trade.trade(Status.PARTIAL, 1003, 777)
+    trade.simulator.faults.next("cancel")
+    await trade.trade(Status.CANCELLED, 4321)
+    await trade.learn()
+    day_before = await move_back(trade, root)
+    assert await reconcile_days(trade.db) == 1
+    balance = trade.simulator.panel.balance().balance
+    charged = Decimal("0.9") * (1000 + 1234 + 57 + 1003 + 777 + 4321) / 1000
+    returned = Decimal("0.9") * (501 + 388 + 4321) / 1000
+    assert await reckoned(trade) == {
+        day_before: Day(
+            day=day_before,
+            opening=Decimal(100),
+            deposits=Decimal("22.16666667"),
+            charged=charged,
+            returned=returned,
+            closing=balance,
+            difference=Decimal(0),
+        )
+    }
+    assert balance == 100 + Decimal("22.16666667") - charged + returned
+    assert await charges(trade) == []
+    assert await reconcile_days(trade.db) == 0, "a day is put down once"
+
+
+async def test_what_happened_outside_the_readings_of_a_day_is_not_in_it(trade: Trade, root: asyncpg.Connection) -> None:
+    await trade.trade(Status.COMPLETED, 500)
+    await trade.learn()
+    await trade.trade(Status.COMPLETED, 1000)
+    await trade.learn()
+    day_before = await move_back(trade, root)
+    await reconcile_days(trade.db)
+    day = (await reckoned(trade))[day_before]
+    assert (day.charged, day.difference) == (Decimal("0.9"), 0)
+
+
+async def report(trade: Trade, order: Order, word: UpstreamStatus, remains: int, charge: str) -> None:
+    async with trade.db.transaction() as tx:
+        said = Reported(word.value, word, remains=remains, charge=Decimal(charge))
+        await settle(tx, [Change(order.id, said)])
+
+
+async def test_what_an_upstream_takes_back_after_the_end_is_returned_on_that_day(
+    trade: Trade, root: asyncpg.Connection
+) -> None:
+    [before] = await trade.trade(Status.COMPLETED, 1000)
+    await trade.learn()
+    [order] = await trade.trade(Status.COMPLETED, 1000)
+    for taken_back in (before, order):
+        await report(trade, taken_back, UpstreamStatus.PARTIAL, 250, "0.675")
+        trade.simulator.panel.pay_in(Decimal("0.225"))
+    await trade.learn()
+    day_before = await move_back(trade, root)
+    await reconcile_days(trade.db)
+    day = (await reckoned(trade))[day_before]
+    assert (day.charged, day.returned, day.difference) == (Decimal("0.9"), Decimal("0.45"), 0)
+
+
+# A difference --------------------------------------------------------------------------------
+
+
+async def test_an_upstream_that_takes_more_than_its_price_list_says_is_shown(
+    trade: Trade, root: asyncpg.Connection
+) -> None:
+    await trade.sql("UPDATE service_routes SET cost_per_1000 = 0.6")
+    await trade.learn()
+    [dear, small] = await trade.trade(Status.COMPLETED, 1000, 50)
+    trade.simulator.faults.next("partial")
+    [partial] = await trade.trade(Status.PARTIAL, 1000)
+    await trade.learn()
+    day_before = await move_back(trade, root)
+    await reconcile_days(trade.db)
+    day = (await reckoned(trade))[day_before]
+    assert (day.charged, day.returned) == (Decimal("1.23"), Decimal("0.15"))
+    assert day.difference == Decimal("-0.315"), "0.3 of the first, 0.015 of the second"
+    assert [(row.number, row.expected, row.charged, row.difference) for row in await charges(trade)] == [
+        (dear.number, Decimal("0.6"), Decimal("0.9"), Decimal("0.3")),
+        (partial.number, Decimal("0.3"), Decimal("0.45"), Decimal("0.15")),
+        (small.number, Decimal("0.03"), Decimal("0.045"), Decimal("0.015")),
+    ]
+
+
+async def test_money_that_is_gone_without_an_order_is_the_difference_and_no_order_is_named(
+    trade: Trade, root: asyncpg.Connection
+) -> None:
+    await trade.learn()
+    await trade.trade(Status.COMPLETED, 1000)
+    trade.simulator.panel.pay_in(Decimal("-0.00000001"))
+    await trade.learn()
+    day_before = await move_back(trade, root)
+    await reconcile_days(trade.db)
+    assert (await reckoned(trade))[day_before].difference == Decimal("-0.00000001")
+    assert await charges(trade) == []
+
+
+@pytest.mark.parametrize(
+    ("printed", "listed"),
+    [("0.9", False), ("0.904", False), ("0.91", False), ("0.92", True), ("0.9090", True), ("0.5", False)],
+)
+async def test_a_charge_above_the_cost_by_less_than_the_places_it_is_printed_in_is_rounding(
+    trade: Trade, printed: str, listed: bool
+) -> None:
+    [order, other] = await trade.trade(Status.COMPLETED, 1004, 1000)
+    await trade.sql("UPDATE orders SET upstream_charge = NULL WHERE id = $1", other.id)
+    await trade.sql("UPDATE orders SET upstream_charge = $2 WHERE id = $1", order.id, Decimal(printed))
+    assert bool(await charges(trade)) is listed
+
+
+async def test_a_cancelled_order_whose_charge_was_kept_is_listed(trade: Trade) -> None:
+    trade.simulator.faults.next("cancel")
+    [order] = await trade.trade(Status.CANCELLED, 1000)
+    assert await charges(trade) == []
+    await report(trade, order, UpstreamStatus.CANCELED, 1000, "0.9")
+    assert [(row.expected, row.charged) for row in await charges(trade)] == [(Decimal(0), Decimal("0.9"))]
+
+
+# Days that are missing, and those that are reckoned anew -------------------------------------
+
+
+async def test_a_day_without_a_reading_at_its_ends_is_said_and_not_invented(trade: Trade) -> None:
+    await read_at(trade, midnight(3) - timedelta(hours=3), "9")
+    await read_at(trade, midnight(2) - timedelta(minutes=50), "8")
+    await read_at(trade, midnight(1) - timedelta(minutes=1), "7")
+    assert await reconcile_days(trade.db) == 1
+    day = datetime.now(UTC).date()
+    assert [row.opening for row in (await reckoned(trade)).values()] == [Decimal(8)]
+    said = await missing(trade)
+    assert day - timedelta(days=2) not in said
+    assert said[day - timedelta(days=1)] == "no reading near its end"
+    assert said[day - timedelta(days=3)] == "no reading near its start"
+    assert day not in said, "a day that is not over is not missing"
+
+
+async def test_days_without_a_worker_are_caught_up_on_for_a_month(trade: Trade) -> None:
+    for days_ago in range(1, 36):
+        await read_at(trade, midnight(days_ago) - timedelta(minutes=5), "5")
+    assert await reconcile_days(trade.db) == 30
+    assert await reconcile_days(trade.db) == 0
+
+
+async def test_a_deposit_entered_late_is_in_the_day_in_which_it_was_made(trade: Trade) -> None:
+    await read_at(trade, midnight(3) - timedelta(minutes=1), "5")
+    await read_at(trade, midnight(2) - timedelta(minutes=1), "25")
+    await read_at(trade, midnight(1) - timedelta(minutes=1), "25")
+    await reconcile_days(trade.db)
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    assert [day.difference for day in (await reckoned(trade)).values()] == [0, 20]
+    await pay_in(trade, "20", "invoice 7", midnight(3) + timedelta(hours=7))
+    assert [(day.deposits, day.difference) for day in (await reckoned(trade)).values()] == [(0, 0), (20, 0)]
+    assert yesterday not in await reckoned(trade)
+
+
+async def test_a_deposit_is_entered_once_a_reference(trade: Trade) -> None:
+    at = midnight(1)
+    first = await pay_in(trade, "20", "invoice 7", at)
+    again = [await pay_in(trade, "20", " invoice 7 ", at), await pay_in(trade, "20", "invoice 7")]
+    assert first.entered
+    assert [(deposit.entered, deposit.at) for deposit in again] == [(False, at), (False, at)]
+    for amount, when in (("21", at), ("20", midnight(2))):
+        with pytest.raises(Conflict, match="stands for 20"):
+            await pay_in(trade, amount, "invoice 7", when)
+    assert (await trade.row("SELECT count(*) AS n, sum(amount) AS sum FROM provider_deposits")) == {"n": 1, "sum": 20}
+
+
+@pytest.mark.parametrize(
+    ("amount", "reference", "later"),
+    [("0", "x", 0), ("1e12", "x", 0), ("0.000000001", "x", 0), ("1", " ", 0), ("1", "x", 60)],
+)
+async def test_what_is_no_deposit_is_refused(trade: Trade, amount: str, reference: str, later: float) -> None:
+    with pytest.raises(Conflict):
+        await pay_in(trade, amount, reference, datetime.now(UTC) + timedelta(minutes=later))
+    assert (await trade.row("SELECT count(*) AS n FROM provider_deposits")) == {"n": 0}
+
+
+def test_the_posts_that_an_open_subscription_is_charged_for_are_those_that_are_held() -> None:
+    assert POSTS_CHARGED == POSTS_AHEAD
