@@ -25,14 +25,13 @@ from gateway.api import health
 from gateway.api.access import logged
 from gateway.api.background import closed_within, repeated
 from gateway.api.callers import Callers
-from gateway.api.listings import Listings, write_natively
+from gateway.api.listings import Listings, NativeListings, write_natively
 from gateway.api.panel import GatewayBackend
 from gateway.api.protocol import PanelProtocol
 from gateway.api.redis_alert import RedisAlert
 from gateway.api.routing import ASGIApp, switch
 from gateway.api.v1.router import ROUTER
-from gateway.catalog.quality import board
-from gateway.catalog.quality.model import Summary
+from gateway.catalog.quality.board import REFRESH_S, QualityBoard
 from gateway.catalog.snapshot import Catalog
 from gateway.db.engine import Database
 from gateway.db.listener import Listener
@@ -70,7 +69,7 @@ class Parts(msgspec.Struct, frozen=True):
     panel: ASGIApp
     callers: Callers
     catalog: Catalog
-    native_listings: Listings[Summary]
+    native_listings: NativeListings
 
 
 class Addresses(msgspec.Struct, frozen=True):
@@ -153,7 +152,7 @@ async def _open_parts(settings: Settings, addresses: Addresses, keyring: Keyring
         listener = Listener(addresses.listener)
         directory = Directory(db, keyring, listener)
         catalog = Catalog(db, listener)
-        quality = board.QualityBoard()
+        quality = QualityBoard()
         placement, reader, usage = Placement(db), OrderReader(db), UsageMarks()
         stack.push_async_callback(closed_within, CLOSE_TIMEOUT_S, functools.partial(usage.flush, db))
         for close in (directory.close, catalog.close, placement.close):
@@ -161,15 +160,14 @@ async def _open_parts(settings: Settings, addresses: Addresses, keyring: Keyring
         await listener.start()
         stack.push_async_callback(listener.stop)
         await stack.enter_async_context(repeated("usage marks", functools.partial(usage.flush, db), USAGE_INTERVAL_S))
+        await stack.enter_async_context(repeated("key hashes", directory.rehash, USAGE_INTERVAL_S))
         watch = Watch(db, settings, "serve")
         stack.push_async_callback(closed_within, CLOSE_TIMEOUT_S, watch.leave)
         for name, interval_s, job in watch.jobs():
             await stack.enter_async_context(repeated(name, job, interval_s))
-        rehash = functools.partial(directory.rehashes.flush, db)
-        await stack.enter_async_context(repeated("key hashes", rehash, USAGE_INTERVAL_S))
         await stack.enter_async_context(repeated("redis alert", redis_alert.write, ALERT_INTERVAL_S))
         await stack.enter_async_context(repeated("order months", reader.refresh, REFRESH_INTERVAL_S))
-        await stack.enter_async_context(repeated("quality", functools.partial(quality.refresh, db), board.REFRESH_S))
+        await stack.enter_async_context(repeated("quality", functools.partial(quality.refresh, db), REFRESH_S))
         callers = Callers(directory, limiter, usage)
         backend = GatewayBackend(
             db,

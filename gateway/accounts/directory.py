@@ -40,7 +40,7 @@ class Directory:
         self._keyring = keyring
         self._listener = listener
         self._clock = clock
-        self.rehashes = Rehashes(keyring)
+        self._rehashes = Rehashes(keyring)
         self._cache = AccountCache(max_size=_CACHE_SIZE_MAX, ttl_s=_CACHE_TTL_S, clock=time.monotonic)
         self._reads: Batcher[list[str], Account] = Batcher(
             self._read, max_batch=_KEYS_PER_READ_MAX, max_waiting=_READS_WAITING_MAX, name="accounts"
@@ -61,6 +61,10 @@ class Directory:
         if account.expired(self._clock()):
             raise InvalidKey
         return account
+
+    async def rehash(self) -> None:
+        """Move keys that were used and are still hashed under an older secret. Raises as `Rehashes.flush`."""
+        await self._rehashes.flush(self._db)
 
     async def close(self) -> None:
         """Wait until the look-ups under way are answered."""
@@ -85,7 +89,7 @@ class Directory:
                 continue
             answers.append(found[stored])
             if stored != hashes[0]:
-                self.rehashes.note(found[stored].key_id, stored, hashes[0])
+                self._rehashes.note(found[stored].key_id, stored, hashes[0])
             if heard:
                 self._cache.put(hashes[0], found[stored], generation)
         return answers

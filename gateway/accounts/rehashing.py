@@ -20,9 +20,6 @@ class Rehashes:
         self._secret_id = keyring.kid
         self._waiting: dict[UUID, tuple[str, str]] = {}
 
-    def __len__(self) -> int:
-        return len(self._waiting)
-
     def note(self, key_id: UUID, key_hash: str, newest_hash: str) -> None:
         """`key_hash` is what the row has."""
         if len(self._waiting) < _KEYS_MAX:

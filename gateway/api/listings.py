@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -23,7 +23,7 @@ GROUPS_MAX = 64
 
 
 Told = TypeVar("Told")
-Priced = list[tuple[Service, Decimal]]
+Priced: TypeAlias = list[tuple[Service, Decimal]]
 
 
 class Listings(Generic[Told]):
@@ -62,6 +62,9 @@ class Listings(Generic[Told]):
         if len(self._kept) > GROUPS_MAX:
             self._kept.popitem(last=False)
         return listing
+
+
+NativeListings: TypeAlias = Listings[Summary]
 
 
 def _priced(sold: list[Service], tariff: Tariff | None) -> Priced:

@@ -225,15 +225,14 @@ async def test_a_key_moves_at_its_next_use_once_the_rotation_was_made(db: Databa
     assert await needed(db) == {NEW.kid: (0, 0, 0), OLD.kid: (1, 0, 2)}
 
     await directory.get_account(key)
-    await directory.rehashes.flush(db)
+    await directory.rehash()
     assert await needed(db) == {NEW.kid: (0, 0, 0), OLD.kid: (1, 0, 2)}, "others may know the old secret alone"
 
     await rotate(db, BOTH)
     assert (await directory.get_account(key)).key_id == key_id
-    await directory.rehashes.flush(db)
+    await directory.rehash()
     assert await needed(db) == {NEW.kid: (1, 0, 1), OLD.kid: (0, 0, 1)}
     assert (await directory.get_account(key)).key_id == key_id
-    assert len(directory.rehashes) == 0, "nothing is left to do for it"
 
     later = Directory(db, NEW, Listener("postgresql://nowhere"))
     assert (await later.get_account(key)).key_id == key_id
@@ -250,7 +249,7 @@ async def test_a_key_is_not_moved_while_a_provider_is_left_under_an_old_secret(
     await add_provider(db, "South")
     _, key = await old_key(db)
     await directory.get_account(key)
-    await directory.rehashes.flush(db)
+    await directory.rehash()
     assert (await needed(db))[OLD.kid] == (1, 0, 1)
 
 
@@ -261,7 +260,7 @@ async def test_a_key_that_was_revoked_meanwhile_stays_revoked(db: Database, dire
     await directory.get_account(key)
     async with db.transaction() as tx:
         await revoke_key(tx, key_id)
-    await directory.rehashes.flush(db)
+    await directory.rehash()
     with pytest.raises(InvalidKey):
         await directory.get_account(key)
 
@@ -273,7 +272,7 @@ async def test_two_processes_move_the_same_keys_at_once(db: Database) -> None:
     directories = [Directory(db, BOTH, Listener("postgresql://nowhere")) for _ in range(3)]
     for directory in directories:
         await asyncio.gather(*(directory.get_account(key) for _, key in issued))
-    await asyncio.gather(*(directory.rehashes.flush(db) for directory in directories))
+    await asyncio.gather(*(directory.rehash() for directory in directories))
     assert (await needed(db))[NEW.kid] == (1, 0, 20)
     for directory in directories:
         for key_id, key in issued:

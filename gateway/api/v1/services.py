@@ -12,11 +12,10 @@ from litestar.params import FromQuery
 from compat.listing import accepts_gzip
 from compat.money import format_amount
 from gateway.accounts.model import Account
-from gateway.api.listings import Listings
+from gateway.api.listings import NativeListings
 from gateway.catalog.feed import store as feed
 from gateway.catalog.feed.model import Change, parse_since
 from gateway.catalog.prices.model import Tariff
-from gateway.catalog.quality.model import Summary
 from gateway.catalog.snapshot import Catalog
 from gateway.db.engine import Database
 from gateway.errors import BadRequest
@@ -32,7 +31,7 @@ class Parts(Protocol):
     @property
     def catalog(self) -> Catalog: ...
     @property
-    def native_listings(self) -> Listings[Summary]: ...
+    def native_listings(self) -> NativeListings: ...
 
 
 class ServiceState(msgspec.Struct, frozen=True):
