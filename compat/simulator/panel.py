@@ -45,6 +45,7 @@ class Panel:
         idempotency: bool = False,
     ) -> None:
         self.services = {str(service.service): service for service in services}
+        self.listed = list(services)
         self.accepted: list[Acceptance] = []
         self.funds = balance
         self.refills = Refills(seed, faults, self._elapsed_since)
@@ -104,6 +105,11 @@ class Panel:
     def before(self, order: int) -> int:
         """The last id before this one that was asked about, so its buyer knows it; the same where there is none."""
         return max((number for number in self._asked_about if number < order), default=order)
+
+    def relist(self, services: Sequence[Service]) -> None:
+        """List these from now on, at their prices; what was listed before can still be ordered."""
+        self.listed = list(services)
+        self.services |= {str(service.service): service for service in services}
 
     def pay_in(self, amount: Decimal) -> None:
         """Our operator's deposit there; below zero it is taken out."""

@@ -159,7 +159,7 @@ class Simulator:
         return msgspec.json.encode(self._random.choice(answers))
 
     def _services(self, asked: PanelRequest) -> bytes:
-        return encode_services(self.panel.services.values())
+        return encode_services(self.panel.listed)
 
     def _balance(self, asked: PanelRequest) -> bytes:
         return encode_balance(self.panel.balance())
