@@ -9,7 +9,7 @@ export UV_CACHE_DIR
 # An environment that happens to be active is not the one to fill.
 unexport VIRTUAL_ENV UV_PROJECT_ENVIRONMENT
 
-.PHONY: setup run test check lint types imports chaos fuzz clean
+.PHONY: setup run test check lint types imports chaos fuzz bench clean
 
 setup: $(VENV)/.synced  ## make the environment from the lock file
 
@@ -46,6 +46,9 @@ chaos: setup  ## the slow proofs: kill -9 at every step, three gateways through 
 
 fuzz: setup  ## a million random requests against the endpoint
 	FUZZ_REQUESTS=$${FUZZ_REQUESTS:-1000000} $(BIN)/pytest tests/fuzz $(ARGS)
+
+bench: setup  ## measurements, as ratios in one run: make bench ARGS="sync"
+	$(BIN)/python -m benchmarks $(ARGS)
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -111,8 +111,19 @@ async def refresh_sale(tx: Transaction, *, service_id: UUID | None = None, provi
     """Put on or off sale what has to be, of one service or of all that a provider has routes for.
 
     To be called in the transaction of whatever changed a service's offer or floor, a route or a
-    provider. A service that is as it has to be is not written.
+    provider. A service that is as it has to be is not written. Those with several routes are locked
+    first, so that of two who each take one away the later sees what the earlier did.
     """
+    await tx.execute(
+        """
+        SELECT FROM services s
+         WHERE (s.id = $1 OR s.id IN (SELECT service_id FROM service_routes WHERE provider_id = $2))
+           AND (SELECT count(*) FROM service_routes r WHERE r.service_id = s.id) > 1
+         ORDER BY s.id FOR NO KEY UPDATE
+        """,
+        service_id,
+        provider_id,
+    )
     await tx.execute(
         f"""
         UPDATE services s SET is_active = n.is_active

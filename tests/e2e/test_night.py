@@ -27,7 +27,7 @@ from gateway.providers.actions import add_provider
 from tests.support.accounts import Client, add_reseller, assert_ledger_is_clean
 from tests.support.processes import Installation, eventually, running_processes
 
-ORDERS = int(os.environ.get("NIGHT_ORDERS", "1000"))
+ORDERS = int(os.environ.get("NIGHT_ORDERS", "800"))
 A_SECOND = 50
 KEY = "the-key-of-the-night"
 SEED = 4
@@ -125,7 +125,9 @@ async def set_up(night: Night) -> None:
         for number, policy in enumerate(POLICIES, 1):
             await services.set_service(tx, number, ServiceEdit(policy=policy))
             for name in ("South", "West"):
-                await routes.add_route(tx, number, name, str(number), cost=Decimal(PANELS[name]), weight=number)
+                await routes.add_route(
+                    tx, number, name, str(number), cost=Decimal(PANELS[name]), weight=number, priority=-1
+                )
     for name in ("South", "West"):
         await night.gateway.command("provider", "sync", name)
 

@@ -1,0 +1,40 @@
+"""What all benchmarks share: a migrated database, and a table with medians and spread."""
+
+import statistics
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import asyncpg
+import msgspec
+
+from gateway.db import migrate
+
+
+class Table(msgspec.Struct):
+    """Rows of `(what, values, unit)`, and what is to be read from them."""
+
+    rows: list[tuple[str, Sequence[float], str]]
+    notes: list[str]
+
+    def show(self, name: str) -> None:
+        print(f"\n## {name}\n\n| | median | least | most | |\n| --- | --- | --- | --- | --- |")
+        for what, values, unit in self.rows:
+            print(f"| {what} | {statistics.median(values):.3g} | {min(values):.3g} | {max(values):.3g} | {unit} |")
+        for note in self.notes:
+            print(f"\n{note}")
+
+
+@asynccontextmanager
+async def fresh_database(server_url: str) -> AsyncIterator[str]:
+    """The URL of a migrated database that is gone after the block."""
+    name = f"bench_{uuid.uuid4().hex}"
+    admin = await asyncpg.connect(server_url)
+    await admin.execute(f"CREATE DATABASE {name}")
+    url = f"{server_url.rpartition('/')[0]}/{name}"
+    try:
+        await migrate.upgrade(url)
+        yield url
+    finally:
+        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        await admin.close()
