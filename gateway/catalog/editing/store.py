@@ -272,6 +272,7 @@ class ProviderStanding(msgspec.Struct, frozen=True, kw_only=True):
     sync_tried_at: datetime | None
     sync_error: str | None
     honours_extension: bool
+    probes: bool
     routes: int
     listed: int
     quarantined: int
@@ -282,7 +283,7 @@ async def get_standing(tx: Transaction, provider_id: UUID) -> ProviderStanding:
         """
         SELECT CASE WHEN p.paused_until > now() THEN p.paused_until END AS paused_until,
                CASE WHEN p.paused_until > now() THEN p.paused_reason END AS paused_reason,
-               p.balance, p.balance_at, p.synced_at, p.sync_tried_at, p.sync_error, p.honours_extension,
+               p.balance, p.balance_at, p.synced_at, p.sync_tried_at, p.sync_error, p.honours_extension, p.probes,
                count(r.id) AS routes, count(r.id) FILTER (WHERE r.is_listed) AS listed,
                count(r.offered_cost) AS quarantined
           FROM providers p LEFT JOIN service_routes r ON r.provider_id = p.id
