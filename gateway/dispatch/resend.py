@@ -8,9 +8,9 @@ import structlog
 
 from compat.wire import Accepted
 from gateway.db.engine import Database
-from gateway.dispatch import store
 from gateway.dispatch.model import Attempt, fields_sent
 from gateway.dispatch.outcomes import record
+from gateway.dispatch.overdue import store as overdue
 from gateway.providers.lanes import Lanes
 from gateway.providers.upstream import Upstreams
 
@@ -37,7 +37,7 @@ async def resend_unknown(
     """
     hands = lanes or Lanes()
     async with db.transaction() as tx:
-        attempts = await store.claim_replayable(
+        attempts = await overdue.claim_replayable(
             tx, KEY_AGE_MAX, timedelta(seconds=lease_s), AT_ONCE, passing_over=hands.busy()
         )
     by_provider: dict[UUID, list[Attempt]] = {}

@@ -13,6 +13,7 @@ from compat.wire import Unknown
 from gateway.db.engine import Database
 from gateway.dispatch import store
 from gateway.dispatch.outcomes import give_up, record
+from gateway.dispatch.overdue import store as overdue
 from gateway.errors import Unavailable
 from gateway.orders.settlement import Change, settle
 from gateway.orders.triggers import QueuedTooLong
@@ -25,7 +26,7 @@ AT_ONCE = 100
 async def expire_leases(db: Database) -> int:
     """Row 6: a worker died between attempt and answer; what it sent is unknown, never queued."""
     async with db.connection() as connection:
-        attempts = await store.expired_leases(connection, AT_ONCE)
+        attempts = await overdue.expired_leases(connection, AT_ONCE)
 
     async def expire(attempt_id: UUID) -> None:
         await record(db, attempt_id, Unknown("the worker ended before the answer came"), timedelta())
@@ -36,7 +37,7 @@ async def expire_leases(db: Database) -> int:
 async def give_up_unknown(db: Database, max_age_s: float) -> int:
     """Row 9: unknown for too long; the customer's hold is released, the attempt is never sent again."""
     async with db.connection() as connection:
-        attempts = await store.old_unknown(connection, timedelta(seconds=max_age_s), AT_ONCE)
+        attempts = await overdue.old_unknown(connection, timedelta(seconds=max_age_s), AT_ONCE)
 
     async def give_up_one(attempt_id: UUID) -> None:
         async with db.transaction() as tx:
@@ -50,7 +51,7 @@ async def give_up_unknown(db: Database, max_age_s: float) -> int:
 async def fail_queued(db: Database, max_age_s: float) -> int:
     """Row 5a: no route could take it all that time."""
     async with db.connection() as connection:
-        orders = await store.queued_longer_than(connection, timedelta(seconds=max_age_s), AT_ONCE)
+        orders = await overdue.queued_longer_than(connection, timedelta(seconds=max_age_s), AT_ONCE)
 
     async def fail(order_id: UUID) -> None:
         async with db.transaction() as tx:
