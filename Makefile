@@ -27,7 +27,7 @@ run: setup  ## everything on this machine: servers, a simulated upstream, API, w
 	@$(BIN)/gateway demo $(ARGS)
 
 test: setup  ## the whole suite on real PostgreSQL and Valkey
-	$(BIN)/pytest -n 2 $(ARGS)
+	$(BIN)/pytest -n 2 --dist worksteal $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check .

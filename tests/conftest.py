@@ -72,3 +72,8 @@ async def db(database_url: str) -> AsyncIterator[Database]:
     database = await Database.open(database_url)
     yield database
     await database.close()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long ones first, so that no core waits at the end for another."""
+    items.sort(key=lambda item: "tests/e2e/" not in item.nodeid)
