@@ -136,9 +136,16 @@ def make_plan(
     return Plan(new, services, routes, gone, changed, quarantined, lines)
 
 
-def can_be_kept(offer: Offer, pricing: Pricing) -> bool:
-    """Whether its price fits into a row."""
-    return pricing.price_of(offer.cost, offer.terms.category, None) < LIMIT
+def keepable(imported: Iterable[Imported], offers: Mapping[str, Offer], pricing: Pricing) -> dict[str, Offer]:
+    """Those whose price fits into a row, by the markup of the service that follows them where there is one."""
+    sources = {row.provider_service_id: row for row in imported if row.is_source}
+    kept = {}
+    for upstream_id, offer in offers.items():
+        row = sources.get(upstream_id)
+        category = _kept(offer.terms, row).category if row else offer.terms.category
+        if pricing.price_of(offer.cost, category, row.service_id if row else None) < LIMIT:
+            kept[upstream_id] = offer
+    return kept
 
 
 def _route_before(row: Imported) -> RouteChange:
