@@ -8,6 +8,7 @@ import pytest
 
 from gateway.catalog import store as catalog
 from gateway.catalog.editing import routes
+from gateway.catalog.prices import store as prices
 from gateway.db.engine import Database
 from gateway.errors import Conflict, NotFound
 from tests.support.market import Market, listed, open_market
@@ -143,8 +144,8 @@ async def test_what_is_accepted_is_sold_at_once_at_its_new_price(
 ) -> None:
     assert [number for number, _ in await accept(moved, **which)] == accepted
     assert await moved.on_sale() == sorted([2, *accepted])
-    prices = {1: Decimal("2.25"), 3: Decimal(6)}
-    assert {number: await moved.price(number) for number in accepted} == {number: prices[number] for number in accepted}
+    new = {1: Decimal("2.25"), 3: Decimal(6)}
+    assert {number: await moved.price(number) for number in accepted} == {number: new[number] for number in accepted}
     for name in moved.ids:
         assert (await moved.sync(name)).changed == 0
     assert await moved.on_sale() == sorted([2, *accepted])
@@ -155,6 +156,26 @@ async def test_an_accepted_cost_below_the_floor_stays_off(moved: Market) -> None
     await accept(moved, numbers=[1])
     assert await moved.on_sale() == [2]
     assert (await moved.service(1)).below_floor
+
+
+async def test_accepting_many_costs_makes_prices_anew_once_a_provider(
+    moved: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The catalogue is locked meanwhile: once a service would hold up orders for minutes."""
+    priced = prices.priced
+    asked: list[dict[str, Any]] = []
+
+    async def count(tx: Any, **scope: Any) -> list[prices.Priced]:
+        asked.append(scope)
+        return await priced(tx, **scope)
+
+    monkeypatch.setattr(prices, "priced", count)
+    moved.lists("North", listed(1, rate="1.5"), listed(9, rate="1"))
+    await moved.sync("North")
+    moved.lists("North", listed(1, rate="1.5"), listed(9, rate="2"))
+    await moved.sync("North")
+    assert len(await accept(moved, provider="North")) == 2
+    assert len(asked) == 1
 
 
 async def test_where_nothing_waits_there_is_nothing_to_accept(moved: Market) -> None:
