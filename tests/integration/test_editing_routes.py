@@ -104,6 +104,23 @@ async def test_a_service_that_lost_its_route_is_on_sale_by_a_new_one(market: Mar
     assert 1 in await market.on_sale()
 
 
+async def test_a_route_to_what_became_another_kind_is_not_bought_from(market: Market) -> None:
+    """A package would be bought, and paid, for each order of a few."""
+    await add_route(market, 1, "South", "8")
+    await market.sync("South")
+    market.lists("South", listed(7, type="Package"), listed(8, rate="2", type="Package"))
+    await market.sync("South")
+    assert [(route.provider_name, route.off) for route in await market.routes(1)] == [
+        ("North", None),
+        ("South", "its provider does not list it"),
+    ]
+    assert (await market.service(3)).kind == "Package", "the service that follows it takes it over"
+    assert (await market.sync("South")).vanished == 0
+    market.lists("South", listed(7, type="Package"), listed(8, rate="2"))
+    await market.sync("South")
+    assert [route.off for route in await market.routes(1)] == [None, None]
+
+
 async def test_there_is_no_such_route(market: Market) -> None:
     with pytest.raises(NotFound, match="route of service 1"):
         await set_route(market, "South", "8", priority=1)

@@ -116,7 +116,7 @@ def make_plan(
     gone = changed = quarantined = 0
     for row in imported:
         known.add(row.provider_service_id)
-        offer = offers.get(row.provider_service_id)
+        offer = _fitting(row, offers.get(row.provider_service_id))
         route = _route_after(row, offer, guard_percent)
         service = _service_after(row, offer, route, pricing)
         found = [*_route_lines(row, route), *(_service_lines(row, service) if service else [])]
@@ -150,6 +150,16 @@ def keepable(imported: Iterable[Imported], offers: Mapping[str, Offer], pricing:
 
 def _route_before(row: Imported) -> RouteChange:
     return RouteChange(row.route_id, row.cost, row.offered_cost, row.is_listed, row.route)
+
+
+def _fitting(row: Imported, offer: Offer | None) -> Offer | None:
+    """The offer, if it is of the service's kind; else the route leads to something else than what is sold.
+
+    Of its source the service takes the kind over.
+    """
+    if offer is None or row.is_source or row.terms is None or offer.terms.kind is row.terms.kind:
+        return offer
+    return None
 
 
 def _route_after(row: Imported, offer: Offer | None, guard_percent: Decimal) -> RouteChange:
