@@ -168,6 +168,22 @@ async def test_what_is_accepted_is_sold_at_once_at_its_new_price(
     assert await moved.on_sale() == sorted([2, *accepted])
 
 
+async def test_a_floor_holds_for_the_route_that_is_left(market: Market) -> None:
+    """Service 1 is sold at 1.5; while its source waits for an operator it would be bought at 2 times the rate."""
+    await add_route(market, 1, "South", "8")
+    market.lists("North", listed(1, min="5", max="500", rate="3"))
+    await market.sync("North")
+    assert 1 in await market.on_sale(), "without a floor the operator has allowed it"
+    await market.set_provider("North", margin_floor_percent=Decimal(10))
+    assert 1 not in await market.on_sale()
+    await market.set_provider("South", exchange_rate=Decimal("0.5"))
+    assert 1 in await market.on_sale()
+    await market.set_provider("South", exchange_rate=Decimal(1))
+    market.lists("North", listed(1, min="5", max="500"))
+    await market.sync("North")
+    assert 1 in await market.on_sale(), "the source sells again"
+
+
 async def test_an_accepted_cost_below_the_floor_stays_off(moved: Market) -> None:
     await moved.set_provider("North", markup_percent=Decimal(0), margin_floor_percent=Decimal(10))
     await accept(moved, numbers=[1])

@@ -80,6 +80,10 @@ def _warnings(service: ServiceTerms, edit: ServiceEdit, routes: list[Route]) -> 
     if edit.price is not msgspec.UNSET and any(service.price < cost_of(route) for route in able):
         said.append("the price is below the cost")
     if service.is_offered and not service.is_active:
-        why = "its margin is below the floor" if service.below_floor else "no route can be bought from"
+        why = (
+            "its margin is below the floor"
+            if service.below_floor
+            else "no route can be bought from, or only below the floor"
+        )
         said.append(f"it is offered and not on sale: {why}")
     return said
