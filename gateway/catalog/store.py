@@ -10,6 +10,14 @@ from gateway.db.engine import Transaction
 BUYABLE = "r.is_active AND r.is_listed AND r.offered_cost IS NULL AND p.is_active"
 """Whether a route `r` of provider `p` can be bought from, pauses aside."""
 
+_PAYS = """(r.is_source OR coalesce((s.price_per_1000 - r.cost_per_1000 * p.exchange_rate) * 100
+  >= s.price_per_1000 * (SELECT q.margin_floor_percent FROM service_routes o JOIN providers q ON q.id = o.provider_id
+                          WHERE o.service_id = s.id AND o.is_source), true))"""
+"""Whether a service is still sold while route `r` is the only one: the source's floor holds there too.
+
+`below_floor` says it of the source itself.
+"""
+
 _SERVICES = f"""
 SELECT s.id, s.number, s.name, s.description, s.category, s.platform, s.type, s.kind, s.price_per_1000, s.currency,
        s.min_quantity, s.max_quantity, s.refill, s.cancel, s.dripfeed, s.is_active, best.provider_id
@@ -129,7 +137,7 @@ async def refresh_sale(tx: Transaction, *, service_id: UUID | None = None, provi
         UPDATE services s SET is_active = n.is_active
           FROM (SELECT s.id, s.is_offered AND NOT s.below_floor AND EXISTS (
                          SELECT FROM service_routes r JOIN providers p ON p.id = r.provider_id
-                          WHERE r.service_id = s.id AND {BUYABLE}) AS is_active
+                          WHERE r.service_id = s.id AND {BUYABLE} AND {_PAYS}) AS is_active
                   FROM services s
                  WHERE s.id = $1 OR s.id IN (SELECT service_id FROM service_routes WHERE provider_id = $2)) n
          WHERE n.id = s.id AND n.is_active <> s.is_active

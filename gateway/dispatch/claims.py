@@ -14,7 +14,7 @@ from gateway.catalog.model import Route
 from gateway.db.engine import Transaction
 from gateway.dispatch import store
 from gateway.dispatch.model import Attempt
-from gateway.dispatch.routing import Past, choose_route
+from gateway.dispatch.routing import Past, choose_route, is_hopeless
 from gateway.dispatch.store import Claim
 from gateway.providers.paces.store import lock_paces, spend_paces
 
@@ -43,6 +43,8 @@ class Claimed(msgspec.Struct):
     attempts: list[Attempt] = []
     planned: bool = False
     """Orders were moved or put off, so that others may be first in the queue now."""
+    hopeless: dict[UUID, str] = {}
+    """Orders that no route will ever take, and why; to be failed when the claim is committed."""
     wait_s: float | None = None
     """How long until a provider that takes a number a second takes the next, where one has to wait."""
 
@@ -72,7 +74,8 @@ async def claim(tx: Transaction, ready: Ready, claimed: Claimed, *, lease: timed
     attempts: list[Attempt] = []
     for order, kind in (*due, *left):
         known = routes.get(order.service_id, [])
-        route, verdicts = choose_route(order, kind, known, past.get(order.id, Past()), ready.slots)
+        before = past.get(order.id, Past())
+        route, verdicts = choose_route(order, kind, known, before, ready.slots)
         if route is not None and route.provider_id == order.provider_id and route.provider_id in free:
             attempts.append(Attempt(uuid7(), order, kind, route, verdicts if len(known) > 1 else None))
         elif route is not None:
@@ -81,6 +84,8 @@ async def claim(tx: Transaction, ready: Ready, claimed: Claimed, *, lease: timed
         else:
             await store.plan(tx, order.id, None, POSTPONE)
             claimed.planned = True
+            if is_hopeless(order, kind, known, before):
+                claimed.hopeless[order.id] = "; ".join(f"{each.provider}: {each.why_not}" for each in verdicts)
     if attempts:
         claimed.attempts = await _begin(tx, attempts, lease)
         sent = Counter(attempt.route.provider_id for attempt in claimed.attempts)

@@ -71,6 +71,11 @@ def is_route_left(order: Order, kind: Kind, routes: Sequence[Route], past: Past)
     return any(route.active and route.id not in past.refused and _unfit(order, kind, route) is None for route in routes)
 
 
+def is_hopeless(order: Order, kind: Kind, routes: Sequence[Route], past: Past) -> bool:
+    """Whether no route will ever take the order: each is unfit or has refused it, those that are off too."""
+    return bool(routes) and all(route.id in past.refused or _unfit(order, kind, route) is not None for route in routes)
+
+
 def _unfit(order: Order, kind: Kind, route: Route) -> str | None:
     """Why this route can never take the order."""
     runs = int(order.details.get("runs", "1"))

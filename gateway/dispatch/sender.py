@@ -19,6 +19,8 @@ from gateway.dispatch.claims import BARRED, Claimed, Ready, claim
 from gateway.dispatch.model import Attempt, fields_sent
 from gateway.dispatch.outcomes import record
 from gateway.errors import Unavailable
+from gateway.orders.settlement import Change, settle
+from gateway.orders.triggers import QueuedTooLong
 from gateway.providers.upstream import Upstreams
 
 log = structlog.get_logger(__name__)
@@ -125,7 +127,14 @@ class Dispatcher:
         for attempt in claimed.attempts:
             self._unstarted[attempt.route.provider_id] += 1
             self._start(self._send(attempt, send_before_s))
+        for order_id, reason in claimed.hopeless.items():
+            self._start(self._fail(order_id, reason))
         return bool(claimed.attempts) or claimed.planned
+
+    async def _fail(self, order_id: UUID, reason: str) -> None:
+        """Row 5a. Apart from the claim, since wallets are locked before orders; what fails here comes up again."""
+        async with self._db.transaction() as tx:
+            await settle(tx, [Change(order_id, QueuedTooLong(), {"reason": reason[:500]})])
 
     def _take_back(self, attempts: list[Attempt]) -> None:
         """The claim may be committed or not, and its answer is lost; what is certain is that nothing was sent."""
@@ -154,7 +163,9 @@ class Dispatcher:
         self._sends.discard(task)
         self._wake.set()
         if not task.cancelled() and task.exception() is not None:
-            log.error("send failed; its lease will make it unknown", exc_info=task.exception())
+            log.error(
+                "a send or a failing failed; leases and the next claim go on from there", exc_info=task.exception()
+            )
 
     async def _send(self, attempt: Attempt, lease_ends_s: float) -> None:
         route = attempt.route

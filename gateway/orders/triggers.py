@@ -33,7 +33,7 @@ class WentUnknown(msgspec.Struct, frozen=True):
 
 
 class QueuedTooLong(msgspec.Struct, frozen=True):
-    """No route could take it within `QUEUED_MAX_AGE`."""
+    """No route could take it within `QUEUED_MAX_AGE`, or none ever will."""
 
 
 class WasNotPlaced(msgspec.Struct, frozen=True):

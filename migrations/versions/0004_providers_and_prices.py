@@ -98,8 +98,18 @@ ROWS = (
     "UPDATE service_routes r SET min_quantity = s.min_quantity, max_quantity = s.max_quantity, "
     "dripfeed = s.dripfeed, refill = s.refill, cancel = s.cancel FROM services s WHERE s.id = r.service_id",
     "UPDATE service_routes SET pause_cause = 'refusal' WHERE paused_until IS NOT NULL",
+    "UPDATE services s SET is_active = false WHERE is_active AND NOT EXISTS (SELECT FROM service_routes r "
+    "JOIN providers p ON p.id = r.provider_id WHERE r.service_id = s.id AND r.is_active AND r.is_listed "
+    "AND p.is_active)",
 )
 """What the rows that are there mean in the new columns: a vanished service was one that is offered and not listed."""
+
+ROWS_BACK = (
+    "UPDATE service_routes r SET is_active = false, paused_reason = 'not listed by the provider' || "
+    "CASE WHEN s.is_offered THEN '' ELSE ', and was off sale' END FROM services s "
+    "WHERE s.id = r.service_id AND r.is_active AND (NOT r.is_listed OR r.offered_cost IS NOT NULL)",
+)
+"""What vanished, or waits for an operator, is not bought from there either, and comes back with the next sync."""
 
 
 def upgrade() -> None:
@@ -112,6 +122,8 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     connection = op.get_bind()
+    for statement in ROWS_BACK:
+        connection.exec_driver_sql(statement)
     connection.exec_driver_sql("DROP TRIGGER service_routes_sale_notify ON service_routes")
     for name in FUNCTIONS:
         connection.exec_driver_sql(f"DROP FUNCTION {name} CASCADE")

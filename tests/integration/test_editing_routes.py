@@ -8,6 +8,7 @@ import pytest
 
 from gateway.catalog import store as catalog
 from gateway.catalog.editing import routes
+from gateway.catalog.prices import store as prices
 from gateway.db.engine import Database
 from gateway.errors import Conflict, NotFound
 from tests.support.market import Market, listed, open_market
@@ -103,6 +104,23 @@ async def test_a_service_that_lost_its_route_is_on_sale_by_a_new_one(market: Mar
     assert 1 in await market.on_sale()
 
 
+async def test_a_route_to_what_became_another_kind_is_not_bought_from(market: Market) -> None:
+    """A package would be bought, and paid, for each order of a few."""
+    await add_route(market, 1, "South", "8")
+    await market.sync("South")
+    market.lists("South", listed(7, type="Package"), listed(8, rate="2", type="Package"))
+    await market.sync("South")
+    assert [(route.provider_name, route.off) for route in await market.routes(1)] == [
+        ("North", None),
+        ("South", "its provider does not list it"),
+    ]
+    assert (await market.service(3)).kind == "Package", "the service that follows it takes it over"
+    assert (await market.sync("South")).vanished == 0
+    market.lists("South", listed(7, type="Package"), listed(8, rate="2"))
+    await market.sync("South")
+    assert [route.off for route in await market.routes(1)] == [None, None]
+
+
 async def test_there_is_no_such_route(market: Market) -> None:
     with pytest.raises(NotFound, match="route of service 1"):
         await set_route(market, "South", "8", priority=1)
@@ -143,11 +161,27 @@ async def test_what_is_accepted_is_sold_at_once_at_its_new_price(
 ) -> None:
     assert [number for number, _ in await accept(moved, **which)] == accepted
     assert await moved.on_sale() == sorted([2, *accepted])
-    prices = {1: Decimal("2.25"), 3: Decimal(6)}
-    assert {number: await moved.price(number) for number in accepted} == {number: prices[number] for number in accepted}
+    new = {1: Decimal("2.25"), 3: Decimal(6)}
+    assert {number: await moved.price(number) for number in accepted} == {number: new[number] for number in accepted}
     for name in moved.ids:
         assert (await moved.sync(name)).changed == 0
     assert await moved.on_sale() == sorted([2, *accepted])
+
+
+async def test_a_floor_holds_for_the_route_that_is_left(market: Market) -> None:
+    """Service 1 is sold at 1.5; while its source waits for an operator it would be bought at 2 times the rate."""
+    await add_route(market, 1, "South", "8")
+    market.lists("North", listed(1, min="5", max="500", rate="3"))
+    await market.sync("North")
+    assert 1 in await market.on_sale(), "without a floor the operator has allowed it"
+    await market.set_provider("North", margin_floor_percent=Decimal(10))
+    assert 1 not in await market.on_sale()
+    await market.set_provider("South", exchange_rate=Decimal("0.5"))
+    assert 1 in await market.on_sale()
+    await market.set_provider("South", exchange_rate=Decimal(1))
+    market.lists("North", listed(1, min="5", max="500"))
+    await market.sync("North")
+    assert 1 in await market.on_sale(), "the source sells again"
 
 
 async def test_an_accepted_cost_below_the_floor_stays_off(moved: Market) -> None:
@@ -155,6 +189,26 @@ async def test_an_accepted_cost_below_the_floor_stays_off(moved: Market) -> None
     await accept(moved, numbers=[1])
     assert await moved.on_sale() == [2]
     assert (await moved.service(1)).below_floor
+
+
+async def test_accepting_many_costs_makes_prices_anew_once_a_provider(
+    moved: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The catalogue is locked meanwhile: once a service would hold up orders for minutes."""
+    priced = prices.priced
+    asked: list[dict[str, Any]] = []
+
+    async def count(tx: Any, **scope: Any) -> list[prices.Priced]:
+        asked.append(scope)
+        return await priced(tx, **scope)
+
+    monkeypatch.setattr(prices, "priced", count)
+    moved.lists("North", listed(1, rate="1.5"), listed(9, rate="1"))
+    await moved.sync("North")
+    moved.lists("North", listed(1, rate="1.5"), listed(9, rate="2"))
+    await moved.sync("North")
+    assert len(await accept(moved, provider="North")) == 2
+    assert len(asked) == 1
 
 
 async def test_where_nothing_waits_there_is_nothing_to_accept(moved: Market) -> None:

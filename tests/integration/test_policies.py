@@ -146,3 +146,44 @@ async def test_a_pace_that_is_taken_away_holds_nothing_back(rivals: Rivals) -> N
     await rivals.set_provider("North", sends_per_second=None)
     await rivals.send(first, second)
     assert sorted(rivals.taken("North")) == ["a", "b"]
+
+
+# Orders that no route takes ------------------------------------------------------------------
+
+
+async def set_limit(rivals: Rivals, most: int, *names: str) -> None:
+    async with rivals.db.transaction() as tx:
+        ids = [rivals.ids[name] for name in names]
+        await tx.execute("UPDATE service_routes SET max_quantity = $1 WHERE provider_id = ANY($2)", most, ids)
+
+
+async def test_an_order_that_no_route_ever_takes_fails_at_once(rivals: Rivals) -> None:
+    await set_limit(rivals, 99, "North", "South")
+    order = await rivals.place("a", 100)
+    await rivals.send(order, until="refused")
+    async with rivals.db.connection() as connection:
+        details = await connection.fetchval(
+            "SELECT details FROM order_events WHERE order_id = $1 ORDER BY id DESC LIMIT 1", order.id
+        )
+        held = await connection.fetchval("SELECT hold_amount FROM wallets WHERE id = $1", rivals.account.wallet_id)
+    assert details["reason"] == "North: it takes 99 at the most; South: it takes 99 at the most"
+    assert held == 0
+
+
+async def test_an_order_that_one_refused_and_the_other_never_takes_fails(rivals: Rivals) -> None:
+    rivals.panels["North"].faults.next("refuse")
+    await set_limit(rivals, 99, "South")
+    order = await rivals.place("a", 100)
+    await rivals.send(order, until="refused")
+    assert (await read_order(rivals.db, order.number)).status == "failed"
+
+
+async def test_an_order_that_fits_a_route_which_is_off_waits_for_it(rivals: Rivals) -> None:
+    await set_limit(rivals, 99, "South")
+    await rivals.set_provider("North", is_active=False)
+    waiting, small = await rivals.place("a", 100), await rivals.place("b", 50)
+    await rivals.send(small)
+    assert (await read_order(rivals.db, waiting.number)).dispatch == "queued"
+    await rivals.set_provider("North", is_active=True)
+    await rivals.send(waiting)
+    assert (rivals.taken("North"), rivals.taken("South")) == (["a"], ["b"])

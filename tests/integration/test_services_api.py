@@ -218,7 +218,18 @@ async def test_since_may_be_a_time(panel: Panel) -> None:
     assert (await changes(panel, "2100-01-01T00:00:00%2B02:00"))["data"] == []
 
 
-@pytest.mark.parametrize("since", ["yesterday", "1.2.3", "9.99999999999999999999", "2020-01-01T00:00:00", "%00"])
+@pytest.mark.parametrize(
+    "since",
+    [
+        "yesterday",
+        "1.2.3",
+        "9.99999999999999999999",
+        "2020-01-01T00:00:00",
+        "0001-01-01T00:00:00%2B14:00",
+        "9999-12-31T23:59:59-14:00",
+        "%00",
+    ],
+)
 async def test_another_since_is_refused_clearly(panel: Panel, since: str) -> None:
     reply = await get(panel, f"/v1/services/changes?since={since}")
     assert (reply.status, reply.headers["Content-Type"]) == (400, "application/problem+json")

@@ -30,7 +30,7 @@ async def set_provider(tx: Transaction, provider_id: UUID, edit: ProviderEdit) -
         await provider_store.end_replays(tx, provider_id)
     if changes_prices(before, after):
         await reprice(tx, provider_id=provider_id)
-    if after.is_active != before.is_active:
+    if changes_prices(before, after) or after.is_active != before.is_active:
         await catalog.refresh_sale(tx, provider_id=provider_id)
     return after
 

@@ -126,9 +126,9 @@ async def accept_costs(
     if missing := sorted(set(numbers or ()) - {row.service for row in waiting}):
         raise NotFound(f"a cost that waits for an operator, of service {missing[0]},")
     await store.accept_costs(tx, [row.route_id for row in waiting])
-    for service_id in sorted({row.service_id for row in waiting}):
-        await reprice(tx, service_id=service_id)
-        await catalog.refresh_sale(tx, service_id=service_id)
+    for changed_provider in sorted({row.provider_id for row in waiting}):
+        await reprice(tx, provider_id=changed_provider)
+        await catalog.refresh_sale(tx, provider_id=changed_provider)
     return waiting
 
 

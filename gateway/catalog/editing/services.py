@@ -74,12 +74,16 @@ def _warnings(service: ServiceTerms, edit: ServiceEdit, routes: list[Route]) -> 
     least = min((route.min_quantity or 1 for route in able), default=1)
     most = max((route.max_quantity or service.max_quantity for route in able), default=service.max_quantity)
     if edit.min_quantity is not msgspec.UNSET and service.min_quantity < least:
-        said.append(f"no route takes fewer than {least}: smaller orders would wait and fail")
+        said.append(f"no route takes fewer than {least}: smaller orders would fail")
     if edit.max_quantity is not msgspec.UNSET and service.max_quantity > most:
-        said.append(f"no route takes more than {most}: larger orders would wait and fail")
+        said.append(f"no route takes more than {most}: larger orders would fail")
     if edit.price is not msgspec.UNSET and any(service.price < cost_of(route) for route in able):
         said.append("the price is below the cost")
     if service.is_offered and not service.is_active:
-        why = "its margin is below the floor" if service.below_floor else "no route can be bought from"
+        why = (
+            "its margin is below the floor"
+            if service.below_floor
+            else "no route can be bought from, or only below the floor"
+        )
         said.append(f"it is offered and not on sale: {why}")
     return said

@@ -188,6 +188,7 @@ class Quarantined(msgspec.Struct, frozen=True):
     service_id: UUID
     service: int
     name: str
+    provider_id: UUID
     provider: str
     provider_service_id: str
     cost: Decimal
@@ -203,8 +204,8 @@ async def list_quarantined(
     """Those of the provider and of the services with these numbers; None for all."""
     rows = await tx.fetch(
         """
-        SELECT r.id, s.id, s.number, s.name, p.name, r.provider_service_id, r.cost_per_1000, r.offered_cost,
-               p.currency, coalesce(r.offered_at, r.updated_at), s.is_active
+        SELECT r.id, s.id, s.number, s.name, p.id, p.name, r.provider_service_id, r.cost_per_1000,
+               r.offered_cost, p.currency, coalesce(r.offered_at, r.updated_at), s.is_active
           FROM service_routes r JOIN services s ON s.id = r.service_id JOIN providers p ON p.id = r.provider_id
          WHERE r.offered_cost IS NOT NULL AND ($1::uuid IS NULL OR p.id = $1)
            AND ($2::integer[] IS NULL OR s.number = ANY($2))

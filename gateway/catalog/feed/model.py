@@ -56,4 +56,7 @@ def parse_since(text: str) -> Since:
     at = datetime.fromisoformat(text)
     if at.tzinfo is None:
         raise ValueError("a time without an offset")
-    return Since(at=at)
+    try:
+        return Since(at=at.astimezone(UTC))
+    except OverflowError as error:
+        raise ValueError("a time outside the calendar") from error

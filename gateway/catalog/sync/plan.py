@@ -116,7 +116,7 @@ def make_plan(
     gone = changed = quarantined = 0
     for row in imported:
         known.add(row.provider_service_id)
-        offer = offers.get(row.provider_service_id)
+        offer = _fitting(row, offers.get(row.provider_service_id))
         route = _route_after(row, offer, guard_percent)
         service = _service_after(row, offer, route, pricing)
         found = [*_route_lines(row, route), *(_service_lines(row, service) if service else [])]
@@ -136,13 +136,30 @@ def make_plan(
     return Plan(new, services, routes, gone, changed, quarantined, lines)
 
 
-def can_be_kept(offer: Offer, pricing: Pricing) -> bool:
-    """Whether its price fits into a row."""
-    return pricing.price_of(offer.cost, offer.terms.category, None) < LIMIT
+def keepable(imported: Iterable[Imported], offers: Mapping[str, Offer], pricing: Pricing) -> dict[str, Offer]:
+    """Those whose price fits into a row, by the markup of the service that follows them where there is one."""
+    sources = {row.provider_service_id: row for row in imported if row.is_source}
+    kept = {}
+    for upstream_id, offer in offers.items():
+        row = sources.get(upstream_id)
+        category = _kept(offer.terms, row).category if row else offer.terms.category
+        if pricing.price_of(offer.cost, category, row.service_id if row else None) < LIMIT:
+            kept[upstream_id] = offer
+    return kept
 
 
 def _route_before(row: Imported) -> RouteChange:
     return RouteChange(row.route_id, row.cost, row.offered_cost, row.is_listed, row.route)
+
+
+def _fitting(row: Imported, offer: Offer | None) -> Offer | None:
+    """The offer, if it is of the service's kind; else the route leads to something else than what is sold.
+
+    Of its source the service takes the kind over.
+    """
+    if offer is None or row.is_source or row.terms is None or offer.terms.kind is row.terms.kind:
+        return offer
+    return None
 
 
 def _route_after(row: Imported, offer: Offer | None, guard_percent: Decimal) -> RouteChange:

@@ -62,6 +62,23 @@ def _imported(row: asyncpg.Record) -> Imported:
     )
 
 
+async def lock_shared(tx: Transaction, provider_id: UUID) -> None:
+    """Let no sync of another provider put the services on or off sale that both have routes for.
+
+    Each would take the other's routes for what they were before, and a service would stay on or off
+    for good. Services that only this provider has a route for need no lock: its own row is held.
+    """
+    await tx.execute(
+        """
+        SELECT FROM services s
+         WHERE EXISTS (SELECT FROM service_routes WHERE service_id = s.id AND provider_id = $1)
+           AND EXISTS (SELECT FROM service_routes WHERE service_id = s.id AND provider_id <> $1)
+         ORDER BY id FOR NO KEY UPDATE
+        """,
+        provider_id,
+    )
+
+
 class NewService(msgspec.Struct, frozen=True):
     """A service to be inserted with its source route."""
 

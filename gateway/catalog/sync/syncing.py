@@ -13,7 +13,7 @@ from gateway.catalog import store as catalog
 from gateway.catalog.prices import store as prices
 from gateway.catalog.sync import store
 from gateway.catalog.sync.offers import offers_of
-from gateway.catalog.sync.plan import Line, NewOffer, Plan, can_be_kept, is_shrunk, make_plan
+from gateway.catalog.sync.plan import Line, NewOffer, Plan, is_shrunk, keepable, make_plan
 from gateway.catalog.sync.store import NewService
 from gateway.catalog.words import platform_of, type_of
 from gateway.db.engine import Database, Transaction
@@ -71,7 +71,7 @@ async def sync_provider(
 
 
 async def sync_due(db: Database, upstreams: Upstreams, interval_s: float) -> int:
-    """Sync what is due, side by side, so that no provider waits for another; how many went well."""
+    """Sync what is due, side by side, so that none waits for another or fails with it; how many went well."""
     async with db.transaction() as tx:
         due = await store.claim_due(tx, interval_s, RETRY_S, AT_ONCE)
 
@@ -80,6 +80,10 @@ async def sync_due(db: Database, upstreams: Upstreams, interval_s: float) -> int
             result = await sync_provider(db, upstreams, provider_id)
         except GatewayError as error:
             log.warning("not synced", provider=str(provider_id), error=str(error))
+            return False
+        except Exception:
+            log.exception("a sync failed", provider=str(provider_id))
+            await _note(db, provider_id, "it failed by an error of the gateway; its log has more")
             return False
         log.info("synced", provider=str(provider_id), new=result.new, changed=result.changed, vanished=result.vanished)
         return True
@@ -119,12 +123,12 @@ async def _compare(
     pricing = await prices.pricing_of(tx, provider_id)
     guards = await store.guards_of(tx, provider_id)
     sellable, skipped = offers_of(rows)
-    offers = {upstream_id: offer for upstream_id, offer in sellable.items() if can_be_kept(offer, pricing)}
+    imported = await store.list_imported(tx, provider_id)
+    offers = keepable(imported, sellable, pricing)
     skipped += len(sellable) - len(offers) + rows.skipped
     if not offers:
         listed = len(rows) + rows.skipped
         raise Unavailable(f"provider {name} lists no service that can be sold, of {listed}; nothing was changed")
-    imported = await store.list_imported(tx, provider_id)
     if is_shrunk(imported, offers) and not accept_shrunk:
         before = sum(row.is_listed for row in imported)
         raise Unavailable(
@@ -137,6 +141,7 @@ async def _compare(
 async def _write(tx: Transaction, provider_id: UUID, plan: Plan, *, currency: str, hold_new: bool) -> None:
     if not (plan.new or plan.services or plan.routes):
         return
+    await store.lock_shared(tx, provider_id)
     await store.insert(
         tx, provider_id, [_new_service(new) for new in plan.new], currency=currency, is_offered=not hold_new
     )
