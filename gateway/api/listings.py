@@ -51,12 +51,12 @@ class Listings(Generic[Told]):
         Raises:
             Unavailable: the database does not answer.
         """
-        sold = await self._catalog.sold_in(currency)
-        group = currency, await self._catalog.tariff_of(user_id)
+        sold, tariff = await self._catalog.sold_to(user_id, currency)
+        group = currency, tariff
         quality = self._quality()
         listed, told, listing = self._kept.get(group, (None, None, None))
         if listing is None or listed is not sold or told is not quality:
-            listing = Listing(self._write(_priced(sold, group[1]), quality))
+            listing = Listing(self._write(_priced(sold, tariff), quality))
             self._kept[group] = (sold, quality, listing)
         self._kept.move_to_end(group)
         if len(self._kept) > GROUPS_MAX:

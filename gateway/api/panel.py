@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from msgspec.structs import replace
-
 from compat import wire
 from compat.codec import parse_id
 from compat.drafts import read_draft
@@ -130,15 +128,12 @@ class GatewayBackend:
             ServiceDisabled: it is switched off.
         """
         number = parse_id(text)
-        service = None if number is None else await self._catalog.service(number)
+        service = None if number is None else await self._catalog.priced(number, caller.user_id)
         kind = service.kind if service else None
         if service is None or kind is None or service.currency != caller.currency:
             raise UnknownService
         if not service.is_active:
             raise ServiceDisabled
-        tariff = await self._catalog.tariff_of(caller.user_id)
-        if tariff is not None:
-            service = replace(service, rate=tariff.rate_of(service.id, service.rate))
         return service, kind
 
 

@@ -69,6 +69,19 @@ class Catalog:
         """
         return (await self._snapshot()).sold.get(currency, [])
 
+    async def priced(self, number: int, user_id: UUID) -> Service | None:
+        """As `service`, at the user's own price; both of one moment."""
+        snapshot = await self._snapshot()
+        service, tariff = snapshot.by_number.get(number), snapshot.tariffs.get(user_id)
+        if service is None or tariff is None:
+            return service
+        return msgspec.structs.replace(service, rate=tariff.rate_of(service.id, service.rate))
+
+    async def sold_to(self, user_id: UUID, currency: str) -> tuple[list[Service], Tariff | None]:
+        """As `sold_in`, with the user's own prices, None where he has none; both of one moment."""
+        snapshot = await self._snapshot()
+        return snapshot.sold.get(currency, []), snapshot.tariffs.get(user_id)
+
     async def tariff_of(self, user_id: UUID) -> Tariff | None:
         """The user's own prices, None where he has none.
 

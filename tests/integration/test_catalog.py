@@ -129,6 +129,12 @@ async def test_new_services_can_be_held_back(sync: Sync, panel: ScriptedPanel) -
     assert await sync.on_sale() == []
 
 
+async def test_what_is_listed_for_nothing_is_not_sold(sync: Sync, panel: ScriptedPanel) -> None:
+    panel.answers["services"].append(listed(4, rate="0"))
+    assert await sync() == (4, 0, 0, 0)
+    assert await sync.on_sale() == [1, 2, 3]
+
+
 async def test_a_change_upstream_is_taken_over(db: Database, sync: Sync, panel: ScriptedPanel) -> None:
     await sync()
     panel.answers["services"][0] = listed(1, rate="1", min="5", max="50", name="Hearts", refill=False, cancel=True)

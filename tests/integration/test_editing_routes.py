@@ -114,8 +114,13 @@ async def test_a_route_to_what_became_another_kind_is_not_bought_from(market: Ma
         ("North", None),
         ("South", "its provider does not list it"),
     ]
-    assert (await market.service(3)).kind == "Package", "the service that follows it takes it over"
+    assert await market.on_sale() == [1, 2]
     assert (await market.sync("South")).vanished == 0
+    await market.set(3, is_offered=False)
+    await market.sync("South")
+    await market.set(3, is_offered=True)
+    assert (await market.service(3)).kind == "Package", "taken over while nobody could order it"
+    assert await market.on_sale() == [1, 2, 3]
     market.lists("South", listed(7, type="Package"), listed(8, rate="2"))
     await market.sync("South")
     assert [route.off for route in await market.routes(1)] == [None, None]

@@ -84,7 +84,10 @@ async def list_changes(
     since: FromQuery[str] = "",
     limit: FromQuery[Annotated[int, msgspec.Meta(ge=1, le=CHANGES_MAX)]] = 100,
 ) -> Changes:
-    """What changed after `since`: a `next` of this list, or a time (RFC 3339)."""
+    """What changed after `since`: a `next` of this list, or a time (RFC 3339) to begin at.
+
+    To read on, give `next`: by time a change that was begun earlier and committed later would be missed.
+    """
     parts: Parts = request.app.state.parts
     try:
         start = parse_since(since)

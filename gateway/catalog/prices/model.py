@@ -67,7 +67,9 @@ def margin_percent(price: Decimal, cost: Decimal) -> Decimal:
 
 
 def moves_beyond(before: Decimal, after: Decimal, percent: Decimal) -> bool:
-    """Whether a cost goes up or down by more than the percentage of what it was."""
+    """Whether a cost goes up or down by more than the percentage of what it was, or to nothing."""
+    if after == 0 < before:
+        return True
     return _EXACT.multiply(abs(_EXACT.subtract(after, before)), _HUNDRED) > _EXACT.multiply(before, percent)
 
 

@@ -45,6 +45,7 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
     terms: Terms | None
     price: Decimal
     below_floor: bool
+    is_offered: bool = True
     hand_set: frozenset[str] = frozenset()
 
 
@@ -79,7 +80,7 @@ class RouteChange(msgspec.Struct, frozen=True):
 
 
 class NewOffer(msgspec.Struct, frozen=True):
-    """A service to be put on sale, or held back."""
+    """A service to be put on sale, or held back; one without a price is held, whoever lists it so by mistake."""
 
     offer: Offer
     price: Decimal
@@ -132,7 +133,8 @@ def make_plan(
         if upstream_id not in known:
             price = pricing.price_of(offer.cost, offer.terms.category, None)
             new.append(NewOffer(offer, price, pricing.is_below_floor(price, offer.cost)))
-            lines.append(Line("new", upstream_id, None, offer.terms.name, "", format_amount(price)))
+            change = "new" if price else "new, held: it costs nothing"
+            lines.append(Line(change, upstream_id, None, offer.terms.name, "", format_amount(price)))
     return Plan(new, services, routes, gone, changed, quarantined, lines)
 
 
@@ -148,6 +150,10 @@ def keepable(imported: Iterable[Imported], offers: Mapping[str, Offer], pricing:
     return kept
 
 
+def _follows_kind(row: Imported) -> bool:
+    return row.is_source and not row.is_offered
+
+
 def _route_before(row: Imported) -> RouteChange:
     return RouteChange(row.route_id, row.cost, row.offered_cost, row.is_listed, row.route)
 
@@ -155,9 +161,10 @@ def _route_before(row: Imported) -> RouteChange:
 def _fitting(row: Imported, offer: Offer | None) -> Offer | None:
     """The offer, if it is of the service's kind; else the route leads to something else than what is sold.
 
-    Of its source the service takes the kind over.
+    A service takes over the kind of its source while an operator has it off offer: orders in the queue
+    were placed by the other kind, at its prices.
     """
-    if offer is None or row.is_source or row.terms is None or offer.terms.kind is row.terms.kind:
+    if offer is None or row.terms is None or offer.terms.kind is row.terms.kind or _follows_kind(row):
         return offer
     return None
 

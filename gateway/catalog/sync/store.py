@@ -20,7 +20,7 @@ async def list_imported(tx: Transaction, provider_id: UUID) -> list[Imported]:
         SELECT r.id AS route_id, s.id AS service_id, s.number, r.provider_service_id, r.cost_per_1000, r.offered_cost,
                r.is_listed, r.is_source, r.min_quantity AS route_min, r.max_quantity AS route_max,
                r.dripfeed AS route_dripfeed, r.refill AS route_refill, r.cancel AS route_cancel,
-               s.name, s.description, s.category, s.kind, s.price_per_1000, s.below_floor, s.hand_set,
+               s.name, s.description, s.category, s.kind, s.price_per_1000, s.below_floor, s.is_offered, s.hand_set,
                s.min_quantity, s.max_quantity, s.refill, s.cancel, s.dripfeed
           FROM service_routes r JOIN services s ON s.id = r.service_id
          WHERE r.provider_id = $1 ORDER BY r.id
@@ -58,6 +58,7 @@ def _imported(row: asyncpg.Record) -> Imported:
         terms=terms or None,
         price=row["price_per_1000"],
         below_floor=row["below_floor"],
+        is_offered=row["is_offered"],
         hand_set=frozenset(row["hand_set"]),
     )
 
@@ -99,12 +100,14 @@ async def insert(
         """
         INSERT INTO services (id, platform, type, currency, is_offered, below_floor, is_active, name, description,
           category, kind, price_per_1000, min_quantity, max_quantity, refill, cancel, dripfeed)
-        SELECT n.id, n.platform, n.type, $15, $16, n.below_floor, $16 AND NOT n.below_floor, n.name, n.description,
+        SELECT n.id, n.platform, n.type, $15, o.is_offered, n.below_floor, o.is_offered AND NOT n.below_floor, n.name,
+          n.description,
           n.category, n.kind, n.price, n.min_quantity, n.max_quantity, n.refill, n.cancel, n.dripfeed
           FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::integer[], $7::integer[],
             $8::boolean[], $9::boolean[], $10::boolean[], $11::numeric[], $12::boolean[], $13::text[], $14::text[])
             WITH ORDINALITY AS n(id, name, description, category, kind, min_quantity, max_quantity,
               refill, cancel, dripfeed, price, below_floor, platform, type, ordinal)
+         CROSS JOIN LATERAL (SELECT $16 AND n.price > 0 AS is_offered) o
          ORDER BY n.ordinal
         """,
         *_columns([(item.service_id, item.new.offer.terms) for item in new]),

@@ -156,3 +156,15 @@ def test_a_list_of_less_than_half_is_a_fault(listed: int, left: int, shrunk: boo
     offers = {str(number): OFFER for number in [*range(left), *range(100, 200)]}
     assert is_shrunk(imported, offers) is shrunk
     assert not is_shrunk([msgspec.structs.replace(one, is_listed=False) for one in imported], offers)
+
+
+def test_a_new_service_that_costs_nothing_is_held() -> None:
+    assert changes(plan([], at("0"))) == [("new, held: it costs nothing", "", "0")]
+
+
+def test_another_kind_is_another_service_until_an_operator_takes_it_off_offer() -> None:
+    package = at("1", kind=Kind.PACKAGE, min_quantity=1, max_quantity=1)
+    sold = plan([ROW], package)
+    assert ([route.is_listed for route in sold.routes], sold.services) == ([False], [])
+    [service] = plan([row(is_offered=False)], package).services
+    assert service.terms.kind is Kind.PACKAGE

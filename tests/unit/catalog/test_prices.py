@@ -112,3 +112,8 @@ def test_a_users_own_price_goes_before_his_percentage() -> None:
 def test_equal_tariffs_are_one_group() -> None:
     one = Tariff(((SERVICE, CustomPrice(price=Decimal("0.70"))),))
     assert len({one, Tariff(((SERVICE, CustomPrice(price=Decimal("0.7"))),))}) == 1
+
+
+def test_a_cost_that_becomes_nothing_is_beyond_every_guard() -> None:
+    assert moves_beyond(Decimal(1), Decimal(0), Decimal(1000))
+    assert not moves_beyond(Decimal(0), Decimal(0), Decimal(1000))
