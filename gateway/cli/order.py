@@ -1,6 +1,5 @@
 """`gateway order`: one order's whole story, and the operator's word where an outcome is unknown."""
 
-import getpass
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
@@ -8,7 +7,7 @@ import rich_click as click
 from gateway.cli.order_explain import explain
 from gateway.cli.output import json_option, print_fields, print_json, print_table
 from gateway.cli.parameters import order_number
-from gateway.cli.surroundings import with_database
+from gateway.cli.surroundings import operator_name, with_database
 
 if TYPE_CHECKING:
     from gateway.db.engine import Database
@@ -63,7 +62,7 @@ def resolve(number: int, placed_as: str | None, not_placed: bool, refund: bool, 
             decision = dispatch_resolve.PlacedAs(placed_as)
         else:
             decision = dispatch_resolve.NotPlaced() if not_placed else dispatch_resolve.Refund()
-        await dispatch_resolve.resolve(db, number, decision, f"{getpass.getuser()} (command line)")
+        await dispatch_resolve.resolve(db, number, decision, operator_name())
         return await history(db, number)
 
     after = with_database(action)["order"]

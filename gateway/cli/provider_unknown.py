@@ -1,12 +1,11 @@
 """`gateway provider`, where outcomes are unknown: probes, taught words, and the end of a pause."""
 
-import getpass
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
 from gateway.cli.output import json_option, print_json, print_table
-from gateway.cli.surroundings import with_database
+from gateway.cli.surroundings import operator_name, with_database
 
 if TYPE_CHECKING:
     from gateway.db.engine import Database, Transaction
@@ -56,7 +55,7 @@ def teach(name: str, text: str, meaning: str, dry_run: bool, as_json: bool) -> N
 
         async with db.connection() as connection:
             provider = await _get(connection, name)
-        return await teaching.teach(db, provider.id, text, meaning, _operator(), dry_run=dry_run)
+        return await teaching.teach(db, provider.id, text, meaning, operator_name(), dry_run=dry_run)
 
     resolved = [{"order": each.order, "fault": each.fault.value, "text": each.text} for each in with_database(action)]
     if as_json:
@@ -105,7 +104,7 @@ def resume(name: str, as_json: bool) -> None:
 
         async with db.connection() as connection:
             provider = await _get(connection, name)
-        return await pausing.resume(db, provider.id, _operator())
+        return await pausing.resume(db, provider.id, operator_name())
 
     unknown = with_database(action)
     if as_json:
@@ -123,7 +122,3 @@ async def _get(tx: "Transaction", name: str) -> "SealedProvider":
     if row is None:
         raise NotFound(f"provider {name}")
     return row
-
-
-def _operator() -> str:
-    return f"{getpass.getuser()} (command line)"

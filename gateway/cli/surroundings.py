@@ -1,15 +1,19 @@
 """What every command stands on: settings, servers that run, and a pool for one short action."""
 
 import contextlib
+import getpass
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+import click
+
 from gateway.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from gateway.audit.model import Actor
     from gateway.db.engine import Database
     from gateway.keyring import Keyring
     from gateway.settings import Settings
@@ -137,7 +141,24 @@ def with_database(action: "Callable[[Database, Settings], Awaitable[Result]]") -
 
 async def _act(settings: "Settings", action: "Callable[[Database, Settings], Awaitable[Result]]") -> Result:
     async with open_database(settings) as db:
-        return await action(db, settings)
+        return await action(db.acting_as(_operator().to_setting()), settings)
+
+
+def _operator() -> "Actor":
+    """Who typed the command, for the audit log."""
+    from gateway.audit.model import Actor
+
+    path = click.get_current_context().command_path.split()
+    return Actor(kind="operator", name=operator_name(), action=" ".join(path[1:]))
+
+
+def operator_name() -> str:
+    """Who runs the command: the system's name for the user, or the number where a container has no name for it."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = f"user {os.getuid()}"
+    return f"{user} (command line)"
 
 
 @contextlib.asynccontextmanager

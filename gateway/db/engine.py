@@ -69,9 +69,10 @@ def _marked_open() -> Iterator[None]:
 class Database:
     """A pool that acts as one role."""
 
-    def __init__(self, pool: asyncpg.Pool, acquire_timeout_s: float) -> None:
+    def __init__(self, pool: asyncpg.Pool, acquire_timeout_s: float, actor: str = "") -> None:
         self._pool = pool
         self._acquire_timeout_s = acquire_timeout_s
+        self._actor = actor
 
     @classmethod
     async def open(
@@ -101,6 +102,13 @@ class Database:
         )
         await pool
         return cls(pool, acquire_timeout_s)
+
+    def acting_as(self, actor: str) -> "Database":
+        """The same pool, in whose transactions every change that is audited is put down to `actor`.
+
+        That is `Actor.to_setting()`; an empty text is nobody, whose changes are not audited.
+        """
+        return Database(self._pool, self._acquire_timeout_s, actor)
 
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncIterator[Transaction]:
@@ -132,6 +140,8 @@ class Database:
         async with self.connection() as connection:
             with _marked_open():
                 async with connection.transaction():
+                    if self._actor:
+                        await connection.execute("SELECT set_config('gateway.actor', $1, true)", self._actor)
                     yield connection
 
     @contextlib.asynccontextmanager

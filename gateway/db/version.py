@@ -2,7 +2,7 @@
 
 import asyncpg
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest migration."""
 
 

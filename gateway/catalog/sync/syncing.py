@@ -56,12 +56,13 @@ async def sync_provider(
     The list is fetched before the transaction opens. What vanished goes off sale and is never
     deleted. A new service is on sale at once unless `hold_new` or the provider says otherwise. A list
     with less than half of what was listed before is refused unless `accept_shrunk`. Nothing new writes
-    nothing of the catalogue.
+    nothing of the catalogue. What changes is the upstream's doing, and is not audited as an operator's.
 
     Raises:
         NotFound: no such provider.
         Unavailable: the upstream did not answer, listed nothing that can be sold, or a list that shrank.
     """
+    db = db.acting_as("")
     try:
         return await _sync(db, upstreams, provider_id, dry_run, hold_new, accept_shrunk)
     except GatewayError as error:

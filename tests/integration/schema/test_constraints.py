@@ -79,10 +79,10 @@ def bare(definition: str) -> str:
 
 
 def events_of(definition: str) -> tuple[str, str, frozenset[str], str, str, str]:
-    """`(name, BEFORE or AFTER, events with their columns, table, ROW or STATEMENT, function)`."""
+    """`(name, BEFORE or AFTER, events with their columns, table, ROW or STATEMENT, function and arguments)`."""
     parts = re.fullmatch(
         r"CREATE (?:CONSTRAINT )?TRIGGER (\w+) (BEFORE|AFTER) (.+) ON (\w+) (?:DEFERRABLE INITIALLY DEFERRED )?"
-        r"FOR EACH (ROW|STATEMENT) EXECUTE FUNCTION (\w+)\(\)",
+        r"FOR EACH (ROW|STATEMENT) (?:WHEN \(.+\) )?EXECUTE FUNCTION (\w+\(.*\))",
         bare(definition),
     )
     assert parts is not None, definition

@@ -1,0 +1,1 @@
+"""Who changed what: the log that operators read, and nobody can rewrite."""
