@@ -1,12 +1,13 @@
 """Every business refusal: what was refused and with which data. None of them knows HTTP.
 
 GatewayError
-├── InvalidKey · TooManyRequests · Unavailable · BadRequest
+├── InvalidKey · AddressNotAllowed · Forbidden · TooManyRequests · Unavailable
+├── BadRequest · Invalid · InProgress · ChangedMeanwhile
 ├── UnknownService · ServiceDisabled · InsufficientFunds
 ├── IncorrectQuantity · QuantityTooLow · QuantityTooHigh
-├── IdempotencyMismatch · ActiveOrder
+├── IdempotencyMismatch · ActiveOrder · SpendCapReached
 ├── CannotCancel · RefillDisabled · OrderNotCompleted · RefillTooEarly
-└── ConfigurationError · NotFound · Conflict        (operators only)
+└── ConfigurationError · NotFound · Conflict
 """
 
 
@@ -19,6 +20,18 @@ class GatewayError(Exception):
 
 class InvalidKey(GatewayError):
     """The key is unknown, malformed, expired, revoked or its user may not use it."""
+
+
+class AddressNotAllowed(GatewayError):
+    """The key may not be used from this address."""
+
+
+class Forbidden(GatewayError):
+    """The key does not have the scope that this takes."""
+
+    def __init__(self, scope: str) -> None:
+        Exception.__init__(self, f"this takes a key with the scope {scope}")
+        self.scope = scope
 
 
 class TooManyRequests(GatewayError):
@@ -48,6 +61,22 @@ class BadRequest(GatewayError):
         Exception.__init__(self, what)
 
 
+class Invalid(GatewayError):
+    """The fields do not hold; `faults` has the path of each one at fault, and what is wrong with it."""
+
+    def __init__(self, faults: list[tuple[str, str]]) -> None:
+        Exception.__init__(self, "; ".join(f"{path}: {what}" for path, what in faults))
+        self.faults = faults
+
+
+class InProgress(GatewayError):
+    """A request with the same idempotency key is being answered right now."""
+
+
+class ChangedMeanwhile(GatewayError):
+    """It is not as it was when the caller read it."""
+
+
 class UnknownService(GatewayError):
     """No such service is sold to this account."""
 
@@ -66,6 +95,10 @@ class IdempotencyMismatch(GatewayError):
 
 class ActiveOrder(GatewayError):
     """An order of this service for the same link is still active, and the key refuses a second one."""
+
+
+class SpendCapReached(GatewayError):
+    """The order would take the key above what it may spend in a day."""
 
 
 class IncorrectQuantity(GatewayError):

@@ -1,11 +1,13 @@
 """API keys and accounts as values: the key's format and who an authenticated caller is."""
 
+import ipaddress
 import re
 import secrets
 import string
 import zlib
 from datetime import datetime
-from typing import Literal
+from decimal import Decimal
+from typing import Literal, TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -13,6 +15,7 @@ import msgspec
 Role = Literal["user", "reseller", "admin"]
 UserStatus = Literal["active", "suspended", "banned"]
 Tier = Literal["basic", "pro", "enterprise"]
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _PREFIX = "yb_"
 _ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
@@ -22,8 +25,9 @@ _SHAPE = re.compile(rf"{_PREFIX}[0-9A-Za-z]{{{_SECRET_LENGTH + _CHECKSUM_LENGTH}
 
 
 class Account(msgspec.Struct, frozen=True):
-    """Who a request acts for and which wallet it spends from. `permissions` None means all.
+    """Who a request acts for and which wallet it spends from. `permissions` None means all that the role may.
 
+    `requests_per_minute` is the key's own limit, else its tier's; None where only the settings have one.
     Within `replay_window_s` the same `add` again is answered with the first order; `refuse_duplicates`
     refuses a second active order for the same service and link.
     """
@@ -38,6 +42,10 @@ class Account(msgspec.Struct, frozen=True):
     key_name: str
     replay_window_s: int | None = None
     refuse_duplicates: bool = False
+    role: Role = "reseller"
+    requests_per_minute: int | None = None
+    allowed_addresses: tuple[Network, ...] | None = None
+    daily_spend_cap: Decimal | None = None
 
     def expired(self, now: datetime) -> bool:
         return self.expires_at is not None and self.expires_at <= now

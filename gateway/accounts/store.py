@@ -28,7 +28,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 
 _FIND_BY_KEY_HASHES = """
 SELECT k.key_hash, k.id AS key_id, k.user_id, w.id AS wallet_id, k.currency, k.rate_limit_tier AS tier,
-       k.permissions, k.expires_at, k.name AS key_name, k.replay_window_s, k.refuse_duplicates
+       k.permissions, k.expires_at, k.name AS key_name, k.replay_window_s, k.refuse_duplicates, u.role
 FROM api_keys k
 JOIN users u ON u.id = k.user_id
 JOIN wallets w ON w.user_id = k.user_id AND w.currency = k.currency
@@ -185,4 +185,5 @@ def _account(row: asyncpg.Record) -> Account:
         key_name=row["key_name"],
         replay_window_s=row["replay_window_s"],
         refuse_duplicates=row["refuse_duplicates"],
+        role=row["role"],
     )

@@ -17,6 +17,11 @@ class Callers:
         self._usage = usage
 
     async def identify(self, key: str, address: str) -> Account:
+        """Whose key it is, as `enter`."""
+        account, _ = await self.enter(key, address)
+        return account
+
+    async def enter(self, key: str, address: str) -> tuple[Account, Verdict]:
         """Whose key it is, for one request of its limit; a wrong key costs the address one instead.
 
         Raises:
@@ -31,9 +36,10 @@ class Callers:
             raise
         except Unavailable as error:
             raise Unavailable(error.what, placed=False) from error
-        _check(await self._limiter.spend(str(account.key_id), account.tier))
+        verdict = await self._limiter.spend(str(account.key_id), account.tier)
+        _check(verdict)
         self._usage.mark(account.key_id)
-        return account
+        return account, verdict
 
 
 def _check(verdict: Verdict) -> None:

@@ -21,12 +21,18 @@ class Wire(msgspec.Struct, frozen=True):
 
 PANEL: dict[type[errors.GatewayError], Wire] = {
     errors.InvalidKey: Wire(words.INVALID_KEY),
+    errors.AddressNotAllowed: Wire(words.INVALID_KEY),
+    errors.Forbidden: Wire(words.INVALID_KEY),
     errors.TooManyRequests: Wire(words.TOO_MANY_REQUESTS, 429),
     errors.Unavailable: Wire(words.UNAVAILABLE, 503),
     errors.BadRequest: Wire(words.INCORRECT_REQUEST),
+    errors.Invalid: Wire(words.INCORRECT_REQUEST),
+    errors.InProgress: Wire(words.UNAVAILABLE, 503),
+    errors.ChangedMeanwhile: Wire(words.INCORRECT_REQUEST),
     errors.UnknownService: Wire(words.INCORRECT_SERVICE),
     errors.ServiceDisabled: Wire(words.DISABLED_SERVICE),
     errors.InsufficientFunds: Wire(words.NOT_ENOUGH_FUNDS),
+    errors.SpendCapReached: Wire(words.NOT_ENOUGH_FUNDS),
     errors.IdempotencyMismatch: Wire(words.IDEMPOTENCY_MISMATCH),
     errors.ActiveOrder: Wire(words.ACTIVE_ORDER),
     errors.IncorrectQuantity: Wire(words.INCORRECT_QUANTITY),

@@ -1,0 +1,46 @@
+"""What a key may do: the scopes, and which one each operation of both APIs needs; pure."""
+
+import enum
+
+from gateway.accounts.model import Account
+from gateway.errors import Forbidden
+
+
+class Scope(enum.StrEnum):
+    """As they stand in `api_keys.permissions`."""
+
+    ORDERS_WRITE = "orders:write"
+    ORDERS_READ = "orders:read"
+    SERVICES_READ = "services:read"
+    BALANCE_READ = "balance:read"
+    LEDGER_READ = "ledger:read"
+    WEBHOOKS_WRITE = "webhooks:write"
+    KEYS_WRITE = "keys:write"
+    ADMIN = "admin:*"
+
+
+NEEDED: dict[str, Scope] = {
+    # the panel protocol, by action
+    "services": Scope.SERVICES_READ,
+    "add": Scope.ORDERS_WRITE,
+    "status": Scope.ORDERS_READ,
+    "refill": Scope.ORDERS_WRITE,
+    "refill_status": Scope.ORDERS_READ,
+    "cancel": Scope.ORDERS_WRITE,
+    "balance": Scope.BALANCE_READ,
+    # the native API, by operation; those of operators, under `/v1/admin`, all need `admin:*`
+    "list_services": Scope.SERVICES_READ,
+    "list_changes": Scope.SERVICES_READ,
+}
+"""One table for both doors; an operation that is not in it is refused."""
+
+
+def require(account: Account, operation: str) -> None:
+    """Raises Forbidden where the account's key may not do this.
+
+    A key without a list of scopes may do all that its user may; `admin:*` holds for administrators alone.
+    """
+    scope = NEEDED[operation]
+    has_scope = account.permissions is None or scope in account.permissions
+    if not has_scope or (scope is Scope.ADMIN and account.role != "admin"):
+        raise Forbidden(scope)
