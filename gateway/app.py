@@ -37,6 +37,7 @@ from gateway.db.engine import Database
 from gateway.db.listener import Listener
 from gateway.errors import ConfigurationError
 from gateway.keyring import Keyring
+from gateway.orders.ordering import Ordering
 from gateway.orders.placement import Placement
 from gateway.orders.reading import OrderReader
 from gateway.processes import die_with_parent
@@ -174,7 +175,7 @@ async def _open_parts(settings: Settings, addresses: Addresses, keyring: Keyring
             callers=callers,
             catalog=catalog,
             quality=quality,
-            placement=placement,
+            ordering=Ordering(catalog, placement),
             reader=reader,
             refill_wait_s=settings.refill_wait_s,
         )

@@ -1,8 +1,8 @@
 """Every business refusal: what was refused and with which data. None of them knows HTTP.
 
 GatewayError
-├── InvalidKey · AddressNotAllowed · Forbidden · TooManyRequests · Unavailable
-├── BadRequest · Invalid · InProgress · ChangedMeanwhile
+├── InvalidKey · AddressNotAllowed · Forbidden · TooManyRequests
+├── Unavailable (InProgress) · BadRequest · Invalid · ChangedMeanwhile
 ├── UnknownService · ServiceDisabled · InsufficientFunds
 ├── IncorrectQuantity · QuantityTooLow · QuantityTooHigh
 ├── IdempotencyMismatch · ActiveOrder · SpendCapReached
@@ -54,6 +54,13 @@ class Unavailable(GatewayError):
         self.placed = placed
 
 
+class InProgress(Unavailable):
+    """A request with the same idempotency key is being answered right now."""
+
+    def __init__(self) -> None:
+        super().__init__("a request with the same idempotency key is being answered right now", placed=False)
+
+
 class BadRequest(GatewayError):
     """The request cannot be read."""
 
@@ -67,10 +74,6 @@ class Invalid(GatewayError):
     def __init__(self, faults: list[tuple[str, str]]) -> None:
         Exception.__init__(self, "; ".join(f"{path}: {what}" for path, what in faults))
         self.faults = faults
-
-
-class InProgress(GatewayError):
-    """A request with the same idempotency key is being answered right now."""
 
 
 class ChangedMeanwhile(GatewayError):

@@ -11,7 +11,7 @@ from gateway.accounts.model import Account
 from gateway.batching import Batcher
 from gateway.catalog.model import Service
 from gateway.db.engine import ROLLED_BACK, Database
-from gateway.errors import ActiveOrder, Conflict, GatewayError, InsufficientFunds, Unavailable
+from gateway.errors import ActiveOrder, Conflict, GatewayError, InProgress, InsufficientFunds, Unavailable
 from gateway.events import store as events
 from gateway.events.store import Event
 from gateway.ledger import store as ledger
@@ -28,7 +28,7 @@ WAITING_MAX = 2000
 
 
 class _Contended(Exception):
-    """Some wallet of the batch is locked by another; the batcher halves it, so that the others go on."""
+    """Some wallet or key of the batch is locked by another; the batcher halves it, so that the others go on."""
 
 
 class Placement:
@@ -50,9 +50,13 @@ class Placement:
             InsufficientFunds: what can be spent does not cover the price.
             ActiveOrder: the key refuses a second one beside an active order.
             IdempotencyMismatch: the key stands for other fields.
+            InProgress: another request with the key is being written, and takes long.
             Unavailable: `placed` False where nothing was written, None where it cannot be known.
         """
-        placing = prepare(account, service, draft)
+        return await self.submit(prepare(account, service, draft), replay)
+
+    async def submit(self, placing: Placing, replay: Replay | None = None) -> int:
+        """As `place`, of an order that was prepared."""
         return await self._batcher.submit(msgspec.structs.replace(placing, replay=replay) if replay else placing)
 
     async def find_replayed(self, user_id: UUID, replay: Replay) -> int | None:
@@ -66,7 +70,7 @@ class Placement:
                 await replays.forget(tx, [owner])
                 return None
             found = (await replays.find(tx, [owner])).get(owner)
-            if found is None or found[0] != replay.fields_hash:
+            if found is None or found[0] != replay.fields_hash or found[1] is None:
                 return None
             return (await store.numbers_of(tx, [found[1]])).get(found[1])
 
@@ -76,6 +80,10 @@ class Placement:
     async def _flush(self, batch: list[Placing]) -> list[int | GatewayError]:
         try:
             return await self._write(batch)
+        except InProgress as error:
+            if len(batch) > 1:
+                raise _Contended from error
+            raise
         except Conflict as error:  # holds of these very orders are booked: an earlier commit went through
             return await self._look_up(batch, Unavailable(error.what))
         except Unavailable as error:
@@ -119,7 +127,7 @@ class Placement:
                 await ledger.lock(tx, [placing.wallet_id for placing in batch])
                 numbers = await store.numbers_of(tx, [placing.new.order.id for placing in batch])
                 known = await replays.find(tx, [owner for placing in batch if (owner := placing.owner)])
-                numbers |= await store.numbers_of(tx, [order_id for _, order_id in known.values()])
+                numbers |= await store.numbers_of(tx, [order_id for _, order_id in known.values() if order_id])
                 wary = [placing.new.order for placing in batch if placing.refuse_duplicates]
                 beside_active = await store.find_active(tx, wary) if wary else set()
         except (Unavailable, asyncpg.PostgresError) as error:
