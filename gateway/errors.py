@@ -2,7 +2,7 @@
 
 GatewayError
 ├── InvalidKey · AddressNotAllowed · Forbidden · TooManyRequests
-├── Unavailable (InProgress) · BadRequest · Invalid · ChangedMeanwhile
+├── Unavailable (InProgress) · BadRequest (TooLarge, UnsupportedMediaType) · Invalid · ChangedMeanwhile
 ├── UnknownService · ServiceDisabled · InsufficientFunds
 ├── IncorrectQuantity · QuantityTooLow · QuantityTooHigh
 ├── IdempotencyMismatch · ActiveOrder · SpendCapReached
@@ -68,6 +68,20 @@ class BadRequest(GatewayError):
         Exception.__init__(self, what)
 
 
+class TooLarge(BadRequest):
+    """The body is too large."""
+
+    def __init__(self) -> None:
+        super().__init__("the body is too large")
+
+
+class UnsupportedMediaType(BadRequest):
+    """The body is of another media type."""
+
+    def __init__(self) -> None:
+        super().__init__("a body is application/json")
+
+
 class Invalid(GatewayError):
     """The fields do not hold; `faults` has the path of each one at fault, and what is wrong with it."""
 
@@ -112,7 +126,7 @@ class QuantityTooLow(GatewayError):
     """The quantity is below the service's minimum."""
 
     def __init__(self, minimum: int) -> None:
-        super().__init__()
+        Exception.__init__(self, f"the quantity is below the service's minimum of {minimum}")
         self.minimum = minimum
 
 
@@ -120,7 +134,7 @@ class QuantityTooHigh(GatewayError):
     """The quantity is above the service's maximum."""
 
     def __init__(self, maximum: int) -> None:
-        super().__init__()
+        Exception.__init__(self, f"the quantity is above the service's maximum of {maximum}")
         self.maximum = maximum
 
 

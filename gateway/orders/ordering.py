@@ -1,6 +1,6 @@
 """From a wish to an order: what both doors do with an `add`, so that neither has rules of its own."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -33,20 +33,27 @@ class Ordering:
         self._placement = placement
 
     async def order(
-        self, account: Account, service: int | None, fields: Mapping[str, str], replay: Replay | None
+        self,
+        account: Account,
+        service: int | None,
+        fields: Mapping[str, str],
+        replay: Replay | None,
+        check: Callable[[Kind], None] = lambda kind: None,
     ) -> Ordered:
         """Place what the fields ask for, or find what the same request placed before.
 
-        A request that is refused by now, but placed an order the first time, is answered with that one.
+        `check` may refuse the fields for the service's kind before its rules are looked at. A request
+        that is refused by now, but placed an order the first time, is answered with that one.
 
         Raises:
             UnknownService, ServiceDisabled: see `find_service`.
             PanelError: a field is at fault (`read_draft`).
-            GatewayError: as `Placement.place`.
+            GatewayError: as `Placement.place`, or of `check`.
         """
         try:
             with nothing_placed():
                 found, kind = await self.find_service(account, service)
+            check(kind)
             placing = prepare(account, found, read_draft(kind, fields))
             return Ordered(await self._placement.submit(placing, replay), placing.new.order.id)
         except (GatewayError, PanelError) as refusal:
