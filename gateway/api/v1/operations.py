@@ -99,9 +99,7 @@ def route(operation: Operation) -> HTTPRouteHandler:
         return await _answer(operation, request)
 
     path = operation.path.removeprefix(PREFIX).replace("}", ":str}")
-    return HTTPRouteHandler(path, http_method=operation.method, name=operation.id, status_code=operation.status)(
-        endpoint
-    )
+    return HTTPRouteHandler(path, http_method=operation.method, name=operation.id, status_code=200)(endpoint)
 
 
 async def _answer(operation: Operation, request: Request[Any, Any, Any]) -> Response[Any]:

@@ -17,6 +17,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
     user_id: UUID | None = None
     status: str | None = None
+    dispatch: str | None = None
+    provider_id: UUID | None = None
     service: int | None = None
     link: str | None = None
     since: datetime | None = None

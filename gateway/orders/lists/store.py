@@ -31,6 +31,8 @@ async def list_orders(tx: Transaction, wanted: Wanted) -> list[Listed]:
         ("o.created_at < {}", wanted.until),
         ("o.user_id = {}", wanted.user_id),
         ("o.status = {}", wanted.status),
+        ("o.dispatch = {}", wanted.dispatch),
+        ("o.provider_id = {}", wanted.provider_id),
         ("o.service_id = (SELECT id FROM services WHERE number = {})", wanted.service),
         ("md5(o.link) = md5({0}) AND o.link = {0}", wanted.link),
     ):

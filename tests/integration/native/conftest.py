@@ -40,3 +40,9 @@ async def api(db: Database, http: aiohttp.ClientSession, url: str) -> Native:
 async def other(db: Database, http: aiohttp.ClientSession, url: str) -> Native:
     """Another reseller."""
     return Native(http, url, await issue(db))
+
+
+@pytest.fixture
+async def admin(db: Database, http: aiohttp.ClientSession, url: str) -> Native:
+    """An operator."""
+    return Native(http, url, await issue(db, role="admin"))

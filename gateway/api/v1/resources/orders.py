@@ -245,27 +245,32 @@ async def find_order(call: Call, tx: Transaction, user_id: UUID | None) -> Liste
 
 def shown(listed: Listed) -> Order:
     """As the API shows it."""
+    return Order(**fields_shown(listed))
+
+
+def fields_shown(listed: Listed) -> dict[str, Any]:
+    """The fields of an `Order`, for forms that have more."""
     order = listed.order
-    return Order(
-        id=order.id,
-        number=order.number,
-        service=listed.service,
-        status=order.status,
-        link=order.link,
-        quantity=order.quantity,
-        price=money(order.price),
-        charge=money(shown_charge(order)),
-        currency=order.currency,
-        start_count=order.start_count,
-        remains=shown_remains(order),
-        details=order.details,
-        parent=listed.parent,
-        orders=list(listed.runs),
-        cancel_requested=listed.cancel_wanted,
-        created_at=listed.created_at,
-        started_at=listed.started_at,
-        completed_at=listed.completed_at,
-    )
+    return {
+        "id": order.id,
+        "number": order.number,
+        "service": listed.service,
+        "status": order.status,
+        "link": order.link,
+        "quantity": order.quantity,
+        "price": money(order.price),
+        "charge": money(shown_charge(order)),
+        "currency": order.currency,
+        "start_count": order.start_count,
+        "remains": shown_remains(order),
+        "details": order.details,
+        "parent": listed.parent,
+        "orders": list(listed.runs),
+        "cancel_requested": listed.cancel_wanted,
+        "created_at": listed.created_at,
+        "started_at": listed.started_at,
+        "completed_at": listed.completed_at,
+    }
 
 
 async def _place(call: Call, new: NewOrder, replay: Replay | None, root: str = "$") -> Ordered:
