@@ -7,6 +7,9 @@ from uuid import UUID
 from gateway.db.engine import Transaction
 
 MONTHS_AHEAD = 3
+DAYS_AHEAD = 14
+DAYS_KEPT = 30
+"""Of deliveries to webhooks."""
 FIRST_ID = UUID(int=0)
 LAST_ID = UUID(int=2**128 - 1)
 
@@ -54,6 +57,12 @@ async def ensure(tx: Transaction) -> int:
     """Make the months ahead; the number of partitions made."""
     made: int = await tx.fetchval("SELECT ensure_partitions($1)", MONTHS_AHEAD)
     return made
+
+
+async def keep_days(tx: Transaction) -> int:
+    """Make the days of deliveries ahead and drop those that are over; how many partitions changed."""
+    changed: int = await tx.fetchval("SELECT keep_delivery_days($1, $2)", DAYS_AHEAD, DAYS_KEPT)
+    return changed
 
 
 async def close_months(tx: Transaction) -> None:

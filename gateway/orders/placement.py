@@ -150,4 +150,4 @@ def _unwritten(is_written: bool, is_beside_active: bool, lost: Unavailable) -> G
 def created(order: Order, number: int) -> Event:
     """The event that tells of a new order."""
     data = {"number": number, "status": order.status, "price": order.price, "currency": order.currency}
-    return Event("order.created", order.user_id, "order", order.id, data)
+    return Event("order.created", order.user_id, "order", order.id, data, is_first=True)
