@@ -1,7 +1,7 @@
 """Months of `orders` and `ledger`: making them ahead, and which months can hold an order's number."""
 
 from collections.abc import Iterable
-from datetime import date
+from datetime import date, datetime
 from uuid import UUID
 
 from gateway.db.engine import Transaction
@@ -18,6 +18,11 @@ def month_floor(month: date) -> UUID:
     """The lowest UUIDv7 of a month (UTC)."""
     days = month.toordinal() - date(1970, 1, 1).toordinal()
     return UUID(int=(days * 86_400_000) << 80)
+
+
+def id_at(moment: datetime) -> UUID:
+    """The lowest UUIDv7 of a moment."""
+    return UUID(int=max(0, int(moment.timestamp() * 1000)) << 80)
 
 
 def next_month(month: date) -> date:

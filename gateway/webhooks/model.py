@@ -4,7 +4,7 @@ import base64
 import random
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from ipaddress import ip_address
 from typing import Any
@@ -106,12 +106,27 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def message_of(due: Due) -> Message:
-    """What is sent. Prices of services are left out: everyone has his own, and `GET /v1/services` tells it."""
-    data = due.data
-    if due.object_type == "service":
+    """What is sent."""
+    return _message(
+        due.event_id, due.event_type, due.sequence, due.created_at, due.object_type, due.object_id, due.data
+    )
+
+
+def body_of_event(row: Mapping[str, Any]) -> Message:
+    """What is sent of an event's row."""
+    return _message(
+        row["id"], row["type"], row["sequence"] or 0, row["created_at"], row["object_type"], row["object_id"],
+        row["data"],
+    )  # fmt: skip
+
+
+def _message(
+    event_id: UUID, kind: str, sequence: int, at: datetime, object_type: str, object_id: UUID, data: dict[str, Any]
+) -> Message:
+    """Prices of services are left out: everyone has his own, and `GET /v1/services` tells it."""
+    if object_type == "service":
         data = {name: _unpriced(value) for name, value in data.items()}
-    thing = {"type": due.object_type, "id": str(due.object_id)}
-    return Message(due.event_id, due.event_type, 1, due.sequence, due.created_at, thing, data)
+    return Message(event_id, kind, 1, sequence, at, {"type": object_type, "id": str(object_id)}, data)
 
 
 def _unpriced(value: Any) -> Any:

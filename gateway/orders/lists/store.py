@@ -1,14 +1,14 @@
 """SQL of lists of orders: by id, which carries the time, so that only the months asked for are visited."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 import asyncpg
 import msgspec
 
 from gateway.db.engine import Transaction
-from gateway.db.partitions import FIRST_ID, LAST_ID
+from gateway.db.partitions import FIRST_ID, LAST_ID, id_at
 from gateway.orders.families import store as families
 from gateway.orders.lists.model import Happened, Listed, Wanted
 from gateway.orders.store import COLUMNS_OF_O, to_order
@@ -25,7 +25,7 @@ _SHOWN = (
 async def list_orders(tx: Transaction, wanted: Wanted) -> list[Listed]:
     """The newest first."""
     conditions = ["o.id >= $1", "o.id < $2"]
-    values: list[object] = [_id_at(wanted.since, -CLOCKS_APART) or FIRST_ID, _top(wanted)]
+    values: list[object] = [id_at(wanted.since - CLOCKS_APART) if wanted.since else FIRST_ID, _top(wanted)]
     for condition, value in (
         ("o.created_at >= {}", wanted.since),
         ("o.created_at < {}", wanted.until),
@@ -126,10 +126,5 @@ def _listed(row: asyncpg.Record) -> Listed:
     )
 
 
-def _id_at(moment: datetime | None, apart: timedelta) -> UUID | None:
-    """The lowest id that an order of that moment can have, the clock of its process set `apart` from the database's."""
-    return None if moment is None else UUID(int=max(0, int((moment + apart).timestamp() * 1000)) << 80)
-
-
 def _top(wanted: Wanted) -> UUID:
-    return min(wanted.before or LAST_ID, _id_at(wanted.until, CLOCKS_APART) or LAST_ID)
+    return min(wanted.before or LAST_ID, id_at(wanted.until + CLOCKS_APART) if wanted.until else LAST_ID)
