@@ -243,6 +243,18 @@ SELECT b.wallet_id, u.email, NULL::integer, format('has rows of order %s, which 
  WHERE NOT EXISTS (SELECT FROM orders o WHERE o.id = b.order_id)
 """
 
+_PAYOUTS = """
+SELECT p.wallet_id, u.email, NULL::integer,
+       format('a pay-out held %s and withdrew %s in %s rows', p.held, p.withdrawn, p.rows)
+  FROM (SELECT reference_id, min(wallet_id::text)::uuid AS wallet_id, count(*) AS rows,
+               coalesce(sum(amount) FILTER (WHERE type = 'hold'), 0) AS held,
+               coalesce(sum(amount) FILTER (WHERE type = 'withdraw'), 0) AS withdrawn
+          FROM ledger WHERE reference_type = 'payout' GROUP BY reference_id) p
+  LEFT JOIN wallets w ON w.id = p.wallet_id LEFT JOIN users u ON u.id = w.user_id
+ WHERE p.rows <> 2 OR p.held <> p.withdrawn
+ ORDER BY p.wallet_id
+"""
+
 _GUARDS = """
 WITH ledger_tables AS (
   SELECT 'ledger'::regclass AS oid UNION ALL
@@ -268,6 +280,6 @@ SELECT NULL, NULL, NULL, format('trigger %s on %s is switched off', t.tgname, t.
 
 CHECKS = (
     _SUMS, _LAST_ROW, _CHAIN, _ARITHMETIC, _NEGATIVE, _OWNER, _REFERENCES, _ORDER_MONEY, _CHILD_MONEY,
-    _PARENT_MONEY, _WITHOUT_ORDER, _GUARDS,
+    _PARENT_MONEY, _WITHOUT_ORDER, _PAYOUTS, _GUARDS,
 )  # fmt: skip
 """Each answers rows of wallet, e-mail, order number and what is wrong."""

@@ -16,6 +16,7 @@ from gateway.orders.triggers import (
     Claimed,
     GaveUp,
     QueuedTooLong,
+    RefundGiven,
     Reported,
     Trigger,
     WasAccepted,
@@ -253,6 +254,20 @@ def _report_after_the_end(order: Order, report: Reported) -> Transition | None:
     return Transition(row="17", order=after, moves=moves, event="order.refunded", alert="refunded_by_upstream")
 
 
+def _refund_given(order: Order, given: RefundGiven) -> Transition | None:
+    """Row 17 by an operator. What is left charged tells how much counts as delivered, for those who resell it."""
+    if order.status not in (Status.COMPLETED, Status.PARTIAL, Status.REFUNDED):
+        return None
+    if not CENT <= given.amount <= order.charge:
+        return None
+    charge = order.charge - given.amount
+    delivered = int(charge * order.quantity / order.price)
+    remains = max(order.remains or 0, order.quantity - delivered)
+    after = _to(order, order.dispatch, Status.REFUNDED, remains=remains, charge=charge)
+    moves = (Move(EntryType.REFUND, given.amount, f"operator={given.reference}"),)
+    return Transition(row="17", order=after, moves=moves, event="order.refunded")
+
+
 def _clamp(remains: int | None, order: Order) -> int:
     return max(0, min(remains or 0, order.quantity))
 
@@ -273,4 +288,5 @@ _TABLE: dict[tuple[type[Any], Dispatch], Callable[[Order, Any], Transition | Non
     (CancelWanted, Dispatch.UNKNOWN): _wish_kept,
     (CancelWanted, Dispatch.ACCEPTED): _wish_forwarded,
     (Reported, Dispatch.ACCEPTED): _reported,
+    (RefundGiven, Dispatch.ACCEPTED): _refund_given,
 }

@@ -56,6 +56,13 @@ class Reported(msgspec.Struct, frozen=True):
     """What the upstream says it took, in its currency."""
 
 
+class RefundGiven(msgspec.Struct, frozen=True):
+    """An operator gives some of what was charged back, once a reference."""
+
+    amount: Decimal
+    reference: str
+
+
 class CancelWanted(msgspec.Struct, frozen=True):
     """The customer wants it cancelled."""
 
@@ -75,6 +82,7 @@ Trigger: TypeAlias = (
     | QueuedTooLong
     | WasNotPlaced
     | GaveUp
+    | RefundGiven
     | Reported
 )
 
@@ -97,7 +105,7 @@ def may_move_money(trigger: Trigger) -> bool:
             return trigger.status in _MOVING
         case WasRefused():
             return not trigger.requeue
-        case QueuedTooLong() | GaveUp() | CancelWanted():
+        case QueuedTooLong() | GaveUp() | CancelWanted() | RefundGiven():
             return True
         case Claimed() | WasNotSent() | WasAccepted() | WentUnknown() | WasNotPlaced() | ChildChanged():
             return False
