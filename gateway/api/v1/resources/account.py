@@ -1,10 +1,11 @@
 """`/v1/account` and `/v1/balance`: who calls, and what he can spend."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
+from msgspec import Meta
 
 from gateway.accounts.model import Account as Caller
 from gateway.accounts.scopes import Scope
@@ -14,6 +15,7 @@ from gateway.api.v1.operations import operation
 from gateway.errors import NotFound
 from gateway.ledger import store as ledger
 from gateway.ledger.model import Wallet
+from gateway.ledger.reading import store as reading
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -44,13 +46,25 @@ async def get_account(call: Call) -> Reply:
     return Reply(_shown_account(call.account))
 
 
+class BalanceQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """At which time (RFC 3339); now where it is not given."""
+
+    at: Annotated[datetime, Meta(tz=True)] | None = None
+
+
 @operation("GET", "/balance", scope=Scope.BALANCE_READ, tag="account", returns=Balance)
-async def get_balance(call: Call) -> Reply:
-    """Show the wallet that the key pays from."""
+async def get_balance(call: Call, query: BalanceQuery) -> Reply:
+    """Show the wallet that the key pays from, now or as it was.
+
+    With `at`, as it was after the last movement that was written by then.
+    """
     async with call.db.connection() as connection:
         wallet = await ledger.find(connection, call.account.wallet_id)
-    if wallet is None:
-        raise NotFound("wallet")
+        if wallet is None:
+            raise NotFound("wallet")
+        if query.at is not None:
+            then = await reading.standing_at(connection, wallet.id, query.at)
+            wallet = msgspec.structs.replace(wallet, balance=then.balance, hold_amount=then.hold)
     return Reply(shown_balance(wallet))
 
 

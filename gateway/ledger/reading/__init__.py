@@ -1,0 +1,1 @@
+"""The books as their owners and operators read them."""

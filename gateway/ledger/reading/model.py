@@ -1,0 +1,85 @@
+"""What is wanted of the ledger, and what a line of it says; pure."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from uuid import UUID
+
+import msgspec
+
+from compat.money import format_amount
+from gateway.ledger.model import EntryType
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """Which lines of a wallet, None for whatever. `since` is included, `until` is not; `before` is a line's id."""
+
+    wallet_id: UUID
+    type: str | None = None
+    order_id: UUID | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    before: UUID | None = None
+    most: int = 25
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the ledger; `order` is the number of the order that it is of."""
+
+    id: UUID
+    seq: int
+    type: EntryType
+    amount: Decimal
+    balance_after: Decimal
+    hold_after: Decimal
+    reference_type: str
+    reference_id: UUID
+    order: int | None
+    description: str | None
+    reference: str | None
+    note: str | None
+    created_at: datetime
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """What a wallet had at some moment, after its `seq`-th row."""
+
+    seq: int
+    balance: Decimal
+    hold: Decimal
+
+
+HEADER = ("time", "type", "amount", "balance", "hold", "order", "reference", "note")
+
+
+def csv_of(rows: Iterable[Sequence[str]]) -> bytes:
+    """Lines of CSV (RFC 4180). A text that a spreadsheet would take for a formula has an apostrophe before it."""
+    text = io.StringIO()
+    csv.writer(text).writerows([[_plain(cell) for cell in row] for row in rows])
+    return text.getvalue().encode()
+
+
+def row_of(line: Line) -> Sequence[str]:
+    """A line as a row of the statement."""
+    return (
+        line.created_at.astimezone(UTC).isoformat(),
+        line.type,
+        format_amount(line.amount),
+        format_amount(line.balance_after),
+        format_amount(line.hold_after),
+        str(line.order or ""),
+        line.reference or "",
+        line.note or "",
+    )
+
+
+def row_of_standing(kind: str, at: datetime, standing: Standing) -> Sequence[str]:
+    """What there was when a statement begins or ends."""
+    balance, hold = format_amount(standing.balance), format_amount(standing.hold)
+    return (at.astimezone(UTC).isoformat(), kind, "", balance, hold, "", "", "")
+
+
+def _plain(cell: str) -> str:
+    return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell

@@ -1,0 +1,91 @@
+"""SQL of reading the ledger: in the order of each wallet's rows, visiting only the months that can hold them."""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from gateway.db.engine import Transaction
+from gateway.db.partitions import FIRST_ID, LAST_ID, id_at
+from gateway.ledger.model import EntryType
+from gateway.ledger.reading.model import Line, Standing, Wanted
+
+CLOCKS_APART = timedelta(minutes=10)
+"""How far the clock of a process that made an id may be from the database's."""
+BATCH = 500
+
+_LINE = """
+l.id, l.wallet_seq AS seq, l.type, l.amount, l.balance_after, l.hold_after, l.reference_type, l.reference_id,
+o.number AS order, l.description, l.metadata ->> 'reference' AS reference, l.metadata ->> 'note' AS note, l.created_at
+"""
+_ORDER = """
+LEFT JOIN LATERAL (SELECT number FROM orders WHERE id = l.reference_id AND l.reference_type = 'order') o ON true
+"""
+
+
+async def list_lines(tx: Transaction, wanted: Wanted) -> list[Line]:
+    """The newest first."""
+    values: list[object] = [wanted.wallet_id, _low(wanted), _high(wanted)]
+    conditions = ["wallet_id = $1", "id >= $2", "id < $3"]
+    for condition, value in (
+        ("type = {}", wanted.type),
+        ("reference_type = 'order' AND reference_id = {}", wanted.order_id),
+        ("created_at >= {}", wanted.since),
+        ("created_at < {}", wanted.until),
+        ("wallet_seq < (SELECT wallet_seq FROM ledger WHERE id = {} AND wallet_id = $1)", wanted.before),
+    ):
+        if value is not None:
+            values.append(value)
+            conditions.append(condition.format(f"${len(values)}"))
+    values.append(wanted.most)
+    rows = await tx.fetch(
+        f"""
+        SELECT {_LINE} FROM (
+          SELECT * FROM ledger WHERE {" AND ".join(conditions)} ORDER BY wallet_seq DESC LIMIT ${len(values)}) l
+        {_ORDER} ORDER BY l.wallet_seq DESC
+        """,
+        *values,
+    )
+    return [Line(**{**row, "type": EntryType(row["type"])}) for row in rows]
+
+
+async def standing_at(tx: Transaction, wallet_id: UUID, moment: datetime) -> Standing:
+    """After the last row that was written by then, by the database's clock; nothing before the first.
+
+    A row's time is the beginning of its transaction, and its place is given under the wallet's lock.
+    """
+    row = await tx.fetchrow(
+        """
+        SELECT wallet_seq, balance_after, hold_after FROM ledger
+         WHERE wallet_id = $1 AND created_at <= $2 AND id < $3 ORDER BY wallet_seq DESC LIMIT 1
+        """,
+        wallet_id,
+        moment,
+        id_at(moment + CLOCKS_APART),
+    )
+    return Standing(*row) if row else Standing(0, Decimal(0), Decimal(0))
+
+
+async def lines_between(tx: Transaction, wallet_id: UUID, after_seq: int, last_seq: int, since: datetime) -> list[Line]:
+    """At most `BATCH` rows behind `after_seq`, up to `last_seq`, in their order; none is older than `since`."""
+    rows = await tx.fetch(
+        f"""
+        SELECT {_LINE} FROM (
+          SELECT * FROM ledger WHERE wallet_id = $1 AND wallet_seq > $2 AND wallet_seq <= $3 AND id >= $4
+           ORDER BY wallet_seq LIMIT $5) l
+        {_ORDER} ORDER BY l.wallet_seq
+        """,
+        wallet_id,
+        after_seq,
+        last_seq,
+        id_at(since - CLOCKS_APART),
+        BATCH,
+    )
+    return [Line(**{**row, "type": EntryType(row["type"])}) for row in rows]
+
+
+def _low(wanted: Wanted) -> UUID:
+    return id_at(wanted.since - CLOCKS_APART) if wanted.since else FIRST_ID
+
+
+def _high(wanted: Wanted) -> UUID:
+    return id_at(wanted.until + CLOCKS_APART) if wanted.until else LAST_ID
