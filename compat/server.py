@@ -115,6 +115,7 @@ class _Panel(Generic[Caller]):
             act = self._actions.get(request.action)
             if act is None:
                 raise PanelError(INCORRECT_REQUEST)
+            self._backend.permit(caller, request.action)
             return await act(caller, request.fields)
         finally:
             self._in_flight -= 1

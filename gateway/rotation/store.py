@@ -64,7 +64,8 @@ async def replace(tx: Transaction, place: Place, row: Sealed, blob: str) -> bool
 class Dependents(msgspec.Struct, frozen=True):
     """How many rows need one secret. `secret_id` is None for values that are not sealed ones.
 
-    Of API keys those that can still be used are counted, with the last use of any of them.
+    Of API keys those that can still be used are counted, with the last use of any of them; one whose secret
+    before the last rotation still works needs that one's too.
     """
 
     secret_id: str | None
@@ -83,7 +84,9 @@ async def count_dependents(tx: Transaction) -> list[Dependents]:
           FROM (SELECT 'providers' AS place, {_kid("api_key_encrypted")} AS kid, NULL::timestamptz AS used_at
                   FROM providers
                 UNION ALL SELECT 'webhooks', {_kid("secret")}, NULL FROM webhooks
-                UNION ALL SELECT 'api_keys', secret_id, last_used_at FROM api_keys
+                UNION ALL SELECT 'api_keys', s.kid, last_used_at FROM api_keys CROSS JOIN LATERAL
+                           (SELECT secret_id UNION
+                            SELECT previous_secret_id WHERE previous_expires_at > now()) AS s(kid)
                            WHERE is_active AND coalesce(expires_at > now(), true)) AS rows
          GROUP BY kid ORDER BY kid
         """

@@ -11,7 +11,7 @@ import pytest
 
 from gateway.accounts.directory import Directory
 from gateway.accounts.keys import issue_key, list_keys, revoke_key
-from gateway.accounts.model import Role, Tier, UserStatus, new_key
+from gateway.accounts.model import Role, UserStatus, new_key
 from gateway.accounts.usage import UsageMarks
 from gateway.accounts.users import UNUSABLE_PASSWORD, add_user, hash_password, set_user_status
 from gateway.db.engine import Database
@@ -86,7 +86,7 @@ async def key(
     email: str = EMAIL,
     *,
     keyring: Keyring = KEYRING,
-    tier: Tier = "pro",
+    tier: str = "pro",
     currency: str = "USD",
     expires_at: datetime | None = None,
 ) -> tuple[UUID, str]:

@@ -17,7 +17,8 @@ COMMANDS = {
     "simulate": set(),
     "probe": set(),
     "user": {"add", "status"},
-    "key": {"issue", "list", "revoke"},
+    "key": {"issue", "list", "revoke", "rotate", "set"},
+    "tier": {"list", "set", "remove"},
     "wallet": {"deposit", "show"},
     "provider": {
         *("add", "sync", "list", "show", "set", "pause", "resume"),
