@@ -121,6 +121,15 @@ async def test_each_request_takes_one_from_the_limit_and_sees_its_own_hit(limite
     assert 1 <= refused.retry_after_s == refused.reset_after_s <= 60
 
 
+async def test_another_limit_counts_on_from_what_was_spent(limiter: RateLimiter) -> None:
+    for _ in range(15):
+        await limiter.spend("key-1", BASIC)
+    assert (await limiter.spend("key-1", PRO)).remaining == PRO - 16
+    lower = await limiter.spend("key-1", 10)
+    assert (lower.allowed, lower.limit, lower.remaining) == (False, 10, 0)
+    assert (await limiter.spend("key-1", BASIC)).remaining == BASIC - 17
+
+
 async def test_keys_tiers_and_addresses_have_limits_of_their_own(limiter: RateLimiter) -> None:
     for _ in range(20):
         await limiter.spend("key-1", BASIC)

@@ -96,7 +96,7 @@ def _faults_of_numbers(terms: Terms) -> list[tuple[str, str]]:
     return faults
 
 
-def granted(by: Account, wanted: Terms) -> Terms:
+def granted(by: Account, wanted: Terms, currency: str) -> Terms:
     """The terms that one key gives a new one: what is left open is what it has itself. Raises as `require_within`."""
     filled = msgspec.structs.replace(
         wanted,
@@ -104,19 +104,19 @@ def granted(by: Account, wanted: Terms) -> Terms:
         allowed_addresses=by.allowed_addresses if wanted.allowed_addresses is None else wanted.allowed_addresses,
         expires_at=by.expires_at if wanted.expires_at is None else wanted.expires_at,
     )
-    require_within(by, filled)
+    require_within(by, filled, currency)
     return filled
 
 
-def require_within(by: Account, terms: Terms) -> None:
+def require_within(by: Account, terms: Terms, currency: str) -> None:
     """A key hands out, changes and rotates only keys that may no more than itself, before and after.
 
     For its own rotation a key needs none of this. Tier and limit are an operator's to give and are not looked at.
 
     Raises:
         Forbidden: a scope that it does not have.
-        Invalid: addresses or a time beyond its own; or `orders:write` where it has a cap, since what another
-            key spends does not count against that.
+        Invalid: another wallet, addresses or a time beyond its own; or `orders:write` where it has a cap, since
+            what another key spends does not count against that.
     """
     for scope in Scope if terms.scopes is None else terms.scopes:
         if scope == Scope.ADMIN and by.role != "admin":
@@ -126,6 +126,8 @@ def require_within(by: Account, terms: Terms) -> None:
         if by.permissions is not None and scope not in by.permissions:
             raise Forbidden(scope)
     faults: list[tuple[str, str]] = []
+    if currency != by.currency:
+        faults.append(("currency", f"this key pays from the wallet in {by.currency}"))
     if by.daily_spend_cap is not None and (terms.scopes is None or Scope.ORDERS_WRITE in terms.scopes):
         faults.append(("scopes", f"a key with a daily cap cannot grant {Scope.ORDERS_WRITE}"))
     if by.allowed_addresses is not None:

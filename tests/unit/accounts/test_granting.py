@@ -106,10 +106,10 @@ def test_an_edit_changes_what_it_names_alone() -> None:
 def test_what_is_left_open_is_what_the_key_has_itself() -> None:
     networks = (parse_network("192.0.2.0/24"),)
     by = account(permissions=("keys:write", "orders:read"), allowed_addresses=networks, expires_at=LATER)
-    assert granted(by, OPEN) == terms(
+    assert granted(by, OPEN, "USD") == terms(
         scopes=("keys:write", "orders:read"), allowed_addresses=networks, expires_at=LATER
     )
-    assert granted(ACCOUNT, OPEN) == OPEN
+    assert granted(ACCOUNT, OPEN, "USD") == OPEN
 
 
 @pytest.mark.parametrize(
@@ -127,12 +127,17 @@ def test_what_is_left_open_is_what_the_key_has_itself() -> None:
 )  # fmt: skip
 def test_no_key_grants_more_than_it_has(by: dict[str, Any], wanted: dict[str, Any], refusal: type[Exception]) -> None:
     with pytest.raises(refusal):
-        granted(account(**by), terms(**wanted))
+        granted(account(**by), terms(**wanted), "USD")
+
+
+def test_a_key_grants_none_that_pays_from_another_wallet() -> None:
+    with pytest.raises(Invalid, match="the wallet in USD"):
+        granted(ACCOUNT, OPEN, "EUR")
 
 
 def test_a_key_with_a_cap_grants_keys_that_cannot_spend() -> None:
     by = account(daily_spend_cap=Decimal(5))
-    assert granted(by, terms(scopes=("orders:read",))).scopes == (Scope.ORDERS_READ,)
+    assert granted(by, terms(scopes=("orders:read",)), "USD").scopes == (Scope.ORDERS_READ,)
 
 
 @pytest.mark.parametrize(
@@ -145,9 +150,9 @@ def test_a_key_with_a_cap_grants_keys_that_cannot_spend() -> None:
     ],
 )
 def test_a_key_without_bounds_is_out_of_reach_of_one_with_any(by: dict[str, Any], refusal: type[Exception]) -> None:
-    require_within(ACCOUNT, OPEN)
+    require_within(ACCOUNT, OPEN, "USD")
     with pytest.raises(refusal):
-        require_within(account(**by), OPEN)
+        require_within(account(**by), OPEN, "USD")
 
 
 some_scopes = st.none() | st.sets(st.sampled_from([scope.value for scope in Scope]), min_size=1).map(tuple)
@@ -159,7 +164,7 @@ def test_whatever_a_granted_key_may_do_its_giver_may_do(
 ) -> None:
     by = account(permissions=held, role=role)
     try:
-        given_scopes = granted(by, terms(scopes=wanted)).scopes
+        given_scopes = granted(by, terms(scopes=wanted), "USD").scopes
     except Forbidden:
         return
     child = account(permissions=given_scopes, role=role)
