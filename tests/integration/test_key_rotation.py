@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
+import asyncpg
 import pytest
 
+from gateway.accounts import store
 from gateway.accounts.directory import Directory
 from gateway.accounts.keys import list_keys, revoke_key, rotate_key
 from gateway.db.engine import Database
@@ -151,3 +153,26 @@ async def test_while_a_key_is_rotated_no_request_with_a_secret_in_force_is_refus
     over.set()
     await asyncio.gather(*asking)
     await deaf.close()
+
+
+async def test_a_look_up_by_either_secret_reads_no_table_of_keys_from_end_to_end(
+    db: Database, database_url: str
+) -> None:
+    await user(db)
+    await key(db)
+    owner = await asyncpg.connect(database_url)
+    await owner.execute(
+        "INSERT INTO api_keys (user_id, key_hash, secret_id, name, previous_hash, previous_secret_id, "
+        "previous_expires_at) SELECT id, 'new ' || n, 's', 'k', 'old ' || n, 's', now() FROM users, "
+        "generate_series(1, 5000) n"
+    )
+    await owner.execute("ANALYZE")
+    await owner.close()
+    async with db.transaction() as tx:
+        before = await tx.fetchval(SCANS)
+        found = await store.find_by_key_hashes(tx, ["new 7", "old 8"])
+        assert await tx.fetchval(SCANS) == before
+    assert len(found) == 2
+
+
+SCANS = "SELECT seq_scan FROM pg_stat_xact_user_tables WHERE relname = 'api_keys'"
