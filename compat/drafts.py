@@ -59,7 +59,7 @@ def read_draft(kind: Kind, fields: Mapping[str, str]) -> Draft:
 def _read_link(text: str) -> str:
     link = text.strip()
     if not link or len(link) > LINK_CHARS_MAX or _UNLINKED.search(link):
-        raise PanelError(INCORRECT_LINK)
+        raise PanelError(INCORRECT_LINK, field="link")
     return link
 
 
@@ -68,7 +68,7 @@ def _read_detail(name: str, fields: Mapping[str, str]) -> str:
     if name in LINE_FIELDS:
         value = "\n".join(split_lines(value))
     if not value or _UNWRITTEN.search(value) or not _FORMS.get(name, bool)(value):
-        raise PanelError(INCORRECT_REQUEST)
+        raise PanelError(INCORRECT_REQUEST, field=name)
     return value
 
 
@@ -103,7 +103,7 @@ def _read_drip(fields: Mapping[str, str]) -> tuple[int, int]:
         return 1, 0
     interval = _read_whole("interval", fields, 0, INCORRECT_REQUEST)
     if runs > RUNS_MAX or not 1 <= interval <= INTERVAL_MINUTES_MAX:
-        raise PanelError(INCORRECT_REQUEST)
+        raise PanelError(INCORRECT_REQUEST, field="runs" if runs > RUNS_MAX else "interval")
     return runs, interval
 
 
@@ -111,11 +111,11 @@ def _read_subscription(rule: KindRule, fields: Mapping[str, str]) -> Draft:
     details = {name: _read_detail(name, fields) for name in ("username", "delay")}
     least, most = (_read_whole(name, fields, 0, INCORRECT_QUANTITY) for name in ("min", "max"))
     if not 1 <= least <= most:
-        raise PanelError(INCORRECT_QUANTITY)
+        raise PanelError(INCORRECT_QUANTITY, field="min")
     posts = _read_whole("posts", fields, 0, INCORRECT_QUANTITY)
     old = _read_whole("old_posts", fields, 0, INCORRECT_QUANTITY)
     if posts + old > RUNS_MAX:
-        raise PanelError(INCORRECT_QUANTITY)
+        raise PanelError(INCORRECT_QUANTITY, field="posts")
     details |= {"min": str(least), "max": str(most)}
     details |= {name: str(count) for name, count in (("posts", posts), ("old_posts", old)) if count}
     if "expiry" in fields:
@@ -128,7 +128,7 @@ def _read_whole(name: str, fields: Mapping[str, str], absent: int, refusal: str)
         return absent
     number = parse_quantity(fields[name])
     if number is None:
-        raise PanelError(refusal)
+        raise PanelError(refusal, field=name)
     return number
 
 
@@ -140,7 +140,7 @@ def _read_date(text: str) -> str:
     except ValueError:
         day = None
     if day is None:
-        raise PanelError(INCORRECT_REQUEST)
+        raise PanelError(INCORRECT_REQUEST, field="expiry")
     return day.strftime("%d/%m/%Y")
 
 

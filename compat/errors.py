@@ -5,10 +5,16 @@ import re
 
 
 class PanelError(Exception):
-    """A refusal in the protocol's words: HTTP 200 and `{"error": text}` unless `status` says otherwise."""
+    """A refusal in the protocol's words: HTTP 200 and `{"error": text}` unless `status` says otherwise.
 
-    def __init__(self, text: str, *, status: int = 200, headers: dict[str, str] | None = None) -> None:
+    `field` is the one at fault, where one is; it does not go over the wire.
+    """
+
+    def __init__(
+        self, text: str, *, status: int = 200, headers: dict[str, str] | None = None, field: str | None = None
+    ) -> None:
         super().__init__(text)
+        self.field = field
         self.text = text
         self.status = status
         self.headers = headers or {}

@@ -12,8 +12,7 @@ from typing import Any, cast
 import msgspec
 import structlog
 import uvicorn
-from litestar import Litestar, Request, Response
-from litestar.exceptions import HTTPException
+from litestar import Litestar
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
@@ -30,6 +29,7 @@ from gateway.api.panel import GatewayBackend
 from gateway.api.protocol import PanelProtocol
 from gateway.api.redis_alert import RedisAlert
 from gateway.api.routing import ASGIApp, switch
+from gateway.api.v1 import failures
 from gateway.api.v1.router import ROUTER
 from gateway.catalog.quality.board import REFRESH_S, QualityBoard
 from gateway.catalog.snapshot import Catalog
@@ -37,6 +37,7 @@ from gateway.db.engine import Database
 from gateway.db.listener import Listener
 from gateway.errors import ConfigurationError
 from gateway.keyring import Keyring
+from gateway.orders.ordering import Ordering
 from gateway.orders.placement import Placement
 from gateway.orders.reading import OrderReader
 from gateway.processes import die_with_parent
@@ -70,6 +71,10 @@ class Parts(msgspec.Struct, frozen=True):
     callers: Callers
     catalog: Catalog
     native_listings: NativeListings
+    ordering: Ordering
+    reader: OrderReader
+    keyring: Keyring
+    settings: Settings
 
 
 class Addresses(msgspec.Struct, frozen=True):
@@ -101,7 +106,7 @@ def create_app(settings: Settings) -> ASGIApp:
     litestar = Litestar(
         route_handlers=[*health.HANDLERS, ROUTER],
         lifespan=[lifespan],
-        exception_handlers={HTTPException: _refused, Exception: _crashed},
+        exception_handlers=failures.HANDLERS,
         openapi_config=None,
         logging_config=None,
     )
@@ -153,6 +158,7 @@ async def _open_parts(settings: Settings, addresses: Addresses, keyring: Keyring
         catalog = Catalog(db, listener)
         quality = QualityBoard()
         placement, reader, usage = Placement(db), OrderReader(db), UsageMarks()
+        ordering = Ordering(catalog, placement)
         stack.push_async_callback(closed_within, CLOSE_TIMEOUT_S, functools.partial(usage.flush, db))
         for close in (directory.close, catalog.close, placement.close):
             stack.push_async_callback(closed_within, CLOSE_TIMEOUT_S, close)
@@ -173,30 +179,28 @@ async def _open_parts(settings: Settings, addresses: Addresses, keyring: Keyring
             callers=callers,
             catalog=catalog,
             quality=quality,
-            placement=placement,
+            ordering=ordering,
             reader=reader,
             refill_wait_s=settings.refill_wait_s,
         )
         native = Listings(catalog, write_natively, lambda: quality.summaries)
-        yield Parts(db, listener, limiter, panel_app(backend), callers, catalog, native)
+        yield Parts(
+            db=db,
+            listener=listener,
+            limiter=limiter,
+            panel=panel_app(backend),
+            callers=callers,
+            catalog=catalog,
+            native_listings=native,
+            ordering=ordering,
+            reader=reader,
+            keyring=keyring,
+            settings=settings,
+        )
 
 
 def _limits(settings: Settings) -> dict[str, int]:
-    return {
-        "basic": settings.rate_basic,
-        "pro": settings.rate_pro,
-        "enterprise": settings.rate_enterprise,
-    }
-
-
-def _refused(_request: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str, str]]:
-    """An error of HTTP itself, such as an unknown path or method."""
-    return Response({"error": error.detail}, status_code=error.status_code, headers=error.headers)
-
-
-def _crashed(_request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, str]]:
-    _log.error("a request crashed", exc_info=error)
-    return Response({"error": "Internal Server Error"}, status_code=500)
+    return {"basic": settings.rate_basic, "pro": settings.rate_pro, "enterprise": settings.rate_enterprise}
 
 
 # Serving -------------------------------------------------------------------------------------

@@ -63,7 +63,9 @@ def _unwrap(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     return mapped if mapped is not None else address
 
 
-def open_session(*, allow_private: bool, limit: int) -> aiohttp.ClientSession:
+def open_session(
+    *, allow_private: bool, limit: int, keepalive_s: float = _KEEPALIVE_S, decompress: bool = True
+) -> aiohttp.ClientSession:
     """A session for calls to addresses that others gave us, with at most `limit` connections.
 
     Each address is judged when its socket is made, so that a name which resolves differently the
@@ -81,11 +83,11 @@ def open_session(*, allow_private: bool, limit: int) -> aiohttp.ClientSession:
     connector = aiohttp.TCPConnector(
         limit=limit,
         use_dns_cache=False,
-        keepalive_timeout=_KEEPALIVE_S,
+        keepalive_timeout=keepalive_s,
         socket_factory=make_socket,
     )
     return aiohttp.ClientSession(
-        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False, auto_decompress=True
+        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False, auto_decompress=decompress
     )
 
 

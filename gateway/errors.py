@@ -1,8 +1,8 @@
 """Every business refusal: what was refused and with which data. None of them knows HTTP.
 
 GatewayError
-├── InvalidKey · AddressNotAllowed · Forbidden · TooManyRequests · Unavailable
-├── BadRequest · Invalid · InProgress · ChangedMeanwhile
+├── InvalidKey · AddressNotAllowed · Forbidden · TooManyRequests
+├── Unavailable (InProgress) · BadRequest (TooLarge, UnsupportedMediaType) · Invalid · ChangedMeanwhile
 ├── UnknownService · ServiceDisabled · InsufficientFunds
 ├── IncorrectQuantity · QuantityTooLow · QuantityTooHigh
 ├── IdempotencyMismatch · ActiveOrder · SpendCapReached
@@ -54,11 +54,32 @@ class Unavailable(GatewayError):
         self.placed = placed
 
 
+class InProgress(Unavailable):
+    """A request with the same idempotency key is being answered right now."""
+
+    def __init__(self) -> None:
+        super().__init__("a request with the same idempotency key is being answered right now", placed=False)
+
+
 class BadRequest(GatewayError):
     """The request cannot be read."""
 
     def __init__(self, what: str) -> None:
         Exception.__init__(self, what)
+
+
+class TooLarge(BadRequest):
+    """The body is too large."""
+
+    def __init__(self) -> None:
+        super().__init__("the body is too large")
+
+
+class UnsupportedMediaType(BadRequest):
+    """The body is of another media type."""
+
+    def __init__(self) -> None:
+        super().__init__("a body is application/json")
 
 
 class Invalid(GatewayError):
@@ -67,10 +88,6 @@ class Invalid(GatewayError):
     def __init__(self, faults: list[tuple[str, str]]) -> None:
         Exception.__init__(self, "; ".join(f"{path}: {what}" for path, what in faults))
         self.faults = faults
-
-
-class InProgress(GatewayError):
-    """A request with the same idempotency key is being answered right now."""
 
 
 class ChangedMeanwhile(GatewayError):
@@ -109,7 +126,7 @@ class QuantityTooLow(GatewayError):
     """The quantity is below the service's minimum."""
 
     def __init__(self, minimum: int) -> None:
-        super().__init__()
+        Exception.__init__(self, f"the quantity is below the service's minimum of {minimum}")
         self.minimum = minimum
 
 
@@ -117,7 +134,7 @@ class QuantityTooHigh(GatewayError):
     """The quantity is above the service's maximum."""
 
     def __init__(self, maximum: int) -> None:
-        super().__init__()
+        Exception.__init__(self, f"the quantity is above the service's maximum of {maximum}")
         self.maximum = maximum
 
 

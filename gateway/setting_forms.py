@@ -80,6 +80,13 @@ def _networks(text: str) -> str:
     return text
 
 
+def _delays(text: str) -> tuple[float, ...]:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(re.fullmatch(r"\d{1,7}(\.\d{1,3})?", part, re.ASCII) for part in parts) or len(parts) > 50:
+        raise ValueError("expected seconds with commas between, fifty at most")
+    return tuple(float(part) for part in parts)
+
+
 READERS: dict[str, Callable[[str], Any]] = {
     **{field: functools.partial(_url, schemes=schemes) for field, schemes in _SCHEMES.items()},
     **{field: functools.partial(_matching, pattern=form[0], words=form[1]) for field, form in _FORMS.items()},
@@ -87,5 +94,6 @@ READERS: dict[str, Callable[[str], Any]] = {
     "bind": _bind,
     "trusted_proxies": _networks,
     "data_dir": _folder,
+    "webhook_retries_s": _delays,
 }
 """By the field's name; each raises ValueError for what is not of its form."""

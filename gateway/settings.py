@@ -64,6 +64,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     balance_interval_s: Seconds = 300.0
     """Between two readings of our balance at a provider; a tenth of it where a route waits for money."""
     provider_max_in_flight: Annotated[int, Meta(ge=1, le=10_000)] = 16
+    webhook_in_flight: Annotated[int, Meta(ge=1, le=1000)] = 32
+    """Calls at once to one endpoint, of each worker."""
+    webhook_retries_s: tuple[float, ...] = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
+    """Between the attempts of one delivery."""
     shutdown_grace_s: Seconds = 25.0
     trusted_proxies: str = ""
     stuck_order_s: LongSeconds = 259_200

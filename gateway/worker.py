@@ -39,6 +39,9 @@ from gateway.providers.upstream import Upstreams
 from gateway.settings import Settings
 from gateway.tracking.poller import Poller
 from gateway.tracking.refills import follow_refills
+from gateway.webhooks.calling import Caller
+from gateway.webhooks.relay import relay_events
+from gateway.webhooks.sending import IN_FLIGHT_MAX, Deliverer
 
 log = structlog.get_logger(__name__)
 
@@ -49,6 +52,7 @@ SYNC_S = 5.0
 DAYS_S = 600.0
 PURGED_AT_ONCE = 1000
 AFTERCARE_S = 1.0
+RELAY_S = 0.25
 PARTITIONS_S = 3600.0
 VERIFY_S = 86_400.0
 CONNECTIONS_MAX = 1000
@@ -81,6 +85,16 @@ async def run_worker(settings: Settings) -> None:
             check_interval_max_s=settings.check_interval_max_s,
         )
         aftercare = [Lanes(), Lanes(), Lanes(), Lanes(), Lanes()]
+        calls = open_session(
+            allow_private=settings.allow_private_addresses, limit=IN_FLIGHT_MAX, keepalive_s=15.0, decompress=False
+        )
+        stack.push_async_callback(calls.close)
+        deliverer = Deliverer(
+            db,
+            Caller(calls, Keyring(settings.secret_key)),
+            each=settings.webhook_in_flight,
+            delays_s=settings.webhook_retries_s,
+        )
         listener = Listener(settings.database_direct_url or settings.database_url)
         listener.on("orders_queued", dispatcher.wake)
         listener.on_reconnect(dispatcher.wake)
@@ -90,6 +104,7 @@ async def run_worker(settings: Settings) -> None:
         loops = [
             asyncio.create_task(dispatcher.run(), name="dispatcher"),
             asyncio.create_task(poller.run(), name="poller"),
+            asyncio.create_task(deliverer.run(), name="webhooks"),
             *_upkeep(settings, db, upstreams, aftercare),
         ]
         watch = Watch(db, settings, "work")
@@ -97,7 +112,9 @@ async def run_worker(settings: Settings) -> None:
         log.info("working")
         failed = await _until_stopped(stopping, loops)
         grace_s = settings.shutdown_grace_s
-        await asyncio.gather(dispatcher.stop(grace_s), *(lanes.stop(grace_s) for lanes in aftercare))
+        await asyncio.gather(
+            dispatcher.stop(grace_s), deliverer.stop(grace_s), *(lanes.stop(grace_s) for lanes in aftercare)
+        )
         await poller.stop()
         for task in loops:
             task.cancel()
@@ -159,6 +176,7 @@ def _upkeep(settings: Settings, db: Database, upstreams: Upstreams, aftercare: l
         ),
         ("queued orders", UPKEEP_S, lambda: upkeep.fail_queued(db, settings.queued_max_age_s)),
         ("quality", measuring.INTERVAL_S, lambda: measuring.measure(db)),
+        ("events", RELAY_S, lambda: relay_events(db)),
         ("partitions", PARTITIONS_S, lambda: keep_partitions(db)),
     ]
     loops = [asyncio.create_task(_every(seconds, name, job), name=name) for name, seconds, job in jobs]
@@ -188,13 +206,15 @@ async def purge(db: Database, delete: Callable[[Transaction, int], Awaitable[int
 
 
 async def keep_partitions(db: Database) -> None:
-    """In three transactions, so that rows which keep a month from being made are told of first."""
+    """In transactions of their own, so that rows which keep a month from being made are told of first."""
     async with db.transaction() as tx:
         used = [table for table, is_used in (await partitions.rows_in_default(tx)).items() if is_used]
         message = "{}_default holds rows: a month was missing; see docs/operations.md"
         await alerts.raise_(tx, [Alert("default_partition", table, message.format(table)) for table in used])
     async with db.transaction() as tx:
         await partitions.ensure(tx)
+    async with db.transaction() as tx:
+        await partitions.keep_days(tx)
     async with db.transaction() as tx:
         await partitions.close_months(tx)
 

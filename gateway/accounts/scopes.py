@@ -21,7 +21,6 @@ class Scope(enum.StrEnum):
 
 
 NEEDED: dict[str, Scope] = {
-    # the panel protocol, by action
     "services": Scope.SERVICES_READ,
     "add": Scope.ORDERS_WRITE,
     "status": Scope.ORDERS_READ,
@@ -30,19 +29,20 @@ NEEDED: dict[str, Scope] = {
     "refill_status": Scope.ORDERS_READ,
     "cancel": Scope.ORDERS_WRITE,
     "balance": Scope.BALANCE_READ,
-    # the native API, by operation; those of operators, under `/v1/admin`, all need `admin:*`
-    "list_services": Scope.SERVICES_READ,
-    "list_changes": Scope.SERVICES_READ,
 }
-"""One table for both doors; an operation that is not in it is refused."""
+"""By action of the panel protocol; an operation of the native API names its scope where it is described."""
 
 
-def require(account: Account, operation: str) -> None:
-    """Raises Forbidden where the account's key may not do this.
+def require(account: Account, action: str) -> None:
+    """Raises Forbidden where the account's key may not do this through the panel protocol."""
+    require_scope(account, NEEDED[action])
+
+
+def require_scope(account: Account, scope: Scope) -> None:
+    """Raises Forbidden where the account's key lacks the scope.
 
     A key without a list of scopes may do all that its user may; `admin:*` holds for administrators alone.
     """
-    scope = NEEDED[operation]
     has_scope = account.permissions is None or scope in account.permissions
     if not has_scope or (scope is Scope.ADMIN and account.role != "admin"):
         raise Forbidden(scope)

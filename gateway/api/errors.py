@@ -27,7 +27,6 @@ PANEL: dict[type[errors.GatewayError], Wire] = {
     errors.Unavailable: Wire(words.UNAVAILABLE, 503),
     errors.BadRequest: Wire(words.INCORRECT_REQUEST),
     errors.Invalid: Wire(words.INCORRECT_REQUEST),
-    errors.InProgress: Wire(words.UNAVAILABLE, 503),
     errors.ChangedMeanwhile: Wire(words.INCORRECT_REQUEST),
     errors.UnknownService: Wire(words.INCORRECT_SERVICE),
     errors.ServiceDisabled: Wire(words.DISABLED_SERVICE),

@@ -13,6 +13,7 @@ from compat.encode import encode_services
 from compat.kinds import RULES
 from compat.listing import Listing
 from compat.money import format_amount
+from gateway.api.v1.formats import Money
 from gateway.catalog.model import Service
 from gateway.catalog.prices.model import Tariff
 from gateway.catalog.quality.model import Summary, average_time
@@ -110,7 +111,7 @@ class NativeService(msgspec.Struct, frozen=True):
     platform: str
     type: str
     kind: str
-    price: str
+    price: Money
     currency: str
     min: int
     max: int

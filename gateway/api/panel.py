@@ -1,35 +1,25 @@
 """The panel protocol of `compat`, served from the gateway's accounts, catalogue, orders and wallets."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from compat import wire
 from compat.codec import parse_id
-from compat.drafts import read_draft
 from compat.errors import PanelError
-from compat.kinds import Kind
 from compat.listing import Listing
 from gateway.accounts import scopes
 from gateway.accounts.model import Account
 from gateway.api.callers import Callers
 from gateway.api.errors import panel_words, to_panel_error
 from gateway.api.listings import Listings, write_for_panels
-from gateway.catalog.model import Service
 from gateway.catalog.quality.board import QualityBoard
 from gateway.catalog.snapshot import Catalog
 from gateway.db.engine import Database
-from gateway.errors import (
-    GatewayError,
-    IdempotencyMismatch,
-    ServiceDisabled,
-    Unavailable,
-    UnknownService,
-)
+from gateway.errors import GatewayError
 from gateway.ledger import store as ledger
 from gateway.orders.cancels.wishing import cancel_orders
 from gateway.orders.families.model import Mode, shown_subscription
 from gateway.orders.model import Order
-from gateway.orders.placement import Placement
+from gateway.orders.ordering import Ordering
 from gateway.orders.reading import Kin, OrderReader
 from gateway.orders.refills.asking import ask_for_refills, find_refills
 from gateway.orders.refills.model import Refill, State
@@ -47,14 +37,13 @@ class GatewayBackend:
         callers: Callers,
         catalog: Catalog,
         quality: QualityBoard,
-        placement: Placement,
+        ordering: Ordering,
         reader: OrderReader,
         refill_wait_s: float,
     ) -> None:
         self._db = db
         self._callers = callers
-        self._catalog = catalog
-        self._placement = placement
+        self._ordering = ordering
         self._reader = reader
         self._refill_wait_s = refill_wait_s
         self._listings = Listings(catalog, write_for_panels, lambda: quality.average_times)
@@ -78,19 +67,8 @@ class GatewayBackend:
         """The number of the order, or that of the one which the same request placed before."""
         replay = replay_of(caller, request.service, request.fields)
         with panel_words():
-            try:
-                with _nothing_placed():
-                    service, kind = await self._get_service(request.service, caller)
-                draft = read_draft(kind, request.fields)
-                return await self._placement.place(caller, service, draft, replay)
-            except (GatewayError, PanelError) as refusal:
-                if replay is None or isinstance(refusal, Unavailable | IdempotencyMismatch):
-                    raise
-                with _nothing_placed():
-                    number = await self._placement.find_replayed(caller.user_id, replay)
-                if number is None:
-                    raise
-                return number
+            ordered = await self._ordering.order(caller, parse_id(request.service), request.fields, replay)
+        return ordered.number
 
     async def statuses(
         self, caller: Account, orders: Sequence[int]
@@ -125,31 +103,6 @@ class GatewayBackend:
         if wallet is None:
             raise LookupError("an account without its wallet")
         return wire.Balance(balance=wallet.spendable, currency=wallet.currency, idempotency=True)
-
-    async def _get_service(self, text: str, caller: Account) -> tuple[Service, Kind]:
-        """The service that can be ordered by this number, at the caller's price.
-
-        Raises:
-            UnknownService: no number, no such service, of another currency or of a kind not served.
-            ServiceDisabled: it is switched off.
-        """
-        number = parse_id(text)
-        service = None if number is None else await self._catalog.priced(number, caller.user_id)
-        kind = service.kind if service else None
-        if service is None or kind is None or service.currency != caller.currency:
-            raise UnknownService
-        if not service.is_active:
-            raise ServiceDisabled
-        return service, kind
-
-
-@contextmanager
-def _nothing_placed() -> Iterator[None]:
-    """For what comes before an order is written: whatever fails there, none was placed."""
-    try:
-        yield
-    except Unavailable as error:
-        raise Unavailable(error.what, placed=False) from error
 
 
 def _shown_refill(refill: Refill) -> wire.RefillStatus:

@@ -15,7 +15,7 @@ from sqlalchemy.pool import NullPool
 from gateway.errors import ConfigurationError
 
 ROLES = ("gateway_migrate", "gateway_service", "gateway_report")
-_PARTITION = re.compile(r"^(orders|ledger)_(default|\d{4}_\d{2})$")
+_PARTITION = re.compile(r"^(orders|ledger|webhook_deliveries|webhook_attempts)_(default|\d{4}_\d{2}(_\d{2})?)$")
 
 
 def include_name(name: str | None, kind: str, parents: Any) -> bool:
@@ -28,7 +28,7 @@ def include_object(target: Any, name: str | None, kind: str, reflected: bool, co
     if kind != "index":
         return True
     table = getattr(target, "table", None)
-    return name not in ("idx_services_search", "idx_orders_active_link") and not (
+    return name not in ("idx_services_search", "idx_orders_active_link", "idx_orders_user_link") and not (
         table is not None and _PARTITION.match(table.name)
     )
 

@@ -1,12 +1,15 @@
 """Months of `orders` and `ledger`: making them ahead, and which months can hold an order's number."""
 
 from collections.abc import Iterable
-from datetime import date
+from datetime import date, datetime
 from uuid import UUID
 
 from gateway.db.engine import Transaction
 
 MONTHS_AHEAD = 3
+DAYS_AHEAD = 14
+DAYS_KEPT = 30
+"""Of deliveries to webhooks."""
 FIRST_ID = UUID(int=0)
 LAST_ID = UUID(int=2**128 - 1)
 
@@ -15,6 +18,11 @@ def month_floor(month: date) -> UUID:
     """The lowest UUIDv7 of a month (UTC)."""
     days = month.toordinal() - date(1970, 1, 1).toordinal()
     return UUID(int=(days * 86_400_000) << 80)
+
+
+def id_at(moment: datetime) -> UUID:
+    """The lowest UUIDv7 of a moment."""
+    return UUID(int=max(0, int(moment.timestamp() * 1000)) << 80)
 
 
 def next_month(month: date) -> date:
@@ -54,6 +62,12 @@ async def ensure(tx: Transaction) -> int:
     """Make the months ahead; the number of partitions made."""
     made: int = await tx.fetchval("SELECT ensure_partitions($1)", MONTHS_AHEAD)
     return made
+
+
+async def keep_days(tx: Transaction) -> int:
+    """Make the days of deliveries ahead and drop those that are over; how many partitions changed."""
+    changed: int = await tx.fetchval("SELECT keep_delivery_days($1, $2)", DAYS_AHEAD, DAYS_KEPT)
+    return changed
 
 
 async def close_months(tx: Transaction) -> None:

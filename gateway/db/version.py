@@ -2,7 +2,7 @@
 
 import asyncpg
 
-HEAD = "0005"
+HEAD = "0006"
 """The newest migration."""
 
 

@@ -5,11 +5,12 @@ from typing import TypeAlias
 
 import msgspec
 
-from gateway.db.engine import Database
+from gateway.db.engine import Database, Transaction
 from gateway.db.partitions import load_number_map
 from gateway.dispatch import store
 from gateway.dispatch.outcomes import accept_unknown, give_up, not_placed
 from gateway.errors import Conflict, NotFound
+from gateway.orders.model import Order
 from gateway.orders.store import find_by_number
 
 
@@ -44,16 +45,21 @@ async def resolve(db: Database, number: int, decision: Decision, by: str) -> Non
         order = await find_by_number(tx, number, numbers.ranges(number))
         if order is None:
             raise NotFound(f"order {number}")
-        attempt = await store.find_unknown(tx, order.id)
-        if attempt is None:
-            raise Conflict(f"order {number} is {order.dispatch}, not unknown: there is nothing to resolve")
-        match decision:
-            case PlacedAs(upstream_id) if not UPSTREAM_ID.fullmatch(upstream_id):
-                raise Conflict("an upstream's id is 1 to 64 characters 0-9 A-Z a-z _ -")
-            case PlacedAs(upstream_id):
-                if not await accept_unknown(tx, attempt, upstream_id, {"operator": by}):
-                    raise Conflict(f"the upstream's id {upstream_id} belongs to another order")
-            case NotPlaced():
-                await not_placed(tx, attempt, {"operator": by})
-            case Refund():
-                await give_up(tx, attempt, {"operator": by})
+        await resolve_order(tx, order, decision, by)
+
+
+async def resolve_order(tx: Transaction, order: Order, decision: Decision, by: str) -> None:
+    """As `resolve`, of an order that was found, in a transaction of the caller's. Raises Conflict as that does."""
+    attempt = await store.find_unknown(tx, order.id)
+    if attempt is None:
+        raise Conflict(f"order {order.number} is {order.dispatch}, not unknown: there is nothing to resolve")
+    match decision:
+        case PlacedAs(upstream_id) if not UPSTREAM_ID.fullmatch(upstream_id):
+            raise Conflict("an upstream's id is 1 to 64 characters 0-9 A-Z a-z _ -")
+        case PlacedAs(upstream_id):
+            if not await accept_unknown(tx, attempt, upstream_id, {"operator": by}):
+                raise Conflict(f"the upstream's id {upstream_id} belongs to another order")
+        case NotPlaced():
+            await not_placed(tx, attempt, {"operator": by})
+        case Refund():
+            await give_up(tx, attempt, {"operator": by})

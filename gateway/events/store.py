@@ -10,26 +10,59 @@ from gateway.db.engine import Transaction
 
 
 class Event(msgspec.Struct, frozen=True):
-    """Something that happened to one object of a user."""
+    """Something that happened to one object of a user.
+
+    Events of an object are written while its row is locked, or new: so they are numbered in turn.
+    """
 
     type: str
     user_id: UUID | None
     object_type: str
     object_id: UUID
     data: dict[str, Any]
+    is_first: bool = False
+    """Of a new object, which has no events yet."""
 
 
 async def insert(tx: Transaction, events: Sequence[Event]) -> None:
+    """Write them in turn. Those of users without a webhook need no relaying."""
     if not events:
         return
     await tx.execute(
         """
-        INSERT INTO events (type, user_id, object_type, object_id, data)
-        SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[], $4::uuid[], $5::jsonb[])
+        INSERT INTO events (type, user_id, object_type, object_id, data, sequence, relayed)
+        SELECT n.type, n.user_id, n.object_type, n.object_id, n.data,
+               row_number() OVER (PARTITION BY n.object_type, n.object_id ORDER BY n.place)
+                 + CASE WHEN n.is_first THEN 0 ELSE coalesce((
+                     SELECT max(e.sequence) FROM events e
+                      WHERE e.object_type = n.object_type AND e.object_id = n.object_id), 0) END,
+               NOT EXISTS (SELECT FROM webhooks w WHERE w.user_id = n.user_id AND w.is_active)
+          FROM unnest($1::text[], $2::uuid[], $3::text[], $4::uuid[], $5::jsonb[], $6::boolean[]) WITH ORDINALITY
+               AS n(type, user_id, object_type, object_id, data, is_first, place)
+         ORDER BY n.place
         """,
         [event.type for event in events],
         [event.user_id for event in events],
         [event.object_type for event in events],
         [event.object_id for event in events],
         [event.data for event in events],
+        [event.is_first for event in events],
     )
+
+
+async def insert_relayed(tx: Transaction, event: Event) -> UUID:
+    """Write an event that is nobody's to relay; its id."""
+    event_id: UUID = await tx.fetchval(
+        """
+        INSERT INTO events (type, user_id, object_type, object_id, data, sequence, relayed)
+        SELECT $1, $2, $3::varchar, $4::uuid, $5, coalesce(max(sequence), 0) + 1, true FROM events
+         WHERE object_type = $3 AND object_id = $4
+        RETURNING id
+        """,
+        event.type,
+        event.user_id,
+        event.object_type,
+        event.object_id,
+        event.data,
+    )
+    return event_id

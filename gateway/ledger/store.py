@@ -59,7 +59,8 @@ async def open_wallet(tx: Transaction, user_id: UUID, currency: str) -> UUID:
 async def write(tx: Transaction, wallets: Iterable[Wallet], entries: Sequence[Entry]) -> None:
     """Put down what `model.post` decided: rows, their references, and the wallets as they are now.
 
-    The wallets must be locked by this transaction.
+    The wallets must be locked by this transaction. One that falls below the low balance its user set has an
+    event of it in the same statement.
 
     Raises:
         Conflict: one of the entries was booked before.
@@ -116,6 +117,16 @@ WITH entry AS (
   UPDATE wallets w SET balance = n.balance, hold_amount = n.hold_amount, last_seq = n.last_seq
     FROM unnest($16::uuid[], $17::numeric[], $18::numeric[], $19::bigint[]) AS n(id, balance, hold_amount, last_seq)
    WHERE w.id = n.id
+), low AS (
+  INSERT INTO events (type, user_id, object_type, object_id, data, sequence, relayed)
+  SELECT 'balance.low', w.user_id, 'wallet', w.id,
+         jsonb_build_object('currency', w.currency, 'available', trim_scale(n.balance - n.hold_amount)::text,
+                            'threshold', trim_scale(w.low_balance)::text),
+         coalesce((SELECT max(e.sequence) FROM events e WHERE e.object_type = 'wallet' AND e.object_id = w.id), 0) + 1,
+         NOT EXISTS (SELECT FROM webhooks h WHERE h.user_id = w.user_id AND h.is_active)
+    FROM wallets w
+    JOIN unnest($16::uuid[], $17::numeric[], $18::numeric[]) AS n(id, balance, hold_amount) ON n.id = w.id
+   WHERE w.balance - w.hold_amount >= w.low_balance AND n.balance - n.hold_amount < w.low_balance
 )
 INSERT INTO ledger (id, user_id, wallet_id, wallet_seq, type, amount, balance_before, balance_after,
   hold_before, hold_after, reference_type, reference_id, description, metadata)

@@ -12,7 +12,7 @@ from gateway.accounts.spending import store as spending
 from gateway.batching import Batcher
 from gateway.catalog.model import Service
 from gateway.db.engine import ROLLED_BACK, Database, Transaction
-from gateway.errors import Conflict, GatewayError, Unavailable
+from gateway.errors import Conflict, GatewayError, InProgress, Unavailable
 from gateway.events import store as events
 from gateway.events.store import Event
 from gateway.ledger import store as ledger
@@ -29,7 +29,7 @@ WAITING_MAX = 2000
 
 
 class _Contended(Exception):
-    """Some wallet of the batch is locked by another; the batcher halves it, so that the others go on."""
+    """Some wallet or key of the batch is locked by another; the batcher halves it, so that the others go on."""
 
 
 class Placement:
@@ -52,9 +52,13 @@ class Placement:
             SpendCapReached: it would take the key above its cap of the day.
             ActiveOrder: the key refuses a second one beside an active order.
             IdempotencyMismatch: the key stands for other fields.
+            InProgress: another request with the key is being written, and takes long.
             Unavailable: `placed` False where nothing was written, None where it cannot be known.
         """
-        placing = prepare(account, service, draft)
+        return await self.submit(prepare(account, service, draft), replay)
+
+    async def submit(self, placing: Placing, replay: Replay | None = None) -> int:
+        """As `place`, of an order that was prepared."""
         return await self._batcher.submit(msgspec.structs.replace(placing, replay=replay) if replay else placing)
 
     async def find_replayed(self, user_id: UUID, replay: Replay) -> int | None:
@@ -68,7 +72,7 @@ class Placement:
                 await replays.forget(tx, [owner])
                 return None
             found = (await replays.find(tx, [owner])).get(owner)
-            if found is None or found[0] != replay.fields_hash:
+            if found is None or found[0] != replay.fields_hash or found[1] is None:
                 return None
             return (await store.numbers_of(tx, [found[1]])).get(found[1])
 
@@ -80,6 +84,10 @@ class Placement:
         try:
             async with self._db.transaction() as tx:
                 answers = await _write(tx, batch)
+        except InProgress as error:
+            if len(batch) > 1:
+                raise _Contended from error
+            raise
         except Conflict as error:  # holds of these very orders are booked: an earlier commit went through
             return await self._look_up(batch, None, Unavailable(error.what))
         except Unavailable as error:
@@ -103,7 +111,7 @@ class Placement:
                 await ledger.lock(tx, [placing.wallet_id for placing in batch])
                 numbers = await store.numbers_of(tx, [placing.new.order.id for placing in batch])
                 known = await replays.find(tx, [owner for placing in batch if (owner := placing.owner)])
-                numbers |= await store.numbers_of(tx, [order_id for _, order_id in known.values()])
+                numbers |= await store.numbers_of(tx, [order_id for _, order_id in known.values() if order_id])
         except (Unavailable, asyncpg.PostgresError) as error:
             raise Unavailable(lost.what) from error
         if answers is not None and any(placing.new.order.id in numbers for placing in batch):
@@ -144,4 +152,4 @@ async def _write(tx: Transaction, batch: list[Placing]) -> list[int | GatewayErr
 def created(order: Order, number: int) -> Event:
     """The event that tells of a new order."""
     data = {"number": number, "status": order.status, "price": order.price, "currency": order.currency}
-    return Event("order.created", order.user_id, "order", order.id, data)
+    return Event("order.created", order.user_id, "order", order.id, data, is_first=True)

@@ -53,6 +53,10 @@ class OrderReader:
         """
         return await self._batcher.submit((user_id, numbers))
 
+    def ranges(self, number: int) -> list[tuple[UUID, UUID]]:
+        """Where the ids of orders with this number can lie; see `NumberMap`."""
+        return self._numbers.ranges(number) if 0 < number <= NUMBER_MAX else []
+
     async def kin(self, orders: Iterable[Order]) -> dict[int, Kin]:
         """Of those orders that are parents, by number: the family and the numbers of its runs so far.
 

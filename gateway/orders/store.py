@@ -19,7 +19,7 @@ _COLUMNS = (
     "status, dispatch, upstream_status, start_count, remains, details, check_failures, parent_id, is_parent, "
     "upstream_charge"
 )
-_OF_O = ", ".join(f"o.{column.strip()}" for column in _COLUMNS.split(","))
+COLUMNS_OF_O = ", ".join(f"o.{column.strip()}" for column in _COLUMNS.split(","))
 
 
 class NewOrder(msgspec.Struct, frozen=True):
@@ -129,7 +129,8 @@ async def find_by_numbers(
     """
     rows = await tx.fetch(
         f"""
-        SELECT {_OF_O} FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::uuid[]) AS w(user_id, number, low, high)
+        SELECT {COLUMNS_OF_O}
+          FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::uuid[]) AS w(user_id, number, low, high)
          CROSS JOIN LATERAL (SELECT * FROM orders WHERE number = w.number AND user_id = w.user_id
                                 AND id >= w.low AND id < w.high OFFSET 0) o
         """,

@@ -16,7 +16,11 @@ class Place(msgspec.Struct, frozen=True):
     label: str
 
 
-PLACES = (Place("providers", "api_key_encrypted", "name"), Place("webhooks", "secret", "id::text"))
+PLACES = (
+    Place("providers", "api_key_encrypted", "name"),
+    Place("webhooks", "secret", "id::text"),
+    Place("webhooks", "previous_secret", "id::text"),
+)
 """The address of a webhook may have a secret in it, so its id names it."""
 
 
@@ -38,7 +42,8 @@ async def list_older(tx: Transaction, place: Place, newest: str, after: UUID, mo
     rows = await tx.fetch(
         f"""
         SELECT id, {place.label} AS label, {place.column} AS blob FROM {place.table}
-         WHERE id > $1 AND {_kid(place.column)} IS DISTINCT FROM $2 ORDER BY id LIMIT $3
+         WHERE id > $1 AND {place.column} IS NOT NULL AND {_kid(place.column)} IS DISTINCT FROM $2
+         ORDER BY id LIMIT $3
         """,
         after,
         newest,
@@ -84,6 +89,8 @@ async def count_dependents(tx: Transaction) -> list[Dependents]:
           FROM (SELECT 'providers' AS place, {_kid("api_key_encrypted")} AS kid, NULL::timestamptz AS used_at
                   FROM providers
                 UNION ALL SELECT 'webhooks', {_kid("secret")}, NULL FROM webhooks
+                UNION ALL SELECT 'webhooks', {_kid("previous_secret")}, NULL FROM webhooks
+                           WHERE previous_expires_at > now()
                 UNION ALL SELECT 'api_keys', s.kid, last_used_at FROM api_keys CROSS JOIN LATERAL
                            (SELECT secret_id UNION
                             SELECT previous_secret_id WHERE previous_expires_at > now()) AS s(kid)

@@ -214,8 +214,13 @@ async def test_a_request_id_is_taken_over_or_made(panel: Panel) -> None:
 
 
 async def test_what_is_not_there_is_answered_as_json(panel: Panel) -> None:
-    for method, path, status in (("GET", "/nowhere", 404), ("POST", "/health/live", 405), ("PUT", "/api/v2", 400)):
+    for method, path, status, key in (
+        ("GET", "/nowhere", 404, "title"),
+        ("POST", "/health/live", 405, "title"),
+        ("PUT", "/api/v2", 400, "error"),
+    ):
         async with panel.http.request(method, panel.url + path) as reply:
-            assert (reply.status, reply.content_type) == (status, "application/json")
-            assert "error" in await reply.json()
+            assert reply.status == status
+            assert reply.content_type == ("application/json" if key == "error" else "application/problem+json")
+            assert key in await reply.json(content_type=None)
             assert "X-Request-Id" in reply.headers

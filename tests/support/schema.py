@@ -14,7 +14,14 @@ GUARDS = import_module("migrations.versions.0002_guards")
 PROTOCOL = import_module("migrations.versions.0003_whole_protocol")
 PROVIDERS = import_module("migrations.versions.0004_providers_and_prices")
 NATIVE = import_module("migrations.versions.0005_native_api")
-TRIGGERS: tuple[str, ...] = (*GUARDS.TRIGGERS, *PROTOCOL.TRIGGERS, *PROVIDERS.TRIGGERS, *NATIVE.TRIGGERS)
+WEBHOOKS = import_module("migrations.versions.0006_webhooks")
+TRIGGERS: tuple[str, ...] = (
+    *GUARDS.TRIGGERS,
+    *PROTOCOL.TRIGGERS,
+    *PROVIDERS.TRIGGERS,
+    *NATIVE.TRIGGERS,
+    *WEBHOOKS.TRIGGERS,
+)
 READ_WRITE: tuple[str, ...] = (*GUARDS.READ_WRITE, *PROTOCOL.READ_WRITE)
 DIALECT = make_url("postgresql+asyncpg://").get_dialect()()
 PARTITIONED = ("orders", "ledger")

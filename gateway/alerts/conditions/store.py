@@ -217,6 +217,11 @@ CONDITIONS = (
         over="NOT EXISTS (SELECT FROM orders o JOIN order_parents f ON f.order_id = o.id"
         f" WHERE o.number = {_NUMBER} AND f.state = 'paused')",
     ),
+    Condition(
+        "webhook_off",
+        "info",
+        over=f"NOT EXISTS (SELECT FROM webhooks w WHERE w.id = {_ID} AND NOT w.is_active)",
+    ),
     Condition("redis_down", "critical"),
     Condition("alert_undelivered", "critical"),
     Condition("ledger", "critical"),

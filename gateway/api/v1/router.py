@@ -1,16 +1,32 @@
-"""Everything under `/v1`."""
+"""Everything under `/v1`: what the modules of `resources` list, found by itself."""
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Iterator
 
 from litestar import Router
-from litestar.di import Provide
 
-from gateway.api.v1 import services
-from gateway.api.v1.auth import provide_account
-from gateway.api.v1.problems import refuse
-from gateway.errors import GatewayError
+from gateway.api.v1 import resources
+from gateway.api.v1.operations import PREFIX, Operation, route
 
-ROUTER = Router(
-    "/v1",
-    route_handlers=services.HANDLERS,
-    dependencies={"account": Provide(provide_account)},
-    exception_handlers={GatewayError: refuse},
-)
+
+def _found() -> Iterator[Operation]:
+    for module in pkgutil.walk_packages(resources.__path__, f"{resources.__name__}."):
+        yield from getattr(importlib.import_module(module.name), "OPERATIONS", [])
+
+
+OPERATIONS: list[Operation] = list(_found())
+ROUTER = Router(PREFIX, route_handlers=[route(operation) for operation in OPERATIONS])
+
+_PATHS: dict[str, list[str]] = {}
+for _operation in OPERATIONS:
+    _PATHS.setdefault(_operation.path, []).append(_operation.method)
+_PATTERNS = [(re.compile(re.sub(r"\{\w+\}", "[^/]+", path)), sorted(methods)) for path, methods in _PATHS.items()]
+
+
+def methods_of(path: str) -> list[str]:
+    """The methods that a path of the native API takes; outside it, where all is read, GET."""
+    return sorted({method for pattern, methods in _PATTERNS if pattern.fullmatch(path) for method in methods}) or [
+        "GET"
+    ]

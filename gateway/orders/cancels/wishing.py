@@ -32,11 +32,11 @@ async def cancel_orders(
     if not found:
         return {}
     async with db.transaction() as tx:
-        taken = await _take(tx, list(found.values()))
+        taken = await take_wishes(tx, list(found.values()))
     return {number: None if order.id in taken else CannotCancel() for number, order in found.items()}
 
 
-async def _take(tx: Transaction, wanted: Sequence[Order]) -> set[UUID]:
+async def take_wishes(tx: Transaction, wanted: Sequence[Order]) -> set[UUID]:
     """The orders whose wish is taken, now or before.
 
     With a parent that begins no more runs go its open ones, and it is taken where one of them is:

@@ -33,11 +33,12 @@ async def ask_for_refills(
     if not found:
         return {}
     async with db.transaction() as tx:
-        asked = await _ask(tx, [order.id for order in found.values()], wait_s)
+        asked = await ask(tx, [order.id for order in found.values()], wait_s)
     return {number: asked[order.id] for number, order in found.items()}
 
 
-async def _ask(tx: Transaction, order_ids: Sequence[UUID], wait_s: float) -> dict[UUID, int | GatewayError]:
+async def ask(tx: Transaction, order_ids: Sequence[UUID], wait_s: float) -> dict[UUID, int | GatewayError]:
+    """As `ask_for_refills`, of orders by their ids, in a transaction of the caller's."""
     locked = await orders.lock(tx, order_ids)
     standings = await store.standings(tx, order_ids)
     answers: dict[UUID, int | GatewayError] = {}

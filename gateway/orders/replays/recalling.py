@@ -22,7 +22,7 @@ Answer = int | GatewayError | Copy
 
 
 def found_on_record(
-    placing: Placing, numbers: dict[UUID, int], known: dict[tuple[UUID, str], tuple[bytes, UUID]]
+    placing: Placing, numbers: dict[UUID, int], known: dict[tuple[UUID, str], tuple[bytes, UUID | None]]
 ) -> int | GatewayError | None:
     """What is on record of one order, or of the first that its request placed."""
     if placing.new.order.id in numbers:
@@ -31,7 +31,9 @@ def found_on_record(
     if owner is None or placing.replay is None or owner not in known:
         return None
     fields_hash, order_id = known[owner]
-    return numbers.get(order_id) if fields_hash == placing.replay.fields_hash else IdempotencyMismatch()
+    if order_id is None or fields_hash != placing.replay.fields_hash:
+        return IdempotencyMismatch()
+    return numbers.get(order_id)
 
 
 async def recall(tx: Transaction, batch: Sequence[Placing]) -> dict[UUID, Answer]:
@@ -50,7 +52,7 @@ async def recall(tx: Transaction, batch: Sequence[Placing]) -> dict[UUID, Answer
         tx, {owner: (placing.replay, placing.new.order.id) for owner, placing in first.items() if placing.replay}
     )
     known = await replays.find(tx, [owner for owner in first if owner not in claimed])
-    numbers = await store.numbers_of(tx, [order_id for _, order_id in known.values()])
+    numbers = await store.numbers_of(tx, [order_id for _, order_id in known.values() if order_id])
     answers: dict[UUID, Answer] = {}
     for placing in batch:
         owner = placing.owner

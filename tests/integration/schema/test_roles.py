@@ -19,7 +19,7 @@ FORBIDDEN_TO_SERVICE = [
     "DELETE FROM ledger_references",
     "TRUNCATE ledger_references",
     "DELETE FROM orders",
-    *(f"DELETE FROM {table}" for table in READ_WRITE),
+    *(f"DELETE FROM {table}" for table in READ_WRITE if table != "webhooks"),
     "TRUNCATE orders",
     "ALTER TABLE ledger DISABLE TRIGGER ALL",
     "ALTER TABLE wallets DISABLE TRIGGER wallets_guard",

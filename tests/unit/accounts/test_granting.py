@@ -168,9 +168,9 @@ def test_whatever_a_granted_key_may_do_its_giver_may_do(
     except Forbidden:
         return
     child = account(permissions=given_scopes, role=role)
-    for operation in NEEDED:
+    for scope in Scope:
         try:
-            scopes.require(child, operation)
+            scopes.require_scope(child, scope)
         except Forbidden:
             continue
-        scopes.require(by, operation)
+        scopes.require_scope(by, scope)

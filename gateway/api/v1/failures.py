@@ -1,0 +1,31 @@
+"""Problems that Litestar finds before any operation runs, and crashes: problem details too."""
+
+from typing import Any
+
+import structlog
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+from litestar.types import ExceptionHandlersMap
+
+from gateway.api.v1 import problems
+from gateway.api.v1.operations import tell
+from gateway.api.v1.router import methods_of
+
+_KINDS = {404: problems.NOT_FOUND, 405: problems.METHOD}
+
+_log = structlog.get_logger(__name__)
+
+
+def _refused(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
+    """An error of HTTP itself, such as an unknown path or method."""
+    kind = _KINDS.get(error.status_code, problems.INTERNAL if error.status_code >= 500 else problems.BAD_REQUEST)
+    headers = {"Allow": ", ".join(methods_of(request.scope["path"]))} if kind is problems.METHOD else {}
+    return tell(problems.plain(kind), headers)
+
+
+def _crashed(_request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    _log.error("a request crashed", exc_info=error)
+    return tell(problems.plain(problems.INTERNAL))
+
+
+HANDLERS: ExceptionHandlersMap = {HTTPException: _refused, Exception: _crashed}

@@ -1,0 +1,48 @@
+"""The forms of values in the native API's JSON."""
+
+from decimal import Decimal
+from typing import Annotated, Generic, TypeAlias, TypeVar
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+
+from compat.money import format_amount, round8
+
+Money: TypeAlias = Annotated[str, Meta(pattern=r"^-?\d{1,13}(\.\d{1,8})?$", examples=["0.27819"])]
+"""A decimal as text: no exponent, at most eight places."""
+Amount: TypeAlias = Annotated[str, Meta(pattern=r"^\d{1,12}(\.\d{1,8})?$", examples=["25.00"])]
+"""A decimal that is given, not below zero."""
+Number: TypeAlias = Annotated[int, Meta(ge=1, le=2_147_483_647)]
+"""Of a service, an order or a refill."""
+Currency: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Z]{3}$", examples=["USD"])]
+
+LIMIT_MAX = 100
+
+Item = TypeVar("Item")
+
+
+class Page(msgspec.Struct, Generic[Item], frozen=True):
+    """Some rows of a list; `next`, given as `after`, goes on behind them, and is null at the end."""
+
+    data: list[Item]
+    next: str | None
+    has_more: bool
+
+
+class PageQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which rows of a list; `after` is `next` of the page before."""
+
+    limit: Annotated[int, Meta(ge=1, le=LIMIT_MAX)] = 25
+    after: UUID | None = None
+
+
+def page(rows: list[Item], limit: int, ids: list[UUID]) -> Page[Item]:
+    """A page of at most `limit` of the rows, of which one more was read to see whether there are more."""
+    has_more = len(rows) > limit
+    return Page(rows[:limit], str(ids[limit - 1]) if has_more else None, has_more)
+
+
+def money(amount: Decimal) -> Money:
+    """As text, for a reply."""
+    return format_amount(round8(amount))

@@ -1,0 +1,180 @@
+"""From a described operation to a route: who calls, what is asked, the answer with its headers, every refusal."""
+
+import inspect
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Literal, get_type_hints
+
+import msgspec
+import structlog
+from litestar import Request, Response
+from litestar.handlers import HTTPRouteHandler
+from litestar.response import Stream
+
+from compat.errors import PanelError
+from gateway import errors
+from gateway.accounts.scopes import Scope, require_scope
+from gateway.api.v1 import problems
+from gateway.api.v1.calls import JSON, Call, Handler, Parts, Reply
+from gateway.api.v1.conditional import etag_of, matches
+from gateway.api.v1.reading import read_body, read_query
+from gateway.errors import GatewayError, TooManyRequests
+from gateway.ratelimit.model import headers as limit_headers
+
+PREFIX = "/v1"
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+_CACHE_CONTROL = "private, no-cache"
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """One operation as the router serves it and the description of the API tells it.
+
+    `body` and `query` are the forms of what comes in, `returns` that of what goes out, None for nothing.
+    `refuses` are the refusals of its own, besides those that every operation has.
+    """
+
+    id: str
+    method: Method
+    path: str
+    scope: Scope
+    tag: str
+    summary: str
+    description: str
+    body: Any
+    query: Any
+    returns: Any
+    status: int
+    media_type: str
+    refuses: tuple[type[GatewayError], ...]
+    handler: Handler
+
+    @property
+    def is_idempotent(self) -> bool:
+        """Whether it takes an `Idempotency-Key`."""
+        return self.method == "POST"
+
+
+def operation(
+    method: Method,
+    path: str,
+    *,
+    scope: Scope,
+    tag: str,
+    returns: Any,
+    status: int = 200,
+    media_type: str = JSON,
+    refuses: tuple[type[GatewayError], ...] = (),
+) -> Callable[[Handler], Operation]:
+    """Describe the decorated handler; its `body` and `query` parameters are read in the form of their annotations.
+
+    The first line of its docstring is the summary, the rest the description; its name is the operation's id.
+    """
+
+    def describe(handler: Handler) -> Operation:
+        forms = get_type_hints(handler, include_extras=True)
+        summary, _, description = (inspect.getdoc(handler) or "").partition("\n")
+        return Operation(
+            id=handler.__name__,
+            method=method,
+            path=PREFIX + path,
+            scope=scope,
+            tag=tag,
+            summary=summary.rstrip("."),
+            description=" ".join(description.split()),
+            body=forms.get("body"),
+            query=forms.get("query"),
+            returns=returns,
+            status=status,
+            media_type=media_type,
+            refuses=refuses,
+            handler=handler,
+        )
+
+    return describe
+
+
+def route(operation: Operation) -> HTTPRouteHandler:
+    """What Litestar serves the operation by."""
+
+    async def endpoint(request: Request[Any, Any, Any]) -> Response[Any]:
+        return await _answer(operation, request)
+
+    path = operation.path.removeprefix(PREFIX).replace("}", ":str}")
+    return HTTPRouteHandler(path, http_method=operation.method, name=operation.id, status_code=200)(endpoint)
+
+
+async def _answer(operation: Operation, request: Request[Any, Any, Any]) -> Response[Any]:
+    limits: dict[str, str] = {}
+    try:
+        call = await _enter(operation, request, limits)
+        given: dict[str, Any] = {}
+        query = request.scope["query_string"].decode("latin-1")
+        if operation.query is not None:
+            given["query"] = read_query(query, operation.query)
+        else:
+            read_query(query, _Nothing)
+        if operation.body is not None:
+            given["body"] = await read_body(request, operation.body)
+            call = msgspec.structs.replace(call, body=given["body"])
+        response = _respond(operation, request, await operation.handler(call, **given))
+    except (GatewayError, PanelError) as refusal:
+        response = refuse(refusal)
+    for name, value in limits.items():
+        response.headers.setdefault(name, value)
+    return response
+
+
+class _Nothing(msgspec.Struct, forbid_unknown_fields=True):
+    """The query of an operation that takes none."""
+
+
+async def _enter(operation: Operation, request: Request[Any, Any, Any], limits: dict[str, str]) -> Call:
+    """Whose request it is, and whether his key may do this; `limits` are filled with what is told of his limit."""
+    parts: Parts = request.app.state.parts
+    scheme, _, key = request.headers.get("authorization", "").strip().partition(" ")
+    address = request.client.host if request.client else ""
+    account, verdict = await parts.callers.enter(key.strip() if scheme.casefold() == "bearer" else "", address)
+    limits |= limit_headers(verdict)
+    require_scope(account, operation.scope)
+    return Call(
+        parts=parts,
+        account=account,
+        operation=operation.id,
+        method=operation.method,
+        path=request.scope["path"],
+        path_parameters=request.path_params,
+        headers=request.headers,
+        address=address,
+        request_id=structlog.contextvars.get_contextvars().get("request_id", ""),
+    )
+
+
+def _respond(operation: Operation, request: Request[Any, Any, Any], reply: Reply) -> Response[Any]:
+    body = reply.encoded()
+    headers = {"Cache-Control": _CACHE_CONTROL, "Vary": "Authorization", **reply.headers}
+    if not isinstance(body, bytes):
+        return _streamed(body, reply, headers)
+    if operation.method == "GET":
+        etag = headers.setdefault("ETag", etag_of(body))
+        if matches(request.headers.get("if-none-match", ""), etag):
+            return Response(b"", status_code=304, headers=headers, media_type=reply.media_type)
+    return Response(body, status_code=reply.status, headers=headers, media_type=reply.media_type)
+
+
+def _streamed(body: AsyncIterator[bytes], reply: Reply, headers: dict[str, str]) -> Response[Any]:
+    return Stream(body, status_code=reply.status, headers=headers, media_type=reply.media_type)
+
+
+def refuse(refusal: GatewayError | PanelError) -> Response[Any]:
+    """The refusal as problem details."""
+    problem = problems.problem_of(refusal)
+    headers = dict(refusal.headers) if isinstance(refusal, TooManyRequests) else {}
+    if isinstance(refusal, errors.InvalidKey):
+        headers["WWW-Authenticate"] = "Bearer"
+    return tell(problem, headers)
+
+
+def tell(problem: problems.Problem, headers: dict[str, str] | None = None) -> Response[Any]:
+    """A problem as a response."""
+    return Response(
+        msgspec.json.encode(problem), status_code=problem.status, headers=headers, media_type=problems.MEDIA_TYPE
+    )

@@ -1,0 +1,106 @@
+"""Reading requests of the native API: strict, bounded, and with the path of whatever is at fault."""
+
+import asyncio
+import re
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+from litestar import Request
+
+from gateway.errors import BadRequest, Invalid, TooLarge, UnsupportedMediaType
+
+BODY_BYTES_MAX = 8 * 1024 * 1024
+"""A thousand orders with long links and lists fit in."""
+BODY_TIMEOUT_S = 30.0
+QUERY_FIELDS_MAX = 50
+
+_FAULT = re.compile(r"(?P<what>.*?)(?: - at `(?P<path>.*)`)?", re.DOTALL)
+_FIELD = re.compile(r"Object (?:contains unknown|missing required) field `(?P<name>.*)`", re.DOTALL)
+_UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
+
+Body = TypeVar("Body")
+
+
+async def read_body(request: Request[Any, Any, Any], form: type[Body]) -> Body:
+    """The JSON body in its form; nothing is converted: a number in quotes is no number.
+
+    Raises:
+        UnsupportedMediaType, TooLarge: it is not called JSON, or is above `BODY_BYTES_MAX`.
+        BadRequest: it is not JSON, or not sent within `BODY_TIMEOUT_S`.
+        Invalid: a field is at fault.
+    """
+    media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise UnsupportedMediaType
+    body = await _receive(request)
+    try:
+        value = _storable(msgspec.json.decode(body), "$")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise BadRequest("the body is not JSON, or nested too deep") from None
+    try:
+        return msgspec.convert(value, form, str_keys=True)
+    except msgspec.ValidationError as error:
+        raise Invalid([_fault(str(error), "$")]) from None
+
+
+def read_query(query: str, form: type[Body]) -> Body:
+    """The query's fields in their form, each given at most once.
+
+    Raises:
+        Invalid: a field is unknown, given twice or not of its form.
+    """
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=False, max_num_fields=QUERY_FIELDS_MAX)
+    except ValueError:
+        raise BadRequest(f"the query has more than {QUERY_FIELDS_MAX} fields") from None
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        raise Invalid([("query", "a field is given more than once")])
+    try:
+        return msgspec.convert(_storable(fields, "query"), form, strict=False)
+    except msgspec.ValidationError as error:
+        raise Invalid([_fault(str(error), "query")]) from None
+
+
+async def _receive(request: Request[Any, Any, Any]) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            async for part in request.stream():
+                size += len(part)
+                if size > BODY_BYTES_MAX:
+                    raise TooLarge
+                parts.append(part)
+    except TimeoutError:
+        raise BadRequest(f"the body did not come within {BODY_TIMEOUT_S:.0f} s") from None
+    return b"".join(parts)
+
+
+def _fault(text: str, root: str) -> tuple[str, str]:
+    """`(path, what is wrong)` of what msgspec says."""
+    found = _FAULT.fullmatch(text)
+    assert found is not None, "the pattern takes any text"
+    path = root + (found["path"] or "$").removeprefix("$")
+    field = _FIELD.fullmatch(found["what"])
+    return (f"{path}.{field['name']}" if field else path), found["what"]
+
+
+def _storable(value: Any, path: str) -> Any:
+    """The value, with whole numbers as such, however they are written.
+
+    Raises:
+        Invalid: a text has what no row can hold: NUL, or half of a surrogate pair.
+    """
+    match value:
+        case str():
+            if _UNWRITABLE.search(value):
+                raise Invalid([(path, "it has a character that cannot be stored")])
+        case float():
+            return int(value) if value.is_integer() else value
+        case dict():
+            return {_storable(name, path): _storable(each, f"{path}.{name}") for name, each in value.items()}
+        case list():
+            return [_storable(each, f"{path}[{index}]") for index, each in enumerate(value)]
+    return value

@@ -1,0 +1,1 @@
+"""What the native API offers, one module a resource; each lists its `OPERATIONS`."""

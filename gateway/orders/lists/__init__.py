@@ -1,0 +1,1 @@
+"""Orders as their owners and operators list and look at them."""

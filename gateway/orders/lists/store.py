@@ -1,0 +1,130 @@
+"""SQL of lists of orders: by id, which carries the time, so that only the months asked for are visited."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from gateway.db.engine import Transaction
+from gateway.db.partitions import FIRST_ID, LAST_ID, id_at
+from gateway.orders.families import store as families
+from gateway.orders.lists.model import Happened, Listed, Wanted
+from gateway.orders.store import COLUMNS_OF_O, to_order
+
+CLOCKS_APART = timedelta(minutes=10)
+"""How far the clock of a process that made an id may be from the database's."""
+
+_SHOWN = (
+    f"{COLUMNS_OF_O}, s.number AS service, o.created_at, o.updated_at, o.started_at, o.completed_at, o.cancel_wanted, "
+    "(SELECT p.number FROM orders p WHERE p.id = o.parent_id) AS parent"
+)
+
+
+async def list_orders(tx: Transaction, wanted: Wanted) -> list[Listed]:
+    """The newest first."""
+    conditions = ["o.id >= $1", "o.id < $2"]
+    values: list[object] = [id_at(wanted.since - CLOCKS_APART) if wanted.since else FIRST_ID, _top(wanted)]
+    for condition, value in (
+        ("o.created_at >= {}", wanted.since),
+        ("o.created_at < {}", wanted.until),
+        ("o.user_id = {}", wanted.user_id),
+        ("o.status = {}", wanted.status),
+        ("o.dispatch = {}", wanted.dispatch),
+        ("o.provider_id = {}", wanted.provider_id),
+        ("o.service_id = (SELECT id FROM services WHERE number = {})", wanted.service),
+        ("md5(o.link) = md5({0}) AND o.link = {0}", wanted.link),
+    ):
+        if value is not None:
+            values.append(value)
+            conditions.append(condition.format(f"${len(values)}"))
+    values.append(wanted.most)
+    rows = await tx.fetch(
+        f"""
+        SELECT {_SHOWN} FROM (
+          SELECT * FROM orders o WHERE {" AND ".join(conditions)} ORDER BY o.id DESC LIMIT ${len(values)}) o
+          JOIN services s ON s.id = o.service_id ORDER BY o.id DESC
+        """,
+        *values,
+    )
+    return await _with_families(tx, [_listed(row) for row in rows])
+
+
+async def find_by_ids(tx: Transaction, user_id: UUID | None, ids: Sequence[UUID]) -> list[Listed]:
+    """The orders with these ids, only the user's where one is named."""
+    rows = await tx.fetch(
+        f"""
+        SELECT {_SHOWN} FROM orders o JOIN services s ON s.id = o.service_id
+         WHERE o.id = ANY($1) AND ($2::uuid IS NULL OR o.user_id = $2)
+        """,
+        ids,
+        user_id,
+    )
+    return await _with_families(tx, [_listed(row) for row in rows])
+
+
+async def ids_of_numbers(
+    tx: Transaction, user_id: UUID | None, number: int, ranges: Sequence[tuple[UUID, UUID]]
+) -> list[UUID]:
+    """The id of the order with a number; none where there is no such order of the user."""
+    rows = await tx.fetch(
+        """
+        SELECT o.id FROM unnest($3::uuid[], $4::uuid[]) AS w(low, high)
+         CROSS JOIN LATERAL (SELECT id FROM orders WHERE number = $2 AND ($1::uuid IS NULL OR user_id = $1)
+                                AND id >= w.low AND id < w.high OFFSET 0) o
+        """,
+        user_id,
+        number,
+        [low for low, _ in ranges],
+        [high for _, high in ranges],
+    )
+    return [row["id"] for row in rows]
+
+
+async def events_of(tx: Transaction, order_id: UUID, after: UUID | None, most: int) -> list[Happened]:
+    """What happened to an order, as its owner is told of it, oldest first."""
+    rows = await tx.fetch(
+        """
+        SELECT id, type, data, created_at FROM events
+         WHERE object_type = 'order' AND object_id = $1 AND ($2::uuid IS NULL OR id > $2) ORDER BY id LIMIT $3
+        """,
+        order_id,
+        after,
+        most,
+    )
+    return [Happened(**row) for row in rows]
+
+
+async def _with_families(tx: Transaction, listed: list[Listed]) -> list[Listed]:
+    """Parents with their families and the numbers of their runs."""
+    parents = [each.order.id for each in listed if each.order.is_parent]
+    if not parents:
+        return listed
+    known = await families.load(tx, parents)
+    children = await families.children_of(tx, parents)
+    return [
+        msgspec.structs.replace(
+            each,
+            family=known.get(each.order.id),
+            runs=tuple(number for _, number, _ in children.get(each.order.id, ())),
+        )
+        for each in listed
+    ]
+
+
+def _listed(row: asyncpg.Record) -> Listed:
+    return Listed(
+        to_order(row),
+        row["service"],
+        row["parent"],
+        row["created_at"],
+        row["updated_at"],
+        row["started_at"],
+        row["completed_at"],
+        cancel_wanted=row["cancel_wanted"],
+    )
+
+
+def _top(wanted: Wanted) -> UUID:
+    return min(wanted.before or LAST_ID, id_at(wanted.until + CLOCKS_APART) if wanted.until else LAST_ID)

@@ -1,0 +1,142 @@
+"""The deliverer of one process: claims what is due, calls side by side, records what came of it."""
+
+import asyncio
+import functools
+from collections import Counter
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+
+from gateway.alerts import store as alerts
+from gateway.alerts.store import Alert
+from gateway.batching import Batcher
+from gateway.db.engine import Database, Transaction
+from gateway.errors import GatewayError, Unavailable
+from gateway.events import store as events
+from gateway.events.store import Event
+from gateway.webhooks import store
+from gateway.webhooks.calling import Caller
+from gateway.webhooks.deliveries import store as deliveries
+from gateway.webhooks.deliveries.store import Outcome
+from gateway.webhooks.model import Due, next_delay
+
+log = structlog.get_logger(__name__)
+
+IN_FLIGHT_MAX = 1000
+CLAIMED_AT_ONCE = 250
+POLL_S = 0.25
+LEASE_S = 60.0
+"""Longer than a call and its record take; then another process may send it again."""
+RECORDED_AT_ONCE = 200
+GONE = "it answered 410 Gone"
+LOST = "it took nothing for three days"
+
+
+class Deliverer:
+    """Sends at least once: what is not recorded before its lease ends goes out again, under the same id.
+
+    An endpoint has at most `each` calls at once, so that one that hangs holds no other's turn.
+    """
+
+    def __init__(self, db: Database, caller: Caller, *, each: int, delays_s: Sequence[float]) -> None:
+        self._db = db
+        self._caller = caller
+        self._each = each
+        self._delays_s = delays_s
+        self._in_flight: Counter[UUID] = Counter()
+        self._calls: set[asyncio.Task[None]] = set()
+        self._freed = asyncio.Event()
+        self._stopping = False
+        self._records: Batcher[Outcome, None] = Batcher(
+            self._record, max_batch=RECORDED_AT_ONCE, max_waiting=2 * IN_FLIGHT_MAX, name="deliveries"
+        )
+
+    async def run(self) -> None:
+        """Until `stop`; while the database is away, it looks again from time to time."""
+        while not self._stopping:
+            self._freed.clear()
+            try:
+                claimed = await self._claim()
+            except Unavailable as error:
+                log.warning("deliveries wait", reason=error.what)
+                claimed = 0
+            if not claimed:
+                await self._pause()
+
+    async def stop(self, grace_s: float) -> None:
+        """Begin nothing more; what does not end within the grace is sent again after its lease."""
+        self._stopping = True
+        self._freed.set()
+        if self._calls:
+            await asyncio.wait(list(self._calls), timeout=grace_s)
+        for task in list(self._calls):
+            task.cancel()
+        await self._records.close()
+
+    async def _claim(self) -> int:
+        most = min(IN_FLIGHT_MAX - len(self._calls), CLAIMED_AT_ONCE)
+        if most < 1:
+            return 0
+        async with self._db.transaction() as tx:
+            claimed = await deliveries.claim(tx, most, self._each, self._in_flight, timedelta(seconds=LEASE_S))
+        for due in claimed:
+            self._in_flight[due.webhook_id] += 1
+            task = asyncio.create_task(self._deliver(due))
+            self._calls.add(task)
+            task.add_done_callback(functools.partial(self._ended, due))
+        return len(claimed)
+
+    async def _pause(self) -> None:
+        """Until a call ends, or it is time to look again."""
+        try:
+            async with asyncio.timeout(POLL_S):
+                await self._freed.wait()
+        except TimeoutError:
+            return
+
+    async def _deliver(self, due: Due) -> None:
+        answer = await self._caller.call(due)
+        wait = None if answer.is_taken else next_delay(due.attempt, answer.retry_after_s, self._delays_s)
+        await self._records.submit(
+            Outcome(
+                delivery_id=due.delivery_id,
+                webhook_id=due.webhook_id,
+                attempt=due.attempt,
+                answer=answer,
+                wait=wait,
+            )
+        )
+
+    def _ended(self, due: Due, task: asyncio.Task[None]) -> None:
+        self._calls.discard(task)
+        self._in_flight[due.webhook_id] -= 1
+        if self._in_flight[due.webhook_id] <= 0:
+            del self._in_flight[due.webhook_id]
+        self._freed.set()
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            log.error("a delivery is not recorded, and goes out again", delivery=str(due.delivery_id), exc_info=error)
+
+    async def _record(self, outcomes: list[Outcome]) -> list[GatewayError | None]:
+        async with self._db.transaction() as tx:
+            await deliveries.record(tx, outcomes)
+            taken = {outcome.webhook_id for outcome in outcomes if outcome.answer.is_taken}
+            failed = {outcome.webhook_id for outcome in outcomes} - taken
+            lost = await deliveries.mark(tx, sorted(taken), sorted(failed))
+            gone = {outcome.webhook_id: GONE for outcome in outcomes if outcome.answer.is_gone}
+            for webhook_id, reason in sorted((dict.fromkeys(lost, LOST) | gone).items()):
+                await switch_off(tx, webhook_id, reason)
+        return [None] * len(outcomes)
+
+
+async def switch_off(tx: Transaction, webhook_id: UUID, reason: str) -> None:
+    """Send it nothing more; the user's other endpoints and operators are told."""
+    endpoint = await store.switch_off(tx, webhook_id, reason)
+    if endpoint is None:
+        return
+    dropped = await deliveries.drop_queue(tx, webhook_id)
+    data = {"url": endpoint.url, "reason": reason, "dropped": dropped}
+    await events.insert(tx, [Event("webhook.disabled", endpoint.user_id, "webhook", webhook_id, data)])
+    await alerts.raise_(tx, [Alert("webhook_off", f"webhook {webhook_id}", f"it was switched off: {reason}")])

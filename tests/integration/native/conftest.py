@@ -1,0 +1,48 @@
+"""A gateway with two services on sale, and a reseller with 100 USD."""
+
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+
+from gateway.db.engine import Database
+from gateway.settings import Settings
+from tests.support.native import Native
+from tests.support.panel import issue, sell, settings_for
+from tests.support.serving import running
+
+
+@pytest.fixture
+def settings(database_url: str, redis_url: str) -> Settings:
+    return settings_for(database_url, redis_url)
+
+
+@pytest.fixture
+async def url(db: Database, settings: Settings) -> AsyncIterator[str]:
+    await sell(db, 1)
+    await sell(db, 2, kind="Custom Comments")
+    async with running(settings) as url:
+        yield url
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as http:
+        yield http
+
+
+@pytest.fixture
+async def api(db: Database, http: aiohttp.ClientSession, url: str) -> Native:
+    return Native(http, url, await issue(db))
+
+
+@pytest.fixture
+async def other(db: Database, http: aiohttp.ClientSession, url: str) -> Native:
+    """Another reseller."""
+    return Native(http, url, await issue(db))
+
+
+@pytest.fixture
+async def admin(db: Database, http: aiohttp.ClientSession, url: str) -> Native:
+    """An operator."""
+    return Native(http, url, await issue(db, role="admin"))
