@@ -21,6 +21,10 @@ class PanelBackend(Protocol[Caller]):
         """Who calls. `key` is empty where none was sent; `address` is the peer's, without port."""
         ...
 
+    def permit(self, caller: Caller, action: str) -> None:
+        """Called before every action that there is; `statuses` is `status` of many. Raises where he may not."""
+        ...
+
     async def services(self, caller: Caller) -> Listing:
         """The whole list; the same object again as long as it has not changed, so that it is compressed once."""
         ...

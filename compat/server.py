@@ -20,6 +20,9 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+ACTIONS = ("services", "add", "status", "statuses", "refill", "refill_status", "cancel", "balance")
+"""All that a panel is asked for."""
+
 logger = logging.getLogger("compat.server")
 
 
@@ -90,16 +93,11 @@ class _Panel(Generic[Caller]):
         self._backend = backend
         self._in_flight = 0
         self._max_in_flight = max_in_flight
-        self._actions: dict[str, Callable[[Caller, dict[str, str]], Awaitable[bytes | Listing]]] = {
-            "services": self._services,
-            "add": self._add,
-            "status": self._status,
-            "statuses": self._statuses,
-            "refill": self._refill,
-            "refill_status": self._refill_status,
-            "cancel": self._cancel,
-            "balance": self._balance,
-        }
+        acts: tuple[Callable[[Caller, dict[str, str]], Awaitable[bytes | Listing]], ...] = (
+            *(self._services, self._add, self._status, self._statuses),
+            *(self._refill, self._refill_status, self._cancel, self._balance),
+        )
+        self._actions = dict(zip(ACTIONS, acts, strict=True))
 
     async def answer(self, request: codec.PanelRequest, address: str) -> bytes | Listing:
         """The reply's body.
@@ -115,6 +113,7 @@ class _Panel(Generic[Caller]):
             act = self._actions.get(request.action)
             if act is None:
                 raise PanelError(INCORRECT_REQUEST)
+            self._backend.permit(caller, request.action)
             return await act(caller, request.fields)
         finally:
             self._in_flight -= 1

@@ -148,7 +148,6 @@ async def _open_parts(settings: Settings, addresses: Addresses, keyring: Keyring
         redis_alert = RedisAlert(db)
         limiter = RateLimiter(
             addresses.redis,
-            _tiers(settings),
             settings.rate_wrong_keys,
             settings.redis_timeout_ms,
             on_change=redis_alert.tell,
@@ -174,7 +173,7 @@ async def _open_parts(settings: Settings, addresses: Addresses, keyring: Keyring
         await stack.enter_async_context(repeated("redis alert", redis_alert.write, ALERT_INTERVAL_S))
         await stack.enter_async_context(repeated("order months", reader.refresh, REFRESH_INTERVAL_S))
         await stack.enter_async_context(repeated("quality", functools.partial(quality.refresh, db), REFRESH_S))
-        callers = Callers(directory, limiter, usage)
+        callers = Callers(directory, limiter, usage, _limits(settings))
         backend = GatewayBackend(
             db,
             callers=callers,
@@ -200,7 +199,7 @@ async def _open_parts(settings: Settings, addresses: Addresses, keyring: Keyring
         )
 
 
-def _tiers(settings: Settings) -> dict[str, int]:
+def _limits(settings: Settings) -> dict[str, int]:
     return {"basic": settings.rate_basic, "pro": settings.rate_pro, "enterprise": settings.rate_enterprise}
 
 

@@ -69,12 +69,14 @@ def _bind(text: str) -> str:
 
 
 def _networks(text: str) -> str:
+    """Not all addresses: where every peer is believed, every caller says himself where he is."""
     for part in filter(None, (part.strip() for part in text.split(","))):
-        if part != "*":
-            try:
-                ipaddress.ip_network(part)
-            except ValueError:
-                raise ValueError("expected * or addresses and networks without host bits (10.0.0.0/8)") from None
+        try:
+            network = ipaddress.ip_network(part)
+        except ValueError:
+            raise ValueError("expected addresses and networks without host bits (10.0.0.0/8)") from None
+        if network.prefixlen == 0:
+            raise ValueError("expected the proxies' own addresses, not every address there is")
     return text
 
 

@@ -9,13 +9,14 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from gateway.accounts.spending import store as spending
 from gateway.alerts import store as alerts
 from gateway.alerts.store import Alert
 from gateway.alerts.watch import Watch
 from gateway.catalog.quality import measuring
 from gateway.catalog.sync.syncing import sync_due
 from gateway.db import partitions
-from gateway.db.engine import Database
+from gateway.db.engine import Database, Transaction
 from gateway.db.listener import Listener
 from gateway.dispatch import upkeep
 from gateway.dispatch.cancels import act_on_cancels
@@ -162,7 +163,8 @@ def _upkeep(settings: Settings, db: Database, upstreams: Upstreams, aftercare: l
                 lanes=copies,
             ),
         ),
-        ("idempotency keys", PARTITIONS_S, lambda: purge_keys(db)),
+        ("idempotency keys", PARTITIONS_S, lambda: purge(db, replays.purge)),
+        ("spending of keys", PARTITIONS_S, lambda: purge(db, spending.purge)),
         ("leases", UPKEEP_S, lambda: upkeep.expire_leases(db)),
         ("unknown orders", UPKEEP_S, lambda: upkeep.give_up_unknown(db, settings.unknown_max_age_s)),
         ("probes", UPKEEP_S, lambda: probe_unknown(db, upstreams, probes)),
@@ -195,12 +197,12 @@ async def _survive(name: str, job: Callable[[], Awaitable[object]]) -> None:
         log.error("upkeep failed", job=name, error=str(error), kind=type(error).__name__)
 
 
-async def purge_keys(db: Database) -> None:
-    """Delete idempotency keys that have expired, a thousand a transaction."""
+async def purge(db: Database, delete: Callable[[Transaction, int], Awaitable[int]]) -> None:
+    """Delete rows whose time is over, a thousand a transaction."""
     deleted = PURGED_AT_ONCE
     while deleted == PURGED_AT_ONCE:
         async with db.transaction() as tx:
-            deleted = await replays.purge(tx, PURGED_AT_ONCE)
+            deleted = await delete(tx, PURGED_AT_ONCE)
 
 
 async def keep_partitions(db: Database) -> None:

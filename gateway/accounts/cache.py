@@ -19,7 +19,7 @@ class AccountCache:
         self._clock = clock
         self._entries: OrderedDict[str, tuple[Account, float]] = OrderedDict()
         self._hashes: dict[str, set[str]] = {}
-        """Of the entries, by the id of the key and by that of the user."""
+        """Of the entries, by the id of the key, by that of the user and by `tier:` and its name."""
         self.generation = 0
 
     def __len__(self) -> int:
@@ -48,7 +48,7 @@ class AccountCache:
             self._remove(next(iter(self._entries)))
 
     def drop(self, changed: str) -> None:
-        """Forget the accounts of one key's or one user's id."""
+        """Forget the accounts of one key's or one user's id, or of `tier:` and a name."""
         self.generation += 1
         for key_hash in list(self._hashes.get(changed, ())):
             self._remove(key_hash)
@@ -66,5 +66,6 @@ class AccountCache:
                 del self._hashes[owner]
 
 
-def _owners(account: Account) -> tuple[str, str]:
-    return str(account.key_id), str(account.user_id)
+def _owners(account: Account) -> tuple[str, str, str]:
+    """What is heard of when one of them changes."""
+    return str(account.key_id), str(account.user_id), f"tier:{account.tier}"

@@ -1,29 +1,49 @@
-"""API keys are issued, shown once, listed without their secret, and revoked."""
+"""API keys are issued, shown once, changed, rotated, listed without their secret, and revoked."""
 
+from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
 from gateway.accounts import store
-from gateway.accounts.model import KeySummary, Tier, new_key
+from gateway.accounts.model import KeySummary, new_key
+from gateway.accounts.terms import store as terms_store
+from gateway.accounts.terms.model import KeyEdit, Terms, check, edit
 from gateway.accounts.users import normal_email
 from gateway.db.engine import Transaction
-from gateway.errors import NotFound
+from gateway.errors import Conflict, Invalid, NotFound
 from gateway.keyring import Keyring
+
+OVERLAP_S_MAX = 30 * 86_400
 
 
 async def issue_key(
     tx: Transaction,
     keyring: Keyring,
     user_email: str,
-    tier: Tier,
+    tier: str,
     name: str,
     currency: str,
     expires_at: datetime | None,
-    *,
-    replay_window_s: int | None = None,
-    refuse_duplicates: bool = False,
+    **more: Any,
+) -> tuple[UUID, str]:
+    """As `issue_key_to`, for the user with that address; `more` are further `Terms`.
+
+    Raises:
+        NotFound: no such user.
+        Invalid, Conflict: as `issue_key_to`.
+    """
+    user_id = await store.find_user_id(tx, normal_email(user_email))
+    if user_id is None:
+        raise NotFound(f"user {user_email}")
+    terms = Terms(name=name, tier=tier, expires_at=expires_at, **more)
+    return await issue_key_to(tx, keyring, user_id, currency, terms)
+
+
+async def issue_key_to(
+    tx: Transaction, keyring: Keyring, user_id: UUID, currency: str, terms: Terms
 ) -> tuple[UUID, str]:
     """The key's id, and the key itself, which nothing can show again: only its hash is kept.
 
@@ -31,39 +51,86 @@ async def issue_key(
 
     Raises:
         NotFound: no such user.
+        Invalid: terms that make no sense, or that the user's role may not have.
+        Conflict: no such tier or currency.
     """
-    user_id = await store.find_user_id(tx, normal_email(user_email))
-    if user_id is None:
-        raise NotFound(f"user {user_email}")
+    holder = await terms_store.find_holder(tx, user_id)
+    if holder is None:
+        raise NotFound(f"user {user_id}")
+    terms = check(terms, holder.role)
     await store.insert_wallet(tx, uuid7(), user_id, currency)
     key_id, key = uuid7(), new_key()
     secret_id, key_hash = keyring.hash_api_key(key)
-    await store.insert_key(
-        tx,
-        key_id=key_id,
-        user_id=user_id,
-        key_hash=key_hash,
-        secret_id=secret_id,
-        name=name,
-        tier=tier,
-        currency=currency,
-        expires_at=expires_at,
-        replay_window_s=replay_window_s,
-        refuse_duplicates=refuse_duplicates,
+    await terms_store.insert_key(
+        tx, key_id=key_id, user_id=user_id, key_hash=key_hash, secret_id=secret_id, currency=currency, terms=terms
     )
     return key_id, key
 
 
+async def change_key(
+    tx: Transaction, key_id: UUID, changes: KeyEdit, allow: Callable[[Terms, Terms], None] | None = None
+) -> KeySummary:
+    """Set terms of a key, in force within a second in every process; the key as it is now.
+
+    `allow` sees the terms before and after, under the key's lock, and may raise.
+
+    Raises:
+        NotFound: no such key.
+        Invalid: terms that make no sense, or that its user's role may not have.
+        Conflict: no such tier.
+    """
+    found = await terms_store.lock_key(tx, key_id)
+    if found is None:
+        raise NotFound(f"key {key_id}")
+    before, holder = found
+    after = check(edit(before, changes), holder.role)
+    if allow is not None:
+        allow(before, after)
+    await terms_store.update_terms(tx, key_id, after)
+    changed = await terms_store.find_key(tx, key_id)
+    assert changed is not None, "a key that is locked is there"
+    return changed
+
+
+async def rotate_key(tx: Transaction, keyring: Keyring, key_id: UUID, overlap_s: int) -> str:
+    """The key's new secret, shown this once. The one it replaces works for the overlap; one before that ends.
+
+    Raises:
+        NotFound: no such key.
+        Conflict: it is revoked or has expired.
+        Invalid: the overlap is not 0 seconds to 30 days.
+    """
+    if not 0 <= overlap_s <= OVERLAP_S_MAX:
+        raise Invalid([("overlap", "an overlap is 0 seconds to 30 days")])
+    key = new_key()
+    secret_id, key_hash = keyring.hash_api_key(key)
+    if not await terms_store.rotate_key(tx, key_id, key_hash, secret_id, overlap_s):
+        if await terms_store.find_key(tx, key_id) is None:
+            raise NotFound(f"key {key_id}")
+        raise Conflict(f"key {key_id} is revoked or has expired")
+    return key
+
+
 async def revoke_key(tx: Transaction, key_id: UUID) -> None:
-    """In force within a second in every process; once more does nothing.
+    """Both its secrets end, within a second in every process; once more does nothing.
 
     Raises:
         NotFound: no such key.
     """
-    if not await store.deactivate_key(tx, key_id):
+    if not await terms_store.revoke_key(tx, key_id):
         raise NotFound(f"key {key_id}")
+
+
+async def find_key(connection: Transaction, key_id: UUID) -> KeySummary | None:
+    """Anybody's key: whether the caller may see it is for the caller to tell."""
+    return await terms_store.find_key(connection, key_id)
 
 
 async def list_keys(connection: Transaction, user_email: str | None = None) -> list[KeySummary]:
     """In the order of issue; of every user where none is named."""
-    return await store.list_keys(connection, None if user_email is None else normal_email(user_email))
+    return await terms_store.list_keys(connection, None if user_email is None else normal_email(user_email))
+
+
+async def list_keys_of(connection: Transaction, user_id: UUID, after: UUID | None, most: int) -> list[KeySummary]:
+    """Of one user, in the order of issue, `most` of those after the key `after`."""
+    return await terms_store.list_keys_of(connection, user_id, after, most)

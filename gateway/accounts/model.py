@@ -14,7 +14,6 @@ import msgspec
 
 Role = Literal["user", "reseller", "admin"]
 UserStatus = Literal["active", "suspended", "banned"]
-Tier = Literal["basic", "pro", "enterprise"]
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _PREFIX = "yb_"
@@ -28,6 +27,7 @@ class Account(msgspec.Struct, frozen=True):
     """Who a request acts for and which wallet it spends from. `permissions` None means all that the role may.
 
     `requests_per_minute` is the key's own limit, else its tier's; None where only the settings have one.
+    `expires_at` is the end of the secret that was shown: one that was rotated away may end before the key.
     Within `replay_window_s` the same `add` again is answered with the first order; `refuse_duplicates`
     refuses a second active order for the same service and link.
     """
@@ -51,20 +51,41 @@ class Account(msgspec.Struct, frozen=True):
         return self.expires_at is not None and self.expires_at <= now
 
 
-class KeySummary(msgspec.Struct, frozen=True):
-    """What may be shown of a key: never the key, nor its hash."""
+class KeySummary(msgspec.Struct, frozen=True, kw_only=True):
+    """What may be shown of a key: never the key, nor its hash.
+
+    `scopes`, `allowed_addresses` and `daily_spend_cap` None is no bound; `requests_per_minute` None is that of
+    the tier. `spent_today` is None where nothing is counted, since the key has no cap. Until
+    `previous_expires_at` the secret before the last rotation works too.
+    """
 
     key_id: UUID
+    user_id: UUID
     email: str
     name: str
     tier: str
     currency: str
+    scopes: tuple[str, ...] | None
+    allowed_addresses: tuple[Network, ...] | None
+    daily_spend_cap: Decimal | None
+    spent_today: Decimal | None
+    requests_per_minute: int | None
     is_active: bool
     created_at: datetime
     last_used_at: datetime | None
     expires_at: datetime | None
-    replay_window_s: int | None = None
-    refuse_duplicates: bool = False
+    previous_expires_at: datetime | None
+    revoked_at: datetime | None
+    replay_window_s: int | None
+    refuse_duplicates: bool
+
+
+class Tier(msgspec.Struct, frozen=True):
+    """Requests a minute for the keys that have it; None is the setting of the same name."""
+
+    name: str
+    requests_per_minute: int | None
+    keys: int
 
 
 def new_key() -> str:

@@ -1,13 +1,13 @@
-"""The SQL of users, API keys and the look-up of accounts."""
+"""The SQL of users and of the look-up of accounts; that of the keys' terms is in `terms`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from uuid import UUID
 
 import asyncpg
 
-from gateway.accounts.model import Account, KeySummary
+from gateway.accounts.model import Account
 from gateway.db.engine import Transaction
 from gateway.errors import Conflict
 
@@ -20,28 +20,20 @@ INSERT INTO wallets (id, user_id, currency) VALUES ($1, $2, $3)
 ON CONFLICT (user_id, currency) DO NOTHING
 """
 
-_INSERT_KEY = """
-INSERT INTO api_keys (id, user_id, key_hash, secret_id, name, rate_limit_tier, currency, expires_at,
-                      replay_window_s, refuse_duplicates)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-"""
-
+# A secret that was rotated away ends by itself; an entry found by it lasts no longer.
 _FIND_BY_KEY_HASHES = """
-SELECT k.key_hash, k.id AS key_id, k.user_id, w.id AS wallet_id, k.currency, k.rate_limit_tier AS tier,
-       k.permissions, k.expires_at, k.name AS key_name, k.replay_window_s, k.refuse_duplicates, u.role
-FROM api_keys k
+SELECT h.key_hash, k.id AS key_id, k.user_id, w.id AS wallet_id, k.currency, k.rate_limit_tier AS tier,
+       k.permissions, least(k.expires_at, h.ends_at) AS expires_at, k.name AS key_name, k.replay_window_s,
+       k.refuse_duplicates, u.role, coalesce(k.requests_per_minute, t.requests_per_minute) AS requests_per_minute,
+       k.allowed_addresses, k.daily_spend_cap
+FROM (SELECT id, key_hash, NULL::timestamptz AS ends_at FROM api_keys WHERE key_hash = ANY($1::text[])
+      UNION ALL
+      SELECT id, previous_hash, previous_expires_at FROM api_keys WHERE previous_hash = ANY($1::text[])) h
+JOIN api_keys k ON k.id = h.id
+JOIN tiers t ON t.name = k.rate_limit_tier
 JOIN users u ON u.id = k.user_id
 JOIN wallets w ON w.user_id = k.user_id AND w.currency = k.currency
-WHERE k.key_hash = ANY($1::text[]) AND k.is_active AND u.status = 'active'
-"""
-
-_LIST_KEYS = """
-SELECT k.id AS key_id, u.email, k.name, k.rate_limit_tier AS tier, k.currency, k.is_active,
-       k.created_at, k.last_used_at, k.expires_at, k.replay_window_s, k.refuse_duplicates
-FROM api_keys k
-JOIN users u ON u.id = k.user_id
-WHERE $1::text IS NULL OR u.email = $1
-ORDER BY k.id
+WHERE k.is_active AND u.status = 'active'
 """
 
 # Locked in id order, so that two processes with the same keys to mark cannot deadlock.
@@ -56,26 +48,36 @@ FROM locked WHERE k.id = locked.id
 """
 
 # Only once no provider's key is under another secret: then `gateway secrets rotate` has run, which says
-# that every process lists the newest secret and so would know the new hash.
+# that every process lists the newest secret and so would know the new hash. Every key of the list is locked
+# for either column, so that two processes lock them in the same order.
 _REHASH = r"""
-WITH changes AS (SELECT * FROM unnest($2::uuid[], $3::text[], $4::text[]) AS c (id, key_hash, newest_hash)),
+WITH changes AS (SELECT * FROM unnest($2::uuid[], $3::text[], $4::text[]) AS c (id, older_hash, newest_hash)),
 locked AS (
-    SELECT k.id, c.key_hash, c.newest_hash FROM api_keys k JOIN changes c ON c.id = k.id
+    SELECT k.id, c.older_hash, c.newest_hash FROM api_keys k JOIN changes c ON c.id = k.id
     WHERE EXISTS (SELECT FROM providers) AND NOT EXISTS (
         SELECT FROM providers WHERE substring(api_key_encrypted FROM '^v1\.([0-9a-f]{16})\.') IS DISTINCT FROM $1)
     ORDER BY k.id FOR UPDATE OF k
 )
-UPDATE api_keys k SET key_hash = locked.newest_hash, secret_id = $1
-FROM locked WHERE k.id = locked.id AND k.key_hash = locked.key_hash
 """
+_REHASH_KEY = (
+    _REHASH
+    + """
+UPDATE api_keys k SET key_hash = locked.newest_hash, secret_id = $1
+FROM locked WHERE k.id = locked.id AND k.key_hash = locked.older_hash
+"""
+)
+_REHASH_PREVIOUS = (
+    _REHASH
+    + """
+UPDATE api_keys k SET previous_hash = locked.newest_hash, previous_secret_id = $1
+FROM locked WHERE k.id = locked.id AND k.previous_hash = locked.older_hash
+"""
+)
 
 _REFUSALS = {
     "uq_users_email": "a user with this e-mail address exists already",
     "ck_users_role": "no such role",
     "ck_users_status": "no such user status",
-    "ck_api_keys_rate_limit_tier": "no such tier",
-    "ck_api_keys_replay_window_s": "a replay window is 1 second to 24 hours",
-    "ck_api_keys_currency": "a currency is three capital letters",
     "ck_wallets_currency": "a currency is three capital letters",
 }
 
@@ -116,60 +118,24 @@ async def insert_wallet(tx: Transaction, wallet_id: UUID, user_id: UUID, currenc
         await tx.execute(_INSERT_WALLET, wallet_id, user_id, currency)
 
 
-async def insert_key(
-    tx: Transaction,
-    *,
-    key_id: UUID,
-    user_id: UUID,
-    key_hash: str,
-    secret_id: str,
-    name: str,
-    tier: str,
-    currency: str,
-    expires_at: datetime | None,
-    replay_window_s: int | None = None,
-    refuse_duplicates: bool = False,
-) -> None:
-    with _refusals():
-        await tx.execute(
-            _INSERT_KEY,
-            key_id,
-            user_id,
-            key_hash,
-            secret_id,
-            name,
-            tier,
-            currency,
-            expires_at,
-            replay_window_s,
-            refuse_duplicates,
-        )
-
-
-async def deactivate_key(tx: Transaction, key_id: UUID) -> bool:
-    """Whether there is such a key; one that is off already stays so."""
-    done = await tx.fetchval("UPDATE api_keys SET is_active = false WHERE id = $1 RETURNING true", key_id)
-    return bool(done)
-
-
 async def find_by_key_hashes(connection: Transaction, hashes: list[str]) -> dict[str, Account]:
     """The accounts that may act, by the hash their key is stored under. Expiry is the caller's to judge."""
     rows = await connection.fetch(_FIND_BY_KEY_HASHES, hashes)
     return {row["key_hash"]: _account(row) for row in rows}
 
 
-async def list_keys(connection: Transaction, email: str | None) -> list[KeySummary]:
-    return [KeySummary(**row) for row in await connection.fetch(_LIST_KEYS, email)]
-
-
 async def mark_used(tx: Transaction, marks: dict[UUID, datetime]) -> None:
     await tx.execute(_MARK_USED, list(marks), list(marks.values()))
 
 
-async def rehash_keys(tx: Transaction, secret_id: str, changes: dict[UUID, tuple[str, str]]) -> None:
-    """Put the hash under the newest secret in the place of the older one, where that is still the key's."""
-    older, newest = [old for old, _ in changes.values()], [new for _, new in changes.values()]
-    await tx.execute(_REHASH, secret_id, list(changes), older, newest)
+async def rehash_keys(tx: Transaction, secret_id: str, changes: Sequence[tuple[UUID, str, str]]) -> None:
+    """Put the hash under the newest secret in the place of the older one, where the key still has that.
+
+    `changes` are the key's id, the older hash and the newest; a key may be in it with both its secrets.
+    """
+    ids, older, newest = [list(column) for column in zip(*changes, strict=True)]
+    for statement in (_REHASH_KEY, _REHASH_PREVIOUS):
+        await tx.execute(statement, secret_id, ids, older, newest)
 
 
 def _account(row: asyncpg.Record) -> Account:
@@ -186,4 +152,7 @@ def _account(row: asyncpg.Record) -> Account:
         replay_window_s=row["replay_window_s"],
         refuse_duplicates=row["refuse_duplicates"],
         role=row["role"],
+        requests_per_minute=row["requests_per_minute"],
+        allowed_addresses=None if row["allowed_addresses"] is None else tuple(row["allowed_addresses"]),
+        daily_spend_cap=row["daily_spend_cap"],
     )

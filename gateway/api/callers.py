@@ -1,9 +1,12 @@
 """Who calls: a key becomes an account, and one request of its limit is spent. The same for both APIs."""
 
+from collections.abc import Mapping
+
+from gateway.accounts.addresses import is_allowed
 from gateway.accounts.directory import Directory
 from gateway.accounts.model import Account
 from gateway.accounts.usage import UsageMarks
-from gateway.errors import InvalidKey, TooManyRequests, Unavailable
+from gateway.errors import AddressNotAllowed, InvalidKey, TooManyRequests, Unavailable
 from gateway.ratelimit.limiter import RateLimiter
 from gateway.ratelimit.model import Verdict, headers
 
@@ -11,10 +14,14 @@ from gateway.ratelimit.model import Verdict, headers
 class Callers:
     """Knows whose a key is, counts what it asks for, and what comes with wrong keys from an address."""
 
-    def __init__(self, directory: Directory, limiter: RateLimiter, usage: UsageMarks) -> None:
+    def __init__(
+        self, directory: Directory, limiter: RateLimiter, usage: UsageMarks, limits: Mapping[str, int]
+    ) -> None:
+        """`limits` are the settings': requests a minute of the tiers that have no limit of their own."""
         self._directory = directory
         self._limiter = limiter
         self._usage = usage
+        self._limits = limits
 
     async def identify(self, key: str, address: str) -> Account:
         """Whose key it is, as `enter`."""
@@ -24,19 +31,25 @@ class Callers:
     async def enter(self, key: str, address: str) -> tuple[Account, Verdict]:
         """Whose key it is, for one request of its limit; a wrong key costs the address one instead.
 
+        So does a right one from where it may not be used: who stole it cannot use up its owner's limit.
+
         Raises:
             InvalidKey: it is nobody's.
+            AddressNotAllowed: it may not be used from there.
             TooManyRequests: of the key, or of wrong keys from the address.
             Unavailable: the database does not answer; `placed` is False, since nothing was begun.
         """
         try:
             account = await self._directory.get_account(key)
-        except InvalidKey:
+            if not is_allowed(address, account.allowed_addresses):
+                raise AddressNotAllowed
+        except (InvalidKey, AddressNotAllowed):
             _check(await self._limiter.spend_wrong_key(address))
             raise
         except Unavailable as error:
             raise Unavailable(error.what, placed=False) from error
-        verdict = await self._limiter.spend(str(account.key_id), account.tier)
+        limit = self._limits[account.tier] if account.requests_per_minute is None else account.requests_per_minute
+        verdict = await self._limiter.spend(str(account.key_id), limit)
         _check(verdict)
         self._usage.mark(account.key_id)
         return account, verdict

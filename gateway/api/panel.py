@@ -6,6 +6,7 @@ from compat import wire
 from compat.codec import parse_id
 from compat.errors import PanelError
 from compat.listing import Listing
+from gateway.accounts import scopes
 from gateway.accounts.model import Account
 from gateway.api.callers import Callers
 from gateway.api.errors import panel_words, to_panel_error
@@ -51,6 +52,11 @@ class GatewayBackend:
         """Whose key it is, for one request of its limit; a wrong key costs the address one instead."""
         with panel_words():
             return await self._callers.identify(key, address)
+
+    def permit(self, caller: Account, action: str) -> None:
+        """Refuses what is not in the key's scopes."""
+        with panel_words():
+            scopes.require(caller, action)
 
     async def services(self, caller: Account) -> Listing:
         """What is on sale in the caller's currency, at his prices."""

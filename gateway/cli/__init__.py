@@ -23,6 +23,7 @@ from gateway.cli.secrets import secrets
 from gateway.cli.serve import serve
 from gateway.cli.service import service
 from gateway.cli.simulate import simulate
+from gateway.cli.tier import tier
 from gateway.cli.user import user
 from gateway.cli.wallet import wallet
 from gateway.cli.work import work
@@ -45,6 +46,7 @@ for command in (
     probe,
     user,
     key,
+    tier,
     wallet,
     provider,
     service,

@@ -44,6 +44,19 @@ class Duration(click.ParamType[int]):
         return seconds
 
 
+class Window(click.ParamType[int]):
+    """A time of 1 second to 24 hours: `120s`, `2m`, `1h`, or a number of seconds."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        found = re.fullmatch(r"(\d{1,6})\s*([smh]?)", str(value).strip(), re.ASCII)
+        seconds = int(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]] if found else 0
+        if not 1 <= seconds <= 86_400:
+            self.fail(f"{value!r} is not a time of 1s to 24h, such as 120s or 2m", param, ctx)
+        return seconds
+
+
 class OrNone(click.ParamType[Any]):
     """What another type takes, or `NOTHING` for the word `none`."""
 

@@ -1,18 +1,18 @@
 """`gateway key`: API keys, shown once."""
 
-import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import rich_click as click
 
+from gateway.cli.key_terms import limits, read_limits, rotate, set_key
 from gateway.cli.output import json_option, print_json, print_table
 from gateway.cli.parameters import Currency, Email
 from gateway.cli.surroundings import keyring_of, with_database
 
 if TYPE_CHECKING:
-    from gateway.accounts.model import KeySummary, Tier
+    from gateway.accounts.model import KeySummary
     from gateway.db.engine import Database
     from gateway.settings import Settings
 
@@ -22,73 +22,62 @@ _COLUMNS = {
     "tier": "TIER",
     "currency": "CURRENCY",
     "is_active": "ACTIVE",
+    "scopes": "SCOPES",
+    "allowed_addresses": "ADDRESSES",
+    "requests_per_minute": "A MINUTE",
+    "daily_spend_cap": "DAY'S CAP",
+    "spent_today": "SPENT",
     "created_at": "CREATED",
     "last_used_at": "LAST USED",
     "expires_at": "EXPIRES",
+    "previous_expires_at": "OLD SECRET ENDS",
+    "revoked_at": "REVOKED",
     "replay_window_s": "REPLAY S",
     "refuse_duplicates": "NO DUPLICATES",
 }
 
 
-class Window(click.ParamType[int]):
-    """A time of 1 second to 24 hours: `120s`, `2m`, `1h`, or a number of seconds."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        found = re.fullmatch(r"(\d{1,6})\s*([smh]?)", str(value).strip(), re.ASCII)
-        seconds = int(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]] if found else 0
-        if not 1 <= seconds <= 86_400:
-            self.fail(f"{value!r} is not a time of 1s to 24h, such as 120s or 2m", param, ctx)
-        return seconds
-
-
 @click.group()
 def key() -> None:
-    """Issue, list and revoke API keys."""
+    """Issue, list, change, rotate and revoke API keys."""
+
+
+key.add_command(rotate)
+key.add_command(set_key)
 
 
 @key.command()
 @click.argument("email", type=Email())
-@click.option("--tier", type=click.Choice(["basic", "pro", "enterprise"]), required=True)
+@click.option("--tier", required=True, help="How many requests a minute; see `gateway tier list`.")
 @click.option("--name", default="", help="What the key is for.")
 @click.option("--currency", type=Currency(), help="Of the wallet it spends from; GATEWAY_CURRENCY where not given.")
 @click.option("--expires", type=click.DateTime(), help="When it stops working, in UTC.")
-@click.option(
-    "--replay-window", type=Window(), help="The same add again within this time (120s) gives the first order's number."
-)
+@limits
 @click.option("--refuse-duplicates", is_flag=True, help="Refuse a second active order for the same service and link.")
 @json_option
 def issue(
     email: str,
-    tier: "Tier",
+    tier: str,
     name: str,
     currency: str | None,
     expires: datetime | None,
-    replay_window: int | None,
     refuse_duplicates: bool,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Issue a key: it alone is on stdout, this once."""
     expires_at = expires.replace(tzinfo=UTC) if expires else None
     if expires_at is not None and expires_at <= datetime.now(UTC):
         raise click.BadParameter(f"{expires_at:%Y-%m-%d %H:%M} UTC has passed", param_hint="--expires")
+    more = read_limits(**options)
 
     async def action(db: "Database", settings: "Settings") -> tuple[UUID, str]:
         from gateway.accounts.keys import issue_key
 
-        keyring = keyring_of(settings)
+        keyring, wallet = keyring_of(settings), currency or settings.currency
         async with db.transaction() as tx:
             return await issue_key(
-                tx,
-                keyring,
-                email,
-                tier,
-                name,
-                currency or settings.currency,
-                expires_at,
-                replay_window_s=replay_window,
-                refuse_duplicates=refuse_duplicates,
+                tx, keyring, email, tier, name, wallet, expires_at, refuse_duplicates=refuse_duplicates, **more
             )
 
     key_id, secret = with_database(action)

@@ -1,6 +1,7 @@
 """Orders about to be placed: priced one by one, held in turn against their wallets; pure."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from uuid import UUID
 
 import msgspec
@@ -10,6 +11,7 @@ from compat.drafts import Draft
 from compat.kinds import RULES, Counting, Kind
 from compat.money import LIMIT
 from gateway.accounts.model import Account
+from gateway.accounts.spending.model import Spending, spend
 from gateway.catalog.model import QUANTITY_MAX, Service
 from gateway.errors import (
     ActiveOrder,
@@ -18,6 +20,7 @@ from gateway.errors import (
     QuantityTooHigh,
     QuantityTooLow,
     ServiceDisabled,
+    SpendCapReached,
     UnknownService,
 )
 from gateway.ledger.model import Entry, EntryType, Reference, Wallet, post
@@ -34,6 +37,7 @@ class Placing(msgspec.Struct, frozen=True):
     wallet_id: UUID
     replay: Replay | None = None
     refuse_duplicates: bool = False
+    is_capped: bool = False
 
     @property
     def owner(self) -> tuple[UUID, str] | None:
@@ -44,9 +48,10 @@ class Placing(msgspec.Struct, frozen=True):
 class Decided(msgspec.Struct, frozen=True):
     """What a batch comes to: an outcome for each, in order, and what is to be written."""
 
-    outcomes: list[NewOrder | InsufficientFunds | ActiveOrder]
+    outcomes: list[NewOrder | InsufficientFunds | SpendCapReached | ActiveOrder]
     wallets: dict[UUID, Wallet]
     entries: list[Entry]
+    spending: dict[UUID, Spending]
 
 
 def prepare(account: Account, service: Service, draft: Draft) -> Placing:
@@ -94,7 +99,12 @@ def prepare(account: Account, service: Service, draft: Draft) -> Placing:
         is_parent=family is not None,
     )
     new = NewOrder(order, account.key_id, family)
-    return Placing(new, account.wallet_id, refuse_duplicates=account.refuse_duplicates)
+    return Placing(
+        new,
+        account.wallet_id,
+        refuse_duplicates=account.refuse_duplicates,
+        is_capped=account.daily_spend_cap is not None,
+    )
 
 
 def _check_quantity(service: Service, kind: Kind, draft: Draft) -> None:
@@ -108,13 +118,17 @@ def _check_quantity(service: Service, kind: Kind, draft: Draft) -> None:
 
 
 def decide(
-    batch: Sequence[Placing], wallets: dict[UUID, Wallet], beside_active: Collection[UUID] = frozenset()
+    batch: Sequence[Placing],
+    wallets: Mapping[UUID, Wallet],
+    beside_active: Collection[UUID] = frozenset(),
+    spending: Mapping[UUID, Spending] = MappingProxyType({}),
 ) -> Decided:
-    """Hold the price of each order in turn, as long as its wallet covers it (row 0 of the table).
+    """Hold the price of each order in turn, as long as wallet and cap cover it (row 0 of the table).
 
-    `beside_active` are the orders that have an active one for the same service and link beside them.
+    `beside_active` are the orders that have an active one for the same service and link beside them;
+    `spending` is today's of every key with a cap.
     """
-    decided = Decided([], {}, [])
+    decided = Decided([], {}, [], {})
     placed: set[tuple[UUID, UUID, str]] = set()
     for placing in batch:
         order = placing.new.order
@@ -123,11 +137,16 @@ def decide(
             decided.outcomes.append(ActiveOrder())
             continue
         wallet = decided.wallets.get(placing.wallet_id) or wallets[placing.wallet_id]
+        key_id = placing.new.api_key_id
+        today = decided.spending.get(key_id) or spending.get(key_id)
         try:
+            today = today and spend(today, order.price)
             after, entry = post(wallet, EntryType.HOLD, order.price, Reference("order", order.id))
-        except InsufficientFunds as refusal:
+        except (InsufficientFunds, SpendCapReached) as refusal:
             decided.outcomes.append(refusal)
             continue
+        if today:
+            decided.spending[key_id] = today
         decided.wallets[wallet.id] = after
         decided.entries.append(entry)
         decided.outcomes.append(placing.new)

@@ -8,10 +8,11 @@ from uuid_utils.compat import uuid7
 
 from compat.drafts import Draft
 from gateway.accounts.model import Account
+from gateway.accounts.spending import store as spending
 from gateway.batching import Batcher
 from gateway.catalog.model import Service
-from gateway.db.engine import ROLLED_BACK, Database
-from gateway.errors import ActiveOrder, Conflict, GatewayError, InProgress, InsufficientFunds, Unavailable
+from gateway.db.engine import ROLLED_BACK, Database, Transaction
+from gateway.errors import Conflict, GatewayError, InProgress, Unavailable
 from gateway.events import store as events
 from gateway.events.store import Event
 from gateway.ledger import store as ledger
@@ -48,6 +49,7 @@ class Placement:
         Raises:
             UnknownService, ServiceDisabled, QuantityTooLow, QuantityTooHigh: see `prepare`.
             InsufficientFunds: what can be spent does not cover the price.
+            SpendCapReached: it would take the key above its cap of the day.
             ActiveOrder: the key refuses a second one beside an active order.
             IdempotencyMismatch: the key stands for other fields.
             InProgress: another request with the key is being written, and takes long.
@@ -78,49 +80,31 @@ class Placement:
         await self._batcher.close()
 
     async def _flush(self, batch: list[Placing]) -> list[int | GatewayError]:
+        answers: list[int | GatewayError] | None = None
         try:
-            return await self._write(batch)
+            async with self._db.transaction() as tx:
+                answers = await _write(tx, batch)
         except InProgress as error:
             if len(batch) > 1:
                 raise _Contended from error
             raise
         except Conflict as error:  # holds of these very orders are booked: an earlier commit went through
-            return await self._look_up(batch, Unavailable(error.what))
+            return await self._look_up(batch, None, Unavailable(error.what))
         except Unavailable as error:
             if error.placed is not False:
-                return await self._look_up(batch, error)
+                return await self._look_up(batch, answers, error)
             if len(batch) > 1 and isinstance(error.__cause__, ROLLED_BACK):
                 raise _Contended from error
             raise
+        return answers
 
-    async def _write(self, batch: list[Placing]) -> list[int | GatewayError]:
-        async with self._db.transaction() as tx:
-            remembered = await recall(tx, batch)
-            fresh = [placing for placing in batch if placing.new.order.id not in remembered]
-            if not fresh:
-                return with_copies(batch, remembered)
-            wallets = await ledger.lock(tx, [placing.wallet_id for placing in fresh])
-            wary = [placing.new.order for placing in fresh if placing.refuse_duplicates]
-            decided = decide(fresh, wallets, await store.find_active(tx, wary) if wary else frozenset())
-            accepted = [outcome for outcome in decided.outcomes if isinstance(outcome, NewOrder)]
-            numbers: dict[UUID, int] = {}
-            if accepted:
-                await ledger.write(tx, decided.wallets.values(), decided.entries)
-                numbers = await store.insert(tx, accepted)
-                await events.insert(tx, [created(new.order, numbers[new.order.id]) for new in accepted])
-            answers: dict[UUID, Answer] = {
-                placing.new.order.id: numbers[outcome.order.id] if isinstance(outcome, NewOrder) else outcome
-                for placing, outcome in zip(fresh, decided.outcomes, strict=True)
-            }
-            refused = [owner for placing in fresh if (owner := placing.owner) and placing.new.order.id not in numbers]
-            if refused:
-                await replays.forget(tx, refused)
-        return with_copies(batch, remembered | answers)
-
-    async def _look_up(self, batch: list[Placing], lost: Unavailable) -> list[int | GatewayError]:
+    async def _look_up(
+        self, batch: list[Placing], answers: list[int | GatewayError] | None, lost: Unavailable
+    ) -> list[int | GatewayError]:
         """The answer to the commit was lost: look what is there, since a batch is written whole or not at all.
 
-        The wallets' locks are taken first, so that a commit still under way in the server is waited for.
+        Where it is, `answers` are those that were decided with it, refusals too. The wallets' locks are taken
+        first, so that a commit still under way in the server is waited for.
         """
         try:
             async with self._db.transaction() as tx:
@@ -128,23 +112,41 @@ class Placement:
                 numbers = await store.numbers_of(tx, [placing.new.order.id for placing in batch])
                 known = await replays.find(tx, [owner for placing in batch if (owner := placing.owner)])
                 numbers |= await store.numbers_of(tx, [order_id for _, order_id in known.values() if order_id])
-                wary = [placing.new.order for placing in batch if placing.refuse_duplicates]
-                beside_active = await store.find_active(tx, wary) if wary else set()
         except (Unavailable, asyncpg.PostgresError) as error:
             raise Unavailable(lost.what) from error
-        is_written = any(placing.new.order.id in numbers for placing in batch)
-        return [
-            found_on_record(placing, numbers, known)
-            or _unwritten(is_written, placing.new.order.id in beside_active, lost)
-            for placing in batch
-        ]
+        if answers is not None and any(placing.new.order.id in numbers for placing in batch):
+            return answers
+        nothing = Unavailable(lost.what, placed=False)
+        return [found_on_record(placing, numbers, known) or nothing for placing in batch]
 
 
-def _unwritten(is_written: bool, is_beside_active: bool, lost: Unavailable) -> GatewayError:
-    """What became of an order that is not there: refused if its batch was written, else never placed."""
-    if not is_written:
-        return Unavailable(lost.what, placed=False)
-    return ActiveOrder() if is_beside_active else InsufficientFunds()
+async def _write(tx: Transaction, batch: list[Placing]) -> list[int | GatewayError]:
+    """Decide the batch and write what is placed; what each is answered once that is committed."""
+    remembered = await recall(tx, batch)
+    fresh = [placing for placing in batch if placing.new.order.id not in remembered]
+    if not fresh:
+        return with_copies(batch, remembered)
+    wallets = await ledger.lock(tx, [placing.wallet_id for placing in fresh])
+    capped = [placing.new.api_key_id for placing in fresh if placing.is_capped]
+    days = await spending.lock(tx, capped) if capped else {}
+    wary = [placing.new.order for placing in fresh if placing.refuse_duplicates]
+    decided = decide(fresh, wallets, await store.find_active(tx, wary) if wary else frozenset(), days)
+    accepted = [outcome for outcome in decided.outcomes if isinstance(outcome, NewOrder)]
+    numbers: dict[UUID, int] = {}
+    if accepted:
+        await ledger.write(tx, decided.wallets.values(), decided.entries)
+        if decided.spending:
+            await spending.write(tx, decided.spending.values())
+        numbers = await store.insert(tx, accepted)
+        await events.insert(tx, [created(new.order, numbers[new.order.id]) for new in accepted])
+    answers: dict[UUID, Answer] = {
+        placing.new.order.id: numbers[outcome.order.id] if isinstance(outcome, NewOrder) else outcome
+        for placing, outcome in zip(fresh, decided.outcomes, strict=True)
+    }
+    refused = [owner for placing in fresh if (owner := placing.owner) and placing.new.order.id not in numbers]
+    if refused:
+        await replays.forget(tx, refused)
+    return with_copies(batch, remembered | answers)
 
 
 def created(order: Order, number: int) -> Event:

@@ -1,8 +1,9 @@
 """Spends a request from a key's or an address's limit: in Redis, or in this process while Redis is gone."""
 
 import asyncio
+import functools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import structlog
 from limits import RateLimitItem, RateLimitItemPerMinute
@@ -17,8 +18,21 @@ from gateway.ratelimit.pipeline import pipelined_storage
 _FAILURES_TO_OPEN = 3
 _PROBE_INTERVAL_S = 1.0
 _LOCAL_WINDOWS_MAX = 20_000
+_LIMITS_KNOWN_MAX = 1024
 
 _log = structlog.get_logger(__name__)
+
+
+class _KeyLimit(RateLimitItemPerMinute):
+    """Counted under the key alone and not, as by itself, under key and limit: another limit is no new minute."""
+
+    def key_for(self, *identifiers: bytes | str | int | float) -> str:
+        return "/".join([self.namespace, *map(str, identifiers)])
+
+
+@functools.lru_cache(maxsize=_LIMITS_KNOWN_MAX)
+def _item(limit: int) -> RateLimitItem:
+    return _KeyLimit(limit, namespace="key")
 
 
 class RateLimiter:
@@ -31,7 +45,6 @@ class RateLimiter:
     def __init__(
         self,
         redis_url: str,
-        limits_per_minute: Mapping[str, int],
         wrong_keys_per_minute: int,
         timeout_ms: int,
         on_change: Callable[[bool], None] | None = None,
@@ -45,9 +58,6 @@ class RateLimiter:
         self._memory = MemoryStorage()
         self._local = SlidingWindowCounterRateLimiter(self._memory)
         self._breaker = Breaker(_FAILURES_TO_OPEN, _PROBE_INTERVAL_S, time.monotonic)
-        self._tiers = {
-            tier: RateLimitItemPerMinute(limit, namespace="key") for tier, limit in limits_per_minute.items()
-        }
         self._wrong_keys = RateLimitItemPerMinute(wrong_keys_per_minute, namespace="wrong-key")
 
     @property
@@ -55,8 +65,9 @@ class RateLimiter:
         """Whether limits are shared with the other processes right now."""
         return self._breaker.closed
 
-    async def spend(self, identity: str, tier: str) -> Verdict:
-        return await self._spend(self._tiers[tier], identity)
+    async def spend(self, identity: str, limit: int) -> Verdict:
+        """One request of `limit` a minute. Where the limit changes, what was spent before it still counts."""
+        return await self._spend(_item(limit), identity)
 
     async def spend_wrong_key(self, address: str) -> Verdict:
         return await self._spend(self._wrong_keys, site_of(address))

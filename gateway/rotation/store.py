@@ -69,7 +69,8 @@ async def replace(tx: Transaction, place: Place, row: Sealed, blob: str) -> bool
 class Dependents(msgspec.Struct, frozen=True):
     """How many rows need one secret. `secret_id` is None for values that are not sealed ones.
 
-    Of API keys those that can still be used are counted, with the last use of any of them.
+    Of API keys those that can still be used are counted, with the last use of any of them; one whose secret
+    before the last rotation still works needs that one's too.
     """
 
     secret_id: str | None
@@ -90,7 +91,9 @@ async def count_dependents(tx: Transaction) -> list[Dependents]:
                 UNION ALL SELECT 'webhooks', {_kid("secret")}, NULL FROM webhooks
                 UNION ALL SELECT 'webhooks', {_kid("previous_secret")}, NULL FROM webhooks
                            WHERE previous_expires_at > now()
-                UNION ALL SELECT 'api_keys', secret_id, last_used_at FROM api_keys
+                UNION ALL SELECT 'api_keys', s.kid, last_used_at FROM api_keys CROSS JOIN LATERAL
+                           (SELECT secret_id UNION
+                            SELECT previous_secret_id WHERE previous_expires_at > now()) AS s(kid)
                            WHERE is_active AND coalesce(expires_at > now(), true)) AS rows
          GROUP BY kid ORDER BY kid
         """

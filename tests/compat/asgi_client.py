@@ -125,6 +125,7 @@ class StubPanel:
         self.fault = fault
         self.idempotency = idempotency
         self.seen: list[tuple[str, str]] = []
+        self.permitted: list[str] = []
         self.added: list[AddRequest] = []
         self.drafts: list[Draft] = []
         self.asked: list[Sequence[int]] = []
@@ -134,6 +135,9 @@ class StubPanel:
         if key != "secret":
             raise PanelError(INVALID_KEY)
         return "reseller"
+
+    def permit(self, caller: str, action: str) -> None:
+        self.permitted.append(action)
 
     async def services(self, caller: str) -> Listing:
         self._break()

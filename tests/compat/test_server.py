@@ -8,7 +8,7 @@ import pytest
 from compat import PanelError, panel_app
 from compat.errors import TOO_MANY_REQUESTS
 from compat.forms import BODY_BYTES_MAX
-from compat.server import Message
+from compat.server import ACTIONS, Message
 from tests.compat.asgi_client import Reply, StubPanel, as_json, call
 
 BALANCE = b"key=secret&action=balance"
@@ -154,6 +154,19 @@ async def test_more_requests_than_allowed_are_turned_away(body: bytes, placed: d
     assert _told(second) == (503, as_json({"error": "Service temporarily unavailable", **placed}))
     assert _told(await first)[0] == 200
     assert _told(await call(app, chunks=[body]))[0] == 200
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+async def test_no_action_is_done_that_the_backend_does_not_permit(action: str) -> None:
+    class ClosedPanel(StubPanel):
+        def permit(self, caller: str, action: str) -> None:
+            super().permit(caller, action)
+            raise PanelError("Not for you")
+
+    panel = ClosedPanel(fault=AssertionError("it was done"))
+    reply = await call(panel_app(panel), chunks=[f"key=secret&action={action}&order=1&refill=1".encode()])
+    assert _told(reply) == (200, as_json({"error": "Not for you"}))
+    assert panel.permitted == [action]
 
 
 async def test_the_backend_hears_key_and_address_once() -> None:

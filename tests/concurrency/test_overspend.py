@@ -1,4 +1,4 @@
-"""No wallet is overspent, whatever arrives at once."""
+"""No wallet is overspent and no key goes beyond its cap, whatever arrives at once."""
 
 import asyncio
 from collections import Counter
@@ -6,6 +6,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from gateway.accounts.keys import change_key, find_key
+from gateway.accounts.terms.model import KeyEdit
 from gateway.db.engine import Database
 from tests.support.accounts import Client, add_provider, add_reseller, assert_ledger_is_clean
 from tests.support.processes import Installation, answering, running_processes
@@ -35,6 +37,35 @@ async def test_five_hundred_simultaneous_adds_spend_what_there_is_for_a_hundred(
         assert len({body["order"] for _, body in answers if "order" in body}) == AFFORDABLE
         async with Client(urls[0], reseller.key) as client:
             assert Decimal((await client.get(action="balance"))["balance"]) == 0
+        await assert_ledger_is_clean(db)
+
+
+async def test_five_hundred_simultaneous_adds_spend_a_cap_to_the_last_digit(
+    tmp_path: Path, db: Database, database_url: str, redis_url: str
+) -> None:
+    """There is money for all of them, the cap is for a hundred, and one digit less for the last."""
+    with running_processes(tmp_path) as processes:
+        gateway = Installation(processes, database_url, redis_url, extra={"rate_enterprise": 6000})
+        starting = [gateway.begin_serving(), gateway.begin_serving()]
+        upstream = processes.simulator()
+        await add_provider(db, gateway.settings, upstream.url, upstream.key)
+        rate = await db_rate(db)
+        reseller = await add_reseller(db, gateway.keyring, str(rate * ORDERS))
+        cap = rate * (AFFORDABLE + 1) - Decimal("0.00000001")
+        async with db.transaction() as tx:
+            await change_key(tx, reseller.key_id, KeyEdit(daily_spend_cap=cap))
+        urls = [answering(api).url for api in starting]
+
+        answers = await place_at_once(urls, reseller.key)
+
+        said = Counter("accepted" if "order" in body else body["error"] for _, body in answers)
+        assert said == {"accepted": AFFORDABLE, "Not enough funds on balance": ORDERS - AFFORDABLE}
+        async with Client(urls[0], reseller.key) as client:
+            assert Decimal((await client.get(action="balance"))["balance"]) == rate * (ORDERS - AFFORDABLE)
+        async with db.connection() as connection:
+            shown = await find_key(connection, reseller.key_id)
+        assert shown is not None
+        assert shown.spent_today == rate * AFFORDABLE
         await assert_ledger_is_clean(db)
 
 

@@ -1,36 +1,23 @@
 """Users, keys and the directory on a real PostgreSQL."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime, timedelta
-from uuid import UUID, uuid4
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from uuid import uuid4
 
 import argon2
 import pytest
 
 from gateway.accounts.directory import Directory
-from gateway.accounts.keys import issue_key, list_keys, revoke_key
-from gateway.accounts.model import Role, Tier, UserStatus, new_key
+from gateway.accounts.keys import list_keys, revoke_key
+from gateway.accounts.model import Role, UserStatus, new_key
 from gateway.accounts.usage import UsageMarks
-from gateway.accounts.users import UNUSABLE_PASSWORD, add_user, hash_password, set_user_status
+from gateway.accounts.users import hash_password, set_user_status
 from gateway.db.engine import Database
 from gateway.db.listener import Listener
 from gateway.errors import Conflict, InvalidKey, NotFound, Unavailable
 from gateway.keyring import Keyring
-
-EMAIL = "reseller@example.com"
-OLD, NEW = "an old secret, long enough", "a new secret, long enough"
-KEYRING = Keyring((NEW, OLD))
-HEARD_WITHIN_S = 10.0
-NOW = datetime(2026, 6, 1, tzinfo=UTC)
-
-
-class Clock:
-    now = NOW
-
-    def __call__(self) -> datetime:
-        return self.now
+from tests.support.keys import EMAIL, KEYRING, NOW, OLD, Clock, key, refused, scalar, until, until_refused, user
 
 
 @pytest.fixture
@@ -52,51 +39,6 @@ async def directory(db: Database, listener: Listener, clock: Clock) -> Directory
     await listener.start()
     await until(lambda: listener.healthy)
     return directory
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + HEARD_WITHIN_S
-    while not holds():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.005)
-
-
-async def until_refused(directory: Directory, key: str) -> None:
-    deadline = time.monotonic() + HEARD_WITHIN_S
-    while not await refused(directory, key):
-        assert time.monotonic() < deadline, "still let in"
-        await asyncio.sleep(0.005)
-
-
-async def refused(directory: Directory, key: str) -> bool:
-    try:
-        await directory.get_account(key)
-    except InvalidKey:
-        return True
-    return False
-
-
-async def user(db: Database, email: str = EMAIL, role: Role = "reseller") -> UUID:
-    async with db.transaction() as tx:
-        return await add_user(tx, email, role, UNUSABLE_PASSWORD)
-
-
-async def key(
-    db: Database,
-    email: str = EMAIL,
-    *,
-    keyring: Keyring = KEYRING,
-    tier: Tier = "pro",
-    currency: str = "USD",
-    expires_at: datetime | None = None,
-) -> tuple[UUID, str]:
-    async with db.transaction() as tx:
-        return await issue_key(tx, keyring, email, tier, "shop", currency, expires_at)
-
-
-async def scalar(db: Database, sql: str, *values: object) -> object:
-    async with db.connection() as connection:
-        return await connection.fetchval(sql, *values)
 
 
 async def test_a_key_leads_to_its_user_wallet_and_tier(db: Database, directory: Directory) -> None:

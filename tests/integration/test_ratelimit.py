@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 from gateway.embedded.binaries import find_valkey_server
 from gateway.ratelimit.limiter import RateLimiter
 
-LIMITS = {"basic": 20, "pro": 600}
+BASIC, PRO = 20, 600
 WRONG_KEYS = 5
 ANSWER_WITHIN_S = 20.0
 
@@ -92,7 +92,7 @@ def valkey(tmp_path: Path) -> Iterator[Valkey]:
 
 @pytest.fixture
 async def limiter(valkey: Valkey) -> AsyncIterator[RateLimiter]:
-    limiter = RateLimiter(valkey.url, LIMITS, WRONG_KEYS, 250)
+    limiter = RateLimiter(valkey.url, WRONG_KEYS, 250)
     yield limiter
     await limiter.close()
 
@@ -100,7 +100,7 @@ async def limiter(valkey: Valkey) -> AsyncIterator[RateLimiter]:
 async def until_healthy(limiter: RateLimiter) -> None:
     async with asyncio.timeout(ANSWER_WITHIN_S):
         while not limiter.healthy:
-            await limiter.spend("probe", "pro")
+            await limiter.spend("probe", PRO)
             await asyncio.sleep(0.02)
 
 
@@ -108,12 +108,12 @@ async def break_it(limiter: RateLimiter) -> None:
     """Three requests one after the other, each answered, and the breaker is open."""
     for _ in range(3):
         assert limiter.healthy
-        await limiter.spend("victim", "pro")
+        await limiter.spend("victim", PRO)
     assert not limiter.healthy
 
 
 async def test_each_request_takes_one_from_the_limit_and_sees_its_own_hit(limiter: RateLimiter) -> None:
-    verdicts = [await limiter.spend("key-1", "basic") for _ in range(21)]
+    verdicts = [await limiter.spend("key-1", BASIC) for _ in range(21)]
     assert [verdict.remaining for verdict in verdicts] == [*range(19, -1, -1), 0]
     assert [verdict.allowed for verdict in verdicts] == [True] * 20 + [False]
     refused = verdicts[-1]
@@ -121,20 +121,29 @@ async def test_each_request_takes_one_from_the_limit_and_sees_its_own_hit(limite
     assert 1 <= refused.retry_after_s == refused.reset_after_s <= 60
 
 
+async def test_another_limit_counts_on_from_what_was_spent(limiter: RateLimiter) -> None:
+    for _ in range(15):
+        await limiter.spend("key-1", BASIC)
+    assert (await limiter.spend("key-1", PRO)).remaining == PRO - 16
+    lower = await limiter.spend("key-1", 10)
+    assert (lower.allowed, lower.limit, lower.remaining) == (False, 10, 0)
+    assert (await limiter.spend("key-1", BASIC)).remaining == BASIC - 17
+
+
 async def test_keys_tiers_and_addresses_have_limits_of_their_own(limiter: RateLimiter) -> None:
     for _ in range(20):
-        await limiter.spend("key-1", "basic")
-    assert not (await limiter.spend("key-1", "basic")).allowed
-    assert (await limiter.spend("key-2", "basic")).allowed
-    assert (await limiter.spend("key-3", "pro")).remaining == 599
+        await limiter.spend("key-1", BASIC)
+    assert not (await limiter.spend("key-1", BASIC)).allowed
+    assert (await limiter.spend("key-2", BASIC)).allowed
+    assert (await limiter.spend("key-3", PRO)).remaining == 599
     wrong = [await limiter.spend_wrong_key("192.0.2.1") for _ in range(WRONG_KEYS + 1)]
     assert [verdict.allowed for verdict in wrong] == [True] * WRONG_KEYS + [False]
     assert (await limiter.spend_wrong_key("192.0.2.2")).allowed
 
 
 async def test_two_limiters_on_one_server_allow_exactly_the_limit_together(valkey: Valkey) -> None:
-    one, other = (RateLimiter(valkey.url, LIMITS, WRONG_KEYS, 5000) for _ in range(2))
-    verdicts = await asyncio.gather(*(each.spend("shared", "pro") for _ in range(500) for each in (one, other)))
+    one, other = (RateLimiter(valkey.url, WRONG_KEYS, 5000) for _ in range(2))
+    verdicts = await asyncio.gather(*(each.spend("shared", PRO) for _ in range(500) for each in (one, other)))
     assert one.healthy
     assert other.healthy
     await one.close()
@@ -143,9 +152,9 @@ async def test_two_limiters_on_one_server_allow_exactly_the_limit_together(valke
 
 
 async def test_requests_that_wait_together_share_round_trips(valkey: Valkey, limiter: RateLimiter) -> None:
-    await limiter.spend("warm", "pro")
+    await limiter.spend("warm", PRO)
     before = reads_of(valkey)
-    await asyncio.gather(*(limiter.spend("key-1", "pro") for _ in range(200)))
+    await asyncio.gather(*(limiter.spend("key-1", PRO) for _ in range(200)))
     assert reads_of(valkey) - before < 50
 
 
@@ -156,45 +165,45 @@ def reads_of(valkey: Valkey) -> int:
 
 
 async def test_a_server_that_forgot_the_scripts_is_no_failure(valkey: Valkey, limiter: RateLimiter) -> None:
-    await limiter.spend("key-1", "basic")
+    await limiter.spend("key-1", BASIC)
     valkey.run("SCRIPT", "FLUSH")
-    assert (await limiter.spend("key-1", "basic")).remaining == 18
-    assert (await limiter.spend("key-1", "basic")).remaining == 17
+    assert (await limiter.spend("key-1", BASIC)).remaining == 18
+    assert (await limiter.spend("key-1", BASIC)).remaining == 17
 
 
 async def test_while_the_server_is_gone_each_process_keeps_the_limit_by_itself(
     valkey: Valkey, limiter: RateLimiter
 ) -> None:
     valkey.kill()
-    verdicts = [await limiter.spend("key-1", "basic") for _ in range(25)]
+    verdicts = [await limiter.spend("key-1", BASIC) for _ in range(25)]
     assert sum(verdict.allowed for verdict in verdicts) == 20
     assert verdicts[0].remaining == 19
     assert not limiter.healthy
     valkey.start()
     await until_healthy(limiter)
-    assert (await limiter.spend("key-1", "basic")).remaining == 19
+    assert (await limiter.spend("key-1", BASIC)).remaining == 19
 
 
 async def test_a_frozen_server_holds_up_no_more_than_three_requests_and_probes(
     valkey: Valkey, limiter: RateLimiter
 ) -> None:
-    await limiter.spend("key-1", "basic")
+    await limiter.spend("key-1", BASIC)
     valkey.freeze()
     await break_it(limiter)
     # With the breaker open one of these at most may be the probe; none waits for another.
-    verdicts = await asyncio.gather(*(limiter.spend("key-1", "basic") for _ in range(100)))
+    verdicts = await asyncio.gather(*(limiter.spend("key-1", BASIC) for _ in range(100)))
     assert sum(verdict.allowed for verdict in verdicts) == 20
     valkey.thaw()
     await until_healthy(limiter)
-    remaining = [(await limiter.spend("key-9", "basic")).remaining for _ in range(5)]
+    remaining = [(await limiter.spend("key-9", BASIC)).remaining for _ in range(5)]
     assert remaining == [19, 18, 17, 16, 15], "answers belong to the requests that asked"
 
 
 async def test_a_crowd_that_meets_a_frozen_server_is_answered_together(valkey: Valkey, limiter: RateLimiter) -> None:
-    await limiter.spend("warm", "pro")
+    await limiter.spend("warm", PRO)
     valkey.freeze()
     async with asyncio.timeout(ANSWER_WITHIN_S):
-        verdicts = await asyncio.gather(*(limiter.spend("key-1", "pro") for _ in range(1500)))
+        verdicts = await asyncio.gather(*(limiter.spend("key-1", PRO) for _ in range(1500)))
     assert sum(verdict.allowed for verdict in verdicts) == 600
     assert not limiter.healthy
     valkey.thaw()
@@ -205,10 +214,10 @@ async def test_each_change_of_state_is_logged_once(valkey: Valkey, limiter: Rate
         valkey.freeze()
         await break_it(limiter)
         for _ in range(50):
-            await limiter.spend("key-1", "pro")
+            await limiter.spend("key-1", PRO)
         valkey.thaw()
         await until_healthy(limiter)
-        await limiter.spend("key-1", "pro")
+        await limiter.spend("key-1", PRO)
     assert [entry["log_level"] for entry in logs] == ["warning", "info"]
 
 
@@ -223,10 +232,10 @@ def cluster(tmp_path: Path) -> Iterator[Valkey]:
 async def test_a_cluster_is_spoken_to_by_its_own_scheme(cluster: Valkey) -> None:
     cluster.run("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
     cluster.wait_until(lambda: "cluster_state:ok" in str(cluster.run("CLUSTER", "INFO")))
-    limiter = RateLimiter(f"redis+cluster://127.0.0.1:{cluster.port}", LIMITS, WRONG_KEYS, 5000)
-    verdicts = [await limiter.spend("key-1", "basic") for _ in range(21)]
+    limiter = RateLimiter(f"redis+cluster://127.0.0.1:{cluster.port}", WRONG_KEYS, 5000)
+    verdicts = [await limiter.spend("key-1", BASIC) for _ in range(21)]
     assert limiter.healthy
     assert [verdict.remaining for verdict in verdicts] == [*range(19, -1, -1), 0]
-    others = await asyncio.gather(*(limiter.spend(f"key-{n}", "basic") for n in range(2, 60)))
+    others = await asyncio.gather(*(limiter.spend(f"key-{n}", BASIC) for n in range(2, 60)))
     assert all(verdict.remaining == 19 for verdict in others)
     await limiter.close()

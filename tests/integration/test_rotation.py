@@ -11,7 +11,7 @@ import pytest
 
 from compat.wire import Accepted
 from gateway.accounts.directory import Directory
-from gateway.accounts.keys import issue_key, revoke_key
+from gateway.accounts.keys import issue_key, revoke_key, rotate_key
 from gateway.db.engine import Database
 from gateway.db.listener import Listener
 from gateway.egress import open_session
@@ -263,6 +263,36 @@ async def test_a_key_that_was_revoked_meanwhile_stays_revoked(db: Database, dire
     await directory.rehash()
     with pytest.raises(InvalidKey):
         await directory.get_account(key)
+
+
+async def test_a_key_in_rotation_moves_with_both_its_secrets(db: Database, directory: Directory) -> None:
+    await add_provider(db, "North")
+    key_id, first = await old_key(db)
+    async with db.transaction() as tx:
+        second = await rotate_key(tx, OLD, key_id, 3600)
+    assert (await needed(db))[OLD.kid] == (1, 0, 1)
+    await rotate(db, BOTH)
+    await directory.get_account(second)
+    await directory.rehash()
+    assert ((await needed(db))[NEW.kid], (await needed(db))[OLD.kid]) == ((1, 0, 1), (0, 0, 1))
+    await asyncio.gather(directory.get_account(first), directory.get_account(second))
+    await directory.rehash()
+    assert ((await needed(db))[NEW.kid], (await needed(db))[OLD.kid]) == ((1, 0, 1), (0, 0, 0))
+    later = Directory(db, NEW, Listener("postgresql://nowhere"))
+    for secret in (first, second):
+        assert (await later.get_account(secret)).key_id == key_id
+    await later.close()
+
+
+async def test_both_secrets_of_a_key_move_in_one_write(db: Database, directory: Directory) -> None:
+    await add_provider(db, "North")
+    key_id, first = await old_key(db)
+    async with db.transaction() as tx:
+        second = await rotate_key(tx, OLD, key_id, 3600)
+    await rotate(db, BOTH)
+    await asyncio.gather(directory.get_account(first), directory.get_account(second))
+    await directory.rehash()
+    assert (await needed(db))[OLD.kid] == (0, 0, 0)
 
 
 async def test_two_processes_move_the_same_keys_at_once(db: Database) -> None:

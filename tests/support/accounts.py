@@ -12,7 +12,6 @@ import aiohttp
 import asyncpg
 
 from gateway.accounts.keys import issue_key
-from gateway.accounts.model import Tier
 from gateway.accounts.users import UNUSABLE_PASSWORD, add_user
 from gateway.catalog.sync.syncing import SyncResult, sync_provider
 from gateway.db.engine import Database
@@ -41,7 +40,7 @@ async def add_reseller(
     amount: str,
     *,
     email: str = "reseller@example.com",
-    tier: Tier = "enterprise",
+    tier: str = "enterprise",
     currency: str = "USD",
 ) -> Reseller:
     async with db.transaction() as tx:

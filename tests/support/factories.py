@@ -12,6 +12,8 @@ from compat.drafts import Draft
 from compat.kinds import Kind
 from gateway.accounts import store as accounts
 from gateway.accounts.model import Account
+from gateway.accounts.terms import store as terms
+from gateway.accounts.terms.model import Terms
 from gateway.accounts.users import UNUSABLE_PASSWORD
 from gateway.catalog.model import Route, Service
 from gateway.db.engine import Database
@@ -41,26 +43,25 @@ async def add_account(
     currency: str = "USD",
     tier: str = "basic",
     user_id: UUID | None = None,
+    cap: Decimal | None = None,
 ) -> Account:
     """A user's key with a wallet that holds `funds`."""
     owner = user_id or await add_user(db)
     key_id, number = uuid7(), next(_number)
     async with db.transaction() as tx:
         wallet_id = await ledger.open_wallet(tx, owner, currency)
-        await accounts.insert_key(
+        await terms.insert_key(
             tx,
             key_id=key_id,
             user_id=owner,
             key_hash=f"hash-{number}",
             secret_id="0" * 16,
-            name=f"key {number}",
-            tier=tier,
             currency=currency,
-            expires_at=None,
+            terms=Terms(name=f"key {number}", tier=tier, daily_spend_cap=cap),
         )
         if Decimal(funds) > 0:
             await booking.deposit(tx, wallet_id, Decimal(funds))
-    return Account(key_id, owner, wallet_id, currency, tier, None, None, f"key {number}")
+    return Account(key_id, owner, wallet_id, currency, tier, None, None, f"key {number}", daily_spend_cap=cap)
 
 
 async def add_provider(

@@ -8,7 +8,7 @@ import aiohttp
 import msgspec
 
 from gateway.accounts.keys import issue_key
-from gateway.accounts.model import Role, Tier
+from gateway.accounts.model import Role
 from gateway.accounts.users import UNUSABLE_PASSWORD, add_user
 from gateway.db.engine import Database
 from gateway.keyring import Keyring
@@ -47,7 +47,7 @@ class Panel:
             return await reply.json()
 
 
-async def issue(db: Database, tier: Tier = "enterprise", deposit: str = "100", role: Role = "reseller") -> str:
+async def issue(db: Database, tier: str = "enterprise", deposit: str = "100", role: Role = "reseller") -> str:
     async with db.transaction() as tx:
         user_id = await add_user(tx, f"{uuid4().hex}@example.com", role, UNUSABLE_PASSWORD)
         email = await tx.fetchval("SELECT email FROM users WHERE id = $1", user_id)

@@ -17,7 +17,8 @@ COMMANDS = {
     "simulate": set(),
     "probe": set(),
     "user": {"add", "status"},
-    "key": {"issue", "list", "revoke"},
+    "key": {"issue", "list", "revoke", "rotate", "set"},
+    "tier": {"list", "set", "remove"},
     "wallet": {"deposit", "show"},
     "provider": {
         *("add", "sync", "list", "show", "set", "pause", "resume"),
@@ -79,6 +80,12 @@ def test_help_loads_nothing_heavy() -> None:
         (["user", "add", "a b@c.d", "--role", "user"], "not an e-mail address"),
         (["user", "add", "\udcff@c.d", "--role", "user"], "not an e-mail address"),
         (["key", "issue", "a@b.c", "--tier", "pro", "--expires", "2020-01-01"], "has passed"),
+        (["key", "issue", "a@b.c", "--tier", "pro", "--allow-address", "192.0.2.7/24"], "is 192.0.2.0/24 meant"),
+        (["key", "issue", "a@b.c", "--tier", "pro", "--daily-spend-cap", "much"], "not an amount"),
+        (["key", "set", "01a217cd-0f9e-7480-9080-a2b0ca633223"], "at least one option"),
+        (["key", "set", "01a217cd-0f9e-7480-9080-a2b0ca633223", "--expires", "2020-01-01"], "has passed"),
+        (["key", "rotate", "01a217cd-0f9e-7480-9080-a2b0ca633223", "--overlap", "soon"], "not a time"),
+        (["tier", "set", "gold"], "--requests-per-minute"),
     ],
 )
 def test_a_command_given_wrongly_is_one_line_and_exit_code_2(

@@ -1,5 +1,6 @@
 """How an order is priced and refused, and how a batch spends from its wallets."""
 
+from datetime import date
 from decimal import Decimal
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from compat.drafts import Draft
 from compat.kinds import Kind
 from gateway.accounts.model import Account
+from gateway.accounts.spending.model import Spending
 from gateway.catalog.model import Service
 from gateway.errors import (
     GatewayError,
@@ -19,6 +21,7 @@ from gateway.errors import (
     QuantityTooHigh,
     QuantityTooLow,
     ServiceDisabled,
+    SpendCapReached,
     UnknownService,
 )
 from gateway.ledger.model import EntryType, Wallet
@@ -139,6 +142,42 @@ def test_a_refusal_does_not_touch_other_wallets() -> None:
     decided = decide([placing_of("1"), placing_of("5", other)], wallets)
     assert [type(outcome) for outcome in decided.outcomes] == [InsufficientFunds, NewOrder]
     assert list(decided.wallets) == [other]
+
+
+def capped(cap: str | None, spent: str = "0") -> dict[UUID, Spending]:
+    limit = None if cap is None else Decimal(cap)
+    return {ACCOUNT.key_id: Spending(ACCOUNT.key_id, date(2026, 6, 1), Decimal(spent), limit)}
+
+
+def test_a_key_spends_to_its_cap_and_not_a_place_more() -> None:
+    batch = [placing_of(price) for price in ("6", "3.00000001", "2", "1", "0.00000001", "0")]
+    decided = decide(batch, {ACCOUNT.wallet_id: wallet_with("100")}, frozenset(), capped("10", "1"))
+    assert [type(outcome) for outcome in decided.outcomes] == [
+        NewOrder, SpendCapReached, NewOrder, NewOrder, SpendCapReached, NewOrder,
+    ]  # fmt: skip
+    assert decided.spending[ACCOUNT.key_id].spent == Decimal(10)
+
+
+def test_what_the_wallet_does_not_cover_is_not_counted_against_the_cap() -> None:
+    batch = [placing_of("6"), placing_of("5"), placing_of("4")]
+    decided = decide(batch, {ACCOUNT.wallet_id: wallet_with("5")}, frozenset(), capped("10"))
+    assert [type(outcome) for outcome in decided.outcomes] == [InsufficientFunds, NewOrder, InsufficientFunds]
+    assert decided.spending[ACCOUNT.key_id].spent == Decimal(5)
+
+
+def test_what_the_cap_refuses_takes_nothing_from_the_wallet() -> None:
+    decided = decide([placing_of("1")], {ACCOUNT.wallet_id: wallet_with("5")}, frozenset(), capped("0.99999999"))
+    assert (decided.wallets, decided.entries, decided.spending) == ({}, [], {})
+
+
+def test_a_cap_that_was_taken_away_meanwhile_refuses_nothing() -> None:
+    decided = decide([placing_of("1")], {ACCOUNT.wallet_id: wallet_with("5")}, frozenset(), capped(None))
+    assert decided.spending[ACCOUNT.key_id].spent == Decimal(1)
+
+
+def test_only_the_placings_of_keys_with_a_cap_say_so() -> None:
+    assert not prepare(ACCOUNT, SERVICE, DRAFT).is_capped
+    assert prepare(msgspec.structs.replace(ACCOUNT, daily_spend_cap=Decimal(0)), SERVICE, DRAFT).is_capped
 
 
 def test_a_refused_batch_writes_nothing() -> None:

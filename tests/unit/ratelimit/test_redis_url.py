@@ -7,8 +7,6 @@ from gateway.errors import ConfigurationError
 from gateway.ratelimit.limiter import RateLimiter
 from gateway.settings import Settings
 
-LIMITS = {"basic": 60}
-
 
 @pytest.mark.parametrize(
     "url",
@@ -21,14 +19,14 @@ LIMITS = {"basic": 60}
     ],
 )
 async def test_these_are_taken_without_connecting(url: str) -> None:
-    limiter = RateLimiter(url, LIMITS, 30, 250)
+    limiter = RateLimiter(url, 30, 250)
     assert limiter.healthy
     await limiter.close()
 
 
 async def test_a_cluster_none_of_whose_nodes_answers_leaves_the_limits_local() -> None:
-    limiter = RateLimiter("redis+cluster://127.0.0.1:1", LIMITS, 30, 2000)
-    verdicts = [await limiter.spend("key-1", "basic") for _ in range(5)]
+    limiter = RateLimiter("redis+cluster://127.0.0.1:1", 30, 2000)
+    verdicts = [await limiter.spend("key-1", 60) for _ in range(5)]
     assert [verdict.remaining for verdict in verdicts] == [59, 58, 57, 56, 55]
     assert not limiter.healthy
     await limiter.close()
@@ -47,7 +45,7 @@ async def test_a_cluster_none_of_whose_nodes_answers_leaves_the_limits_local() -
 )
 def test_others_are_refused_in_words_without_the_password(url: str) -> None:
     with pytest.raises(ConfigurationError, match="GATEWAY_REDIS_URL") as refusal:
-        RateLimiter(url, LIMITS, 30, 250)
+        RateLimiter(url, 30, 250)
     assert "hunter2" not in str(refusal.value)
     assert refusal.value.__cause__ is None
 

@@ -1,0 +1,1 @@
+"""What a key with a daily cap has spent today."""
