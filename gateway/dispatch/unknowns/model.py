@@ -15,6 +15,8 @@ from compat.wire import Refused, UpstreamReport
 IDS_MAX = 1000
 """Ids that one probe asks about."""
 ROUNDS_MAX = 5
+SHARE = "sends in ten minutes are unknown"
+"""How the words end in which a provider is paused for a share of its sends."""
 SENDS_MIN = 200
 """Sends in ten minutes below which a share of them says nothing: one unknown order pauses nobody."""
 
@@ -108,18 +110,29 @@ def refusal_in(reason: str | None, answer: str | None, taught: Mapping[str, Faul
 
 
 class Doubt(msgspec.Struct, frozen=True):
-    """A provider's unknown orders that nobody acknowledged: all, and those among the last ten minutes' sends."""
+    """A provider's unknown orders that nobody acknowledged: all, and those among the last ten minutes' sends.
+
+    `rests` is that it is paused already for the share that they are.
+    """
 
     provider_id: UUID
     open: int
     recent: int
     sends: int
+    rests: bool = False
 
 
 def too_many(doubt: Doubt, open_max: int, percent_max: float) -> str | None:
-    """Why the provider is to rest, in words; None where it is not."""
+    """Why the provider is to rest, in words; None where it is not.
+
+    The sends of one that rests only grow old, so that becoming few is no reason to end its rest.
+    """
     if doubt.open > open_max:
         return f"{doubt.open} orders are unknown"
-    if doubt.sends >= SENDS_MIN and doubt.recent * 100 > doubt.sends * percent_max:
-        return f"{doubt.recent} of {doubt.sends} sends in ten minutes are unknown"
+    if (
+        (doubt.sends >= SENDS_MIN or doubt.rests)
+        and doubt.recent > 1
+        and doubt.recent * 100 > doubt.sends * percent_max
+    ):
+        return f"{doubt.recent} of {doubt.sends} {SHARE}"
     return None

@@ -185,8 +185,11 @@ async def answered(
 # pauses --------------------------------------------------------------------------------------
 
 
-async def doubts(tx: Transaction, since: UUID) -> list[Doubt]:
-    """The providers that have unknown orders which no operator acknowledged; recent are those from that id on."""
+async def doubts(tx: Transaction, since: UUID, reason: str) -> list[Doubt]:
+    """The providers that have unknown orders which no operator acknowledged.
+
+    Recent are those from that id on; at rest is what is paused for a reason like this one.
+    """
     rows = await tx.fetch(
         """
         WITH unknown AS (
@@ -194,10 +197,12 @@ async def doubts(tx: Transaction, since: UUID) -> list[Doubt]:
            WHERE state = 'unknown' AND NOT coalesce(evidence ? 'acknowledged', false) GROUP BY provider_id)
         SELECT provider_id, open, recent, CASE WHEN recent > 1 THEN (
                  SELECT count(*) FROM dispatch_attempts s
-                  WHERE s.id >= $1 AND s.provider_id = unknown.provider_id AND s.state <> 'not_sent') ELSE 0 END
+                  WHERE s.id >= $1 AND s.provider_id = unknown.provider_id AND s.state <> 'not_sent') ELSE 0 END,
+               (SELECT coalesce(p.paused_reason LIKE $2, false) FROM providers p WHERE p.id = provider_id)
           FROM unknown
         """,
         since,
+        reason,
     )
     return [Doubt(*row) for row in rows]
 
@@ -226,14 +231,19 @@ async def pause(tx: Transaction, provider_id: UUID, reason: str, wait: timedelta
     return before["paused_until"] is None or not (before["paused_reason"] or "").startswith(reason.partition(":")[0])
 
 
-async def lift(tx: Transaction, cause: str, but: Collection[UUID]) -> list[UUID]:
-    """End the pauses of this cause, except those of some; the providers whose pauses ended."""
+async def lift(tx: Transaction, cause: str, wait: timedelta, but: Collection[UUID]) -> list[UUID]:
+    """End the pauses of this cause, except those of some; the providers whose pauses ended.
+
+    One that lasts for longer than `wait` is an operator's in the same words.
+    """
     rows = await tx.fetch(
         """
         UPDATE providers SET paused_until = NULL, paused_reason = NULL
-         WHERE starts_with(paused_reason, $1) AND id <> ALL($2::uuid[]) RETURNING id
+         WHERE starts_with(paused_reason, $1) AND paused_until <= now() + $2::interval AND id <> ALL($3::uuid[])
+        RETURNING id
         """,
         cause,
+        wait,
         list(but),
     )
     return [row["id"] for row in rows]
