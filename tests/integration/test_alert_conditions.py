@@ -271,6 +271,11 @@ ENDS: dict[str, tuple[str, str, str]] = {
         "UPDATE providers SET is_active = true",
         "UPDATE providers SET is_active = false",
     ),
+    "provider_currency": (
+        "provider {provider}",
+        "UPDATE providers SET is_active = true",
+        "UPDATE providers SET is_active = false",
+    ),
     "unreadable_refill": (
         "order {number}",
         "INSERT INTO refills (order_id, user_id, provider_id, external_order_id, state) "

@@ -200,6 +200,11 @@ CONDITIONS = (
         over=f"NOT EXISTS (SELECT FROM providers p WHERE p.id = {_ID} AND p.is_active)",
     ),
     Condition(
+        "provider_currency",
+        "critical",
+        over=f"NOT EXISTS (SELECT FROM providers p WHERE p.id = {_ID} AND p.is_active)",
+    ),
+    Condition(
         "unreadable_refill",
         "warning",
         over="NOT EXISTS (SELECT FROM refills f JOIN orders o ON o.id = f.order_id"
