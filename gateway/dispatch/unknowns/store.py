@@ -58,9 +58,17 @@ async def claim_to_probe(tx: Transaction, provider_id: UUID) -> Sought | None:
 
 
 async def window_of(tx: Transaction, attempt_id: UUID) -> Window:
-    """By the ids of what was accepted before the attempt began, and of what was begun after it was given up."""
+    """By the ids of what was accepted before the attempt began, and of what was begun after it was given up.
+
+    What was sent again was given up when the lease of its last copy was over.
+    """
     row = await tx.fetchrow(
-        "SELECT provider_id, started_at, finished_at FROM dispatch_attempts WHERE id = $1", attempt_id
+        """
+        SELECT provider_id, started_at,
+               CASE WHEN resends = 0 THEN finished_at ELSE greatest(finished_at, lease_until) END AS finished_at
+          FROM dispatch_attempts WHERE id = $1
+        """,
+        attempt_id,
     )
     if row is None:
         return Window(None, None)
@@ -106,7 +114,8 @@ async def bound_among(tx: Transaction, provider_id: UUID, upstream_ids: Sequence
 async def rivals_of(tx: Transaction, sought: Sought) -> list[tuple[UUID, Decimal | None]]:
     """Other attempts at the provider about then that may be there under an id nobody knows, with their costs.
 
-    What an operator held for not placed is among them: that may have been wrong. Of very many, the first.
+    What an operator held for not placed, by itself or by words, is among them: that may have been wrong.
+    Of very many, the first.
     """
     rows = await tx.fetch(
         """
@@ -114,7 +123,8 @@ async def rivals_of(tx: Transaction, sought: Sought) -> list[tuple[UUID, Decimal
           (SELECT * FROM dispatch_attempts WHERE id < $1 ORDER BY id DESC LIMIT $3) UNION ALL
           (SELECT * FROM dispatch_attempts WHERE id > $1 ORDER BY id LIMIT $3)) n
          WHERE provider_id = $2 AND upstream_id IS NULL
-           AND (state IN ('sending', 'unknown', 'written_off') OR state = 'not_placed' AND evidence ? 'operator')
+           AND (state IN ('sending', 'unknown', 'written_off')
+             OR state = 'not_placed' AND evidence ?| '{operator,words}')
          LIMIT $4
         """,
         sought.attempt_id,
