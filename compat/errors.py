@@ -82,6 +82,8 @@ _PREFIXES: tuple[tuple[str, Fault], ...] = (
 _FUNDS = frozenset(
     fold(text) for text in (NOT_ENOUGH_FUNDS, "neworder.error.not_enough_funds", "neworder.error.insufficient_balance")
 )
+_LACK = re.compile(r"\b(not|don.?t)( have)? (enough|sufficient)\b|\binsufficient\b|\black of\b|\blow\b")
+_MONEY = re.compile(r"\b(balances?|funds?|credits?|money)\b")
 _UNKNOWN_REFILL = frozenset(fold(text) for text in (REFILL_NOT_FOUND, "error.incorrect_refill_id"))
 _UNKNOWN_ORDER = frozenset(fold(text) for text in (INCORRECT_ORDER, "Order not found", "error.incorrect_order_id"))
 
@@ -102,8 +104,12 @@ def is_of_our_key(text: str) -> bool:
 
 
 def is_lack_of_funds(text: str) -> bool:
-    """True where the upstream says that our balance there is used up."""
-    return fold(text) in _FUNDS
+    """True where the upstream says that our balance there is used up, also in words of its own.
+
+    Asked of what is known to be the provider's fault alone: such words of its own say nothing of an order.
+    """
+    folded = fold(text)
+    return folded in _FUNDS or bool(_LACK.search(folded) and _MONEY.search(folded))
 
 
 def is_bad_request(text: str) -> bool:

@@ -60,6 +60,9 @@ async def _apply(tx: Transaction, attempt: AttemptRow, outcome: AddOutcome, firs
         if await store.bind(tx, attempt.provider_id, outcome.order, attempt.order_id):
             await _accept(tx, attempt, outcome.order, first_check)
             return
+        if attempt.state == "unknown":
+            await _tell_of_a_bound_id(tx, attempt, outcome.order)
+            return
         outcome = Unknown(f"the upstream's id {outcome.order} belongs to another order")
     match attempt.state:
         case "sending":
@@ -98,6 +101,13 @@ async def _tell_of_another_id(tx: Transaction, attempt: AttemptRow, upstream_id:
     await store.bind(tx, attempt.provider_id, upstream_id, attempt.order_id)
     message = f"the upstream took it as {upstream_id}, but it was held to be {attempt.upstream_id} there"
     await alerts.raise_(tx, [Alert("orphaned_upstream_order", f"attempt {attempt.id}", message)])
+
+
+async def _tell_of_a_bound_id(tx: Transaction, attempt: AttemptRow, upstream_id: str) -> None:
+    """The upstream's own late answer names an id that is held to be another order's: one of the two is wrong."""
+    reason = f"the upstream took it as {upstream_id}, which is held to be another order's"
+    await _finish(tx, attempt, Record("unknown", reason, {"late answer": reason}))
+    await alerts.raise_(tx, [Alert("orphaned_upstream_order", f"attempt {attempt.id}", reason)])
 
 
 async def _accept(

@@ -152,6 +152,11 @@ async def update_balance(tx: Transaction, provider_id: UUID, balance: Decimal, h
     )
 
 
+async def update_extension(tx: Transaction, provider_id: UUID, honours_extension: bool) -> None:
+    """Whether it honours idempotency keys, where nothing else that it said can be used."""
+    await tx.execute("UPDATE providers SET honours_extension = $2 WHERE id = $1", provider_id, honours_extension)
+
+
 async def update_key(tx: Transaction, provider_id: UUID, api_key_encrypted: str) -> bool:
     """Whether there is such a provider. Another key may be of another account: copies end."""
     done = await tx.fetchval(

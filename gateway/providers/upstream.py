@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from uuid import UUID
 
 import aiohttp
+import msgspec
 import structlog
 
 from compat.client import PanelClient
@@ -158,12 +159,16 @@ class Upstreams:
     async def statuses(self, provider_id: UUID, ids: Sequence[str]) -> dict[str, UpstreamReport]:
         """What the upstream says of at most 100 of its orders; those it leaves out are left out.
 
+        A charge in another currency than the provider's is left out too: no cost of ours is in it.
+
         Raises:
             NotFound: no such provider.
             compat.client.UpstreamError: no answer; nothing then is known of any of them.
         """
         async with self._reading(provider_id) as client:
-            return await client.statuses(ids)
+            reports = await client.statuses(ids)
+        currency = self.provider(provider_id).currency
+        return {upstream_id: _charged_in(currency, report) for upstream_id, report in reports.items()}
 
     async def refill(self, provider_id: UUID, order: str) -> RefillAnswer:
         """Raises as `statuses`; it may have been taken all the same."""
@@ -239,6 +244,11 @@ class Upstreams:
 
 def _address(provider: Provider) -> tuple[str, str, str]:
     return provider.api_endpoint, provider.api_key, provider.dialect
+
+
+def _charged_in(currency: str, report: UpstreamReport) -> UpstreamReport:
+    """The report, without a charge that is in another currency."""
+    return report if report.currency in (None, currency) else msgspec.structs.replace(report, charge=None)
 
 
 def _dialect_of(provider: Provider) -> Dialect:

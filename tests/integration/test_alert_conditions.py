@@ -260,7 +260,18 @@ ENDS: dict[str, tuple[str, str, str]] = {
         "UPDATE service_routes SET paused_until = now() + interval '5 minutes', pause_cause = 'funds'",
         "UPDATE service_routes SET paused_until = NULL, pause_cause = NULL",
     ),
+    "provider_paused": (
+        "provider {provider}",
+        "UPDATE providers SET paused_until = now() + interval '1 minute', "
+        "paused_reason = 'too many unknown orders: 6 orders are unknown'",
+        "UPDATE providers SET paused_until = now() + interval '2 hours', paused_reason = 'maintenance'",
+    ),
     "provider_key_refused": (
+        "provider {provider}",
+        "UPDATE providers SET is_active = true",
+        "UPDATE providers SET is_active = false",
+    ),
+    "provider_currency": (
         "provider {provider}",
         "UPDATE providers SET is_active = true",
         "UPDATE providers SET is_active = false",

@@ -292,6 +292,8 @@ async def test_a_late_id_of_another_order_leaves_the_order_unknown(
     await record(db, await begin_attempt(db, shop, other), Accepted("77"), FIRST_CHECK)
     await record(db, unknown, Accepted("77"), FIRST_CHECK)
     assert await standing(db, order) == UNKNOWN
+    assert "took it as 77" in (await attempt_row(db, unknown))["evidence"]["late answer"]
+    assert await open_alerts(db) == ["orphaned_upstream_order", "unknown_order"]
 
 
 async def test_an_id_for_a_written_off_order_is_kept_and_moves_no_money(

@@ -127,6 +127,20 @@ async def test_a_report_has_a_row_for_each_service_provider_or_day(db: Database,
     ]
 
 
+async def test_a_report_by_service_has_all_of_a_large_catalogue(db: Database, shop: Shop) -> None:
+    await ended(db, shop, "a", COMPLETED)
+    async with db.transaction() as tx:
+        await tx.execute(
+            "INSERT INTO services SELECT (jsonb_populate_record(s, jsonb_build_object('id', uuid7(), 'number', n))).*"
+            " FROM services s, generate_series(5001, 6200) n"
+        )
+        await tx.execute(
+            "INSERT INTO orders SELECT (jsonb_populate_record(o, jsonb_build_object('id', uuid7(), 'number', s.number,"
+            " 'service_id', s.id))).* FROM orders o, services s WHERE s.number > 5000"
+        )
+    assert len(await report(db, By.SERVICE)) == 1201
+
+
 async def test_a_report_is_of_its_days_alone(db: Database, shop: Shop) -> None:
     order = await ended(db, shop, "a", COMPLETED)
     for moment, counted in (

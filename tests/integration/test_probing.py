@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
+from decimal import Decimal
 from uuid import UUID
 
 import asyncpg
@@ -43,9 +44,7 @@ async def owner(database_url: str) -> AsyncIterator[asyncpg.Connection]:
 @pytest.mark.parametrize("fault", ["timeout-after", "reset", "html", "truncated-json", "http-502-after", "wrong-types"])
 async def test_an_order_whose_answer_was_lost_is_found_among_others(counter: Counter, fault: str) -> None:
     before = await counter.send(quantity=2000)
-    counter.order_elsewhere(500)
     lost = await counter.send(fault, quantity=2000)
-    counter.order_elsewhere(700)
     after = await counter.send(quantity=2000)
     assert (await counter.look(lost))[0] == "unknown"
     assert await counter.probe() == 1
@@ -86,6 +85,64 @@ async def test_what_was_given_up_may_be_the_one_that_is_there(counter: Counter, 
     never = await counter.send("http-500")
     assert await counter.probe() == 0
     assert (await counter.look(never))[0] == "unknown"
+
+
+async def test_what_taught_words_said_was_not_placed_may_be_the_one_that_is_there(counter: Counter) -> None:
+    await counter.send()
+    given_up = await counter.send("html")
+    await resolve(counter.db, given_up.number, NotPlaced(), "ops")
+    await counter.sql(
+        "UPDATE dispatch_attempts SET evidence = evidence - 'operator' || jsonb_build_object('words', 'no')"
+        " WHERE state = 'not_placed'"
+    )
+    never = await counter.send("http-500")
+    assert await counter.probe() == 0
+    assert (await counter.look(never))[0] == "unknown"
+
+
+async def test_where_orders_are_seen_that_we_never_sent_nothing_is_bound(counter: Counter) -> None:
+    await counter.send()
+    never = await counter.send("timeout-before")
+    counter.order_elsewhere(700)
+    counter.order_elsewhere(1000)
+    await counter.send()
+    assert await counter.probe() == 0
+    assert (await counter.look(never))[0] == "unknown"
+    assert "is none of ours" in (await counter.attempt(never))["evidence"]["probe"]
+
+
+async def test_a_larger_order_in_doubt_that_ended_short_may_be_the_one_that_is_there(counter: Counter) -> None:
+    await counter.send()
+    counter.panel.faults.next("partial")
+    await counter.send("html", quantity=2000)
+    never = await counter.send("http-500")
+    await eventually(lambda: is_charged(counter, "0.9"))
+    assert await counter.probe() == 0
+    assert "may also be attempt" in (await counter.attempt(never))["evidence"]["probe"]
+
+
+async def is_charged(counter: Counter, charge: str) -> bool:
+    """Whether the newest order there is charged so by now."""
+    newest = counter.panel.panel.accepted[-1].order
+    reports = await counter.upstreams.statuses(counter.shop.provider_id, [str(newest)])
+    return reports[str(newest)].charge == Decimal(charge)
+
+
+async def test_an_order_in_doubt_that_was_sent_again_may_be_there_by_its_last_copy(counter: Counter) -> None:
+    await counter.send()
+    resent = await counter.send("http-500")
+    await counter.sql(
+        "UPDATE dispatch_attempts SET started_at = started_at - interval '1 h',"
+        " finished_at = finished_at - interval '1 h'"
+    )
+    await counter.send(quantity=3000)
+    never = await counter.send("http-500")
+    counter.order_elsewhere(1000)
+    await counter.sql(
+        "UPDATE dispatch_attempts SET resends = 1, lease_until = now() - interval '1 s' WHERE order_id = $1", resent.id
+    )
+    assert await counter.probe() == 0
+    assert "may also be attempt" in (await counter.attempt(never))["evidence"]["probe"]
 
 
 async def test_unknown_orders_of_different_cost_are_each_found(counter: Counter) -> None:

@@ -1,8 +1,10 @@
 """A day of our account at a simulated panel, reconciled to the last digit, and what a difference tells."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import asyncpg
 import pytest
@@ -17,6 +19,7 @@ from gateway.orders.triggers import Reported
 from gateway.providers.money.days import store
 from gateway.providers.money.days.reconciling import Deposited, enter_deposit, reconcile_days
 from gateway.providers.money.model import POSTS_CHARGED, Charge, Day
+from tests.support.faults import eventually
 from tests.support.upstream import Trade, open_trade
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -258,6 +261,30 @@ async def test_a_deposit_entered_late_is_in_the_day_in_which_it_was_made(trade: 
     await pay_in(trade, "20", "invoice 7", midnight(3) + timedelta(hours=7))
     assert [(day.deposits, day.difference) for day in (await reckoned(trade)).values()] == [(0, 0), (20, 0)]
     assert yesterday not in await reckoned(trade)
+
+
+@pytest.mark.parametrize("other", ["worker", "deposit"])
+async def test_a_day_that_is_reckoned_twice_at_once_has_every_deposit(
+    trade: Trade, root: asyncpg.Connection, other: str
+) -> None:
+    await read_at(trade, midnight(2) - timedelta(minutes=1), "5")
+    await read_at(trade, midnight(1) - timedelta(minutes=1), "35")
+    at = midnight(2) + timedelta(hours=7)
+    second: Callable[[], Coroutine[Any, Any, object]] = {
+        "worker": lambda: reconcile_days(trade.db),
+        "deposit": lambda: pay_in(trade, "10", "invoice 8", at),
+    }[other]
+
+    async def is_waiting() -> bool:
+        return bool(await root.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"))
+
+    async with trade.db.transaction() as tx:
+        await enter_deposit(tx, trade.provider_id, Decimal(20), "invoice 7", at)
+        task = asyncio.create_task(second())
+        await eventually(is_waiting)
+    await task
+    [day] = (await reckoned(trade)).values()
+    assert day.deposits == (20 if other == "worker" else 30)
 
 
 async def test_a_deposit_is_entered_once_a_reference(trade: Trade) -> None:

@@ -1,10 +1,13 @@
 """Our balance at a simulated panel: read, kept, used up, and back again."""
 
+import asyncio
+import dataclasses
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from compat.wire import Unknown
@@ -12,12 +15,22 @@ from gateway.db.engine import Database
 from gateway.dispatch.outcomes import give_up, record
 from gateway.dispatch.store import find_unknown
 from gateway.orders.model import Dispatch, Order, Status
+from gateway.providers import actions
 from gateway.providers.money import store
 from gateway.providers.money.balances import learn_short_balances, purge_readings
 from gateway.providers.money.model import Account
-from tests.support.factories import begin_attempt, open_alerts, read_order
+from tests.integration.scripted_panel import open_panel
+from tests.support.factories import (
+    add_provider,
+    add_route,
+    add_service,
+    begin_attempt,
+    open_alerts,
+    place_order,
+    read_order,
+)
 from tests.support.faults import eventually
-from tests.support.upstream import Trade, open_trade
+from tests.support.upstream import KEYRING, Trade, open_trade
 
 
 @pytest.fixture
@@ -102,6 +115,40 @@ async def test_the_days_left_are_the_balance_over_what_is_spent_a_day(trade: Tra
     assert (await account(trade)).days_left is None
 
 
+async def test_a_balance_in_another_currency_is_not_taken_for_one_in_ours(trade: Trade) -> None:
+    await trade.sql("UPDATE providers SET currency = 'INR'")
+    await trade.upstreams.refresh()
+    await trade.learn()
+    assert await readings(trade) == []
+    assert (await account(trade)).balance is None
+    assert await open_alerts(trade.db) == ["provider_currency"]
+    await trade.sql("UPDATE providers SET currency = 'USD'")
+    await trade.upstreams.refresh()
+    await trade.learn()
+    assert await readings(trade) == [Decimal(2)]
+    assert await open_alerts(trade.db) == []
+
+
+async def test_a_provider_that_hangs_delays_no_others_reading(trade: Trade) -> None:
+    async with open_panel() as hanging:
+        hanging.gated = {"balance"}
+        hanging.gate.clear()
+        provider_id = await add_provider(trade.db, url=hanging.url)
+        async with trade.db.transaction() as tx:
+            await actions.set_api_key(tx, KEYRING, provider_id, "a key")
+        await trade.upstreams.refresh()
+        learning = asyncio.create_task(trade.learn())
+
+        async def is_read() -> bool:
+            return await readings(trade) == [Decimal(2)]
+
+        await eventually(is_read)
+        assert not learning.done()
+        hanging.gate.set()
+        await learning
+    assert sorted(await readings(trade)) == [Decimal(1), Decimal(2)]
+
+
 # Funds that are used up ----------------------------------------------------------------------
 
 
@@ -143,6 +190,50 @@ async def test_a_balance_below_the_one_before_the_refusal_lifts_where_it_covers_
     trade.simulator.panel.pay_in(Decimal("0.1"))
     await trade.learn()
     assert not await is_paused(trade), "1.8 is below the 2 of before, and covers it"
+
+
+async def test_a_cent_that_covers_no_waiting_order_lifts_nothing(trade: Trade) -> None:
+    await trade.learn()
+    await refuse_for_funds(trade, 3000)
+    trade.simulator.panel.pay_in(Decimal("0.01"))
+    await trade.learn()
+    assert await is_paused(trade)
+    trade.simulator.panel.pay_in(Decimal("0.69"))
+    await trade.learn()
+    assert not await is_paused(trade), "2.7 covers it"
+
+
+async def test_money_that_is_back_lifts_though_its_order_waits_no_more(trade: Trade) -> None:
+    await trade.learn()
+    await refuse_for_funds(trade, 3000)
+    await trade.sql("UPDATE orders SET dispatch = 'refused', status = 'failed'")
+    await trade.learn()
+    assert await is_paused(trade)
+    trade.simulator.panel.pay_in(Decimal("0.01"))
+    await trade.learn()
+    assert not await is_paused(trade)
+
+
+async def test_each_service_of_a_provider_waits_for_the_money_that_its_own_orders_need(trade: Trade) -> None:
+    await trade.learn()
+    await refuse_for_funds(trade, 3000)
+    other = msgspec.structs.replace(await add_service(trade.db), provider_id=trade.provider_id)
+    dear = await add_route(trade.db, other.id, trade.provider_id, cost="5")
+    await place_order(trade.db, dataclasses.replace(trade.shop, service=other, route=dear))
+    await trade.sql(
+        "UPDATE service_routes r SET paused_until = o.paused_until, paused_reason = o.paused_reason,"
+        " pause_cause = o.pause_cause FROM service_routes o WHERE r.id = $1 AND o.id <> $1",
+        dear.id,
+    )
+    trade.simulator.panel.pay_in(Decimal(1))
+    await trade.learn()
+    left = await trade.row("SELECT array_agg(id) AS ids FROM service_routes WHERE pause_cause = 'funds'")
+    assert left == {"ids": [dear.id]}
+    assert await open_alerts(trade.db) == ["provider_funds"]
+    trade.simulator.panel.pay_in(Decimal(2))
+    await trade.learn()
+    assert await trade.row("SELECT id FROM service_routes WHERE pause_cause = 'funds'") == {}
+    assert await open_alerts(trade.db) == []
 
 
 async def test_money_that_is_back_lifts_no_other_pause(trade: Trade) -> None:
@@ -188,6 +279,13 @@ async def test_the_charge_of_each_order_follows_what_its_upstream_says(trade: Tr
         Decimal("0.9027") * 502 / 1003,
         Decimal(0),
     ]
+
+
+async def test_a_charge_in_another_currency_is_not_taken_for_one_in_ours(trade: Trade) -> None:
+    await trade.sql("UPDATE providers SET currency = 'INR'")
+    await trade.upstreams.refresh()
+    [done] = await trade.trade(Status.COMPLETED, 1000)
+    assert await charge(trade, done) is None
 
 
 async def test_costs_are_kept_in_our_currency_by_the_rate_of_then(trade: Trade) -> None:

@@ -37,6 +37,17 @@ async def unknown(desk: Desk, count: int) -> list[Order]:
     return orders
 
 
+async def sent(desk: Desk, state: str, count: int) -> None:
+    """So many attempts of now, of no order that is looked at."""
+    await desk.sql(
+        "INSERT INTO dispatch_attempts (id, order_id, provider_id, provider_service_id, state, lease_until)"
+        " SELECT uuid, uuid, $2, '1', $3, now() FROM unnest($1::uuid[]) AS uuid",
+        [uuid7() for _ in range(count)],
+        desk.shop.provider_id,
+        state,
+    )
+
+
 async def look(desk: Desk) -> int:
     return await pause_doubtful(desk.db, 5, 0.5)
 
@@ -118,19 +129,37 @@ async def test_a_longer_pause_of_another_cause_stays_and_is_not_lifted(desk: Des
     assert await desk.row("SELECT paused_reason FROM providers") == {"paused_reason": "holidays"}
 
 
+async def test_an_operators_pause_in_the_same_words_is_not_lifted(desk: Desk) -> None:
+    async with desk.db.transaction() as tx:
+        await actions.pause(tx, desk.shop.provider_id, "too many unknown orders: 9 orders are unknown", 3600)
+    await look(desk)
+    assert await is_paused(desk)
+
+
+async def test_a_pause_for_a_share_lasts_while_the_sends_before_it_grow_old(desk: Desk) -> None:
+    orders = await unknown(desk, 2)
+    await sent(desk, "accepted", 198)
+    assert await look(desk) == 1
+    await desk.sql(
+        "UPDATE dispatch_attempts SET state = 'not_sent'"
+        " WHERE id IN (SELECT id FROM dispatch_attempts WHERE state = 'accepted' LIMIT 9)"
+    )
+    assert await look(desk) == 1
+    assert await is_paused(desk)
+    await resolve(desk.db, orders[0].number, Refund(), "ops")
+    assert await look(desk) == 0
+    assert not await is_paused(desk)
+    await unknown(desk, 1)
+    assert await look(desk) == 0, "so few sends say nothing of a provider that does not rest"
+
+
 @pytest.mark.parametrize(("sends", "in_doubt", "pauses"), [(198, 2, True), (197, 2, False), (199, 1, False)])
 async def test_a_share_of_ten_minutes_sends_pauses_where_it_says_something(
     desk: Desk, sends: int, in_doubt: int, pauses: bool
 ) -> None:
     await unknown(desk, in_doubt)
-    for state, count in (("accepted", sends), ("not_sent", 500)):
-        await desk.sql(
-            "INSERT INTO dispatch_attempts (id, order_id, provider_id, provider_service_id, state, lease_until)"
-            " SELECT uuid, uuid, $2, '1', $3, now() FROM unnest($1::uuid[]) AS uuid",
-            [uuid7() for _ in range(count)],
-            desk.shop.provider_id,
-            state,
-        )
+    await sent(desk, "accepted", sends)
+    await sent(desk, "not_sent", 500)
     assert await look(desk) == int(pauses)
     assert await is_paused(desk) is pauses
 

@@ -166,6 +166,12 @@ async def test_words_for_the_providers_fault_let_the_route_rest(desk: Desk) -> N
     assert route == {"rests": True, "paused_reason": WORDS}
 
 
+async def test_words_that_speak_of_our_funds_let_the_route_rest_until_the_money_is_back(desk: Desk) -> None:
+    order, _ = await answered(desk, {"error": "Insufficient balance"})
+    assert await taught(desk, "provider", text="insufficient balance") == [order.number]
+    assert (await desk.row("SELECT pause_cause FROM service_routes"))["pause_cause"] == "funds"
+
+
 async def test_words_for_a_passing_fault_put_the_order_off(desk: Desk) -> None:
     order, _ = await answered(desk)
     assert await taught(desk, "passing") == [order.number]

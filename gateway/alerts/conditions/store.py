@@ -189,7 +189,18 @@ CONDITIONS = (
         " AND r.paused_until > now() - interval '10 minutes' AND r.pause_cause IS DISTINCT FROM 'operator')",
     ),
     Condition(
+        "provider_paused",
+        "critical",
+        over=f"NOT EXISTS (SELECT FROM providers p WHERE p.id = {_ID} AND p.paused_until > now()"
+        " AND starts_with(p.paused_reason, 'too many unknown orders'))",
+    ),
+    Condition(
         "provider_key_refused",
+        "critical",
+        over=f"NOT EXISTS (SELECT FROM providers p WHERE p.id = {_ID} AND p.is_active)",
+    ),
+    Condition(
+        "provider_currency",
         "critical",
         over=f"NOT EXISTS (SELECT FROM providers p WHERE p.id = {_ID} AND p.is_active)",
     ),

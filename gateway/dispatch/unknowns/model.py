@@ -1,6 +1,6 @@
 """Which ids a probe asks about, what is a candidate among them, and how many unknown orders are too many; pure."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
 from uuid import UUID
@@ -9,12 +9,16 @@ import msgspec
 
 from compat.errors import Fault
 from compat.replies import UNKNOWN_WORDS, classify_add
+from compat.status import UpstreamStatus
 from compat.transport import read_evidence
 from compat.wire import Refused, UpstreamReport
 
 IDS_MAX = 1000
 """Ids that one probe asks about."""
 ROUNDS_MAX = 5
+ENDED_SHORT = (UpstreamStatus.PARTIAL, UpstreamStatus.CANCELED, UpstreamStatus.FAILED, UpstreamStatus.REFUNDED)
+SHARE = "sends in ten minutes are unknown"
+"""How the words end in which a provider is paused for a share of its sends."""
 SENDS_MIN = 200
 """Sends in ten minutes below which a share of them says nothing: one unknown order pauses nobody."""
 
@@ -89,12 +93,24 @@ def is_charge_of(charge: Decimal, cost: Decimal) -> bool:
     )
 
 
-def candidates(reports: Mapping[str, UpstreamReport], sought: Sought) -> list[str]:
-    """The ids that may be the order's. A run of an order with runs is none of them."""
-    runs = {run for report in reports.values() for run in report.orders}
-    return sorted(
-        upstream_id for upstream_id, report in reports.items() if fits(report, sought) and upstream_id not in runs
-    )
+def may_be_of(report: UpstreamReport, cost: Decimal | None) -> bool:
+    """Whether an upstream's order can be one of this cost, of which no more is known.
+
+    The charge of one that ended short is less than its cost.
+    """
+    if cost is None or report.charge is None:
+        return cost is None
+    return is_charge_of(report.charge, cost) or (report.status in ENDED_SHORT and report.charge < cost)
+
+
+def orders_in(reports: Mapping[str, UpstreamReport], runs: Collection[str] = ()) -> dict[str, UpstreamReport]:
+    """What are orders there: neither an error nor an answer without content, nor a run of another, given or told."""
+    told = {run for report in reports.values() for run in report.orders} | set(runs)
+    return {
+        upstream_id: report
+        for upstream_id, report in sorted(reports.items())
+        if report.error is None and (report.charge is not None or report.status is not None) and upstream_id not in told
+    }
 
 
 def refusal_in(reason: str | None, answer: str | None, taught: Mapping[str, Fault]) -> Refused | None:
@@ -108,18 +124,29 @@ def refusal_in(reason: str | None, answer: str | None, taught: Mapping[str, Faul
 
 
 class Doubt(msgspec.Struct, frozen=True):
-    """A provider's unknown orders that nobody acknowledged: all, and those among the last ten minutes' sends."""
+    """A provider's unknown orders that nobody acknowledged: all, and those among the last ten minutes' sends.
+
+    `rests` is that it is paused already for the share that they are.
+    """
 
     provider_id: UUID
     open: int
     recent: int
     sends: int
+    rests: bool = False
 
 
 def too_many(doubt: Doubt, open_max: int, percent_max: float) -> str | None:
-    """Why the provider is to rest, in words; None where it is not."""
+    """Why the provider is to rest, in words; None where it is not.
+
+    The sends of one that rests only grow old, so that becoming few is no reason to end its rest.
+    """
     if doubt.open > open_max:
         return f"{doubt.open} orders are unknown"
-    if doubt.sends >= SENDS_MIN and doubt.recent * 100 > doubt.sends * percent_max:
-        return f"{doubt.recent} of {doubt.sends} sends in ten minutes are unknown"
+    if (
+        (doubt.sends >= SENDS_MIN or doubt.rests)
+        and doubt.recent > 1
+        and doubt.recent * 100 > doubt.sends * percent_max
+    ):
+        return f"{doubt.recent} of {doubt.sends} {SHARE}"
     return None

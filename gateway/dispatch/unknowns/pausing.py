@@ -9,7 +9,7 @@ from gateway.alerts import store as alerts
 from gateway.alerts.store import Alert
 from gateway.db.engine import Database
 from gateway.dispatch.unknowns import store
-from gateway.dispatch.unknowns.model import too_many
+from gateway.dispatch.unknowns.model import SHARE, too_many
 from gateway.providers import actions
 
 log = structlog.get_logger(__name__)
@@ -29,7 +29,7 @@ async def pause_doubtful(db: Database, open_max: int, percent_max: float) -> int
     """
     async with db.connection() as connection:
         since = await store.database_time(connection) - RECENT
-        doubts = await store.doubts(connection, first_id_at(int(since.timestamp() * 1000)))
+        doubts = await store.doubts(connection, first_id_at(int(since.timestamp() * 1000)), f"{CAUSE}: %{SHARE}")
     reasons = {doubt.provider_id: reason for doubt in doubts if (reason := too_many(doubt, open_max, percent_max))}
     async with db.transaction() as tx:
         for provider_id, reason in sorted(reasons.items()):
@@ -37,7 +37,7 @@ async def pause_doubtful(db: Database, open_max: int, percent_max: float) -> int
                 log.warning("provider paused", provider=str(provider_id), reason=reason)
                 message = f"{CAUSE}: {reason}; it gets no orders until they are resolved or it is resumed"
                 await alerts.raise_(tx, [Alert(ALERT, f"provider {provider_id}", message)])
-        for provider_id in await store.lift(tx, CAUSE, reasons):
+        for provider_id in await store.lift(tx, CAUSE, PAUSE, reasons):
             log.info("provider resumed", provider=str(provider_id))
             await alerts.clear(tx, ALERT, f"provider {provider_id}")
     return len(reasons)

@@ -4,6 +4,8 @@ Only `status` is asked. What is found is taken only where nothing else can be me
 found proves nothing, and the order stays unknown.
 """
 
+from collections.abc import Sequence
+from decimal import Decimal
 from uuid import UUID
 
 import structlog
@@ -15,7 +17,7 @@ from gateway.db.engine import Database, Transaction
 from gateway.dispatch import store as dispatch
 from gateway.dispatch.outcomes import AttemptMoved, accept_unknown
 from gateway.dispatch.unknowns import store
-from gateway.dispatch.unknowns.model import IDS_MAX, Sought, candidates, is_charge_of
+from gateway.dispatch.unknowns.model import IDS_MAX, Sought, Window, fits, may_be_of, orders_in
 from gateway.errors import NotFound, Unavailable
 from gateway.providers.lanes import Lanes
 from gateway.providers.upstream import Upstreams
@@ -84,18 +86,16 @@ async def _probe(db: Database, upstreams: Upstreams, sought: Sought) -> bool:
     ids = window.ids(_ids_max(upstreams, sought.provider_id))
     if ids is None:
         raise Ambiguous(f"not looked for: ids between {window.above} and {window.below} are none or too many")
-    reports = await _ask(upstreams, sought.provider_id, ids)
-    maybe = candidates(reports, sought)
-    if maybe:
-        runs = await _runs_at(db, upstreams, sought.provider_id)
-        maybe = [upstream_id for upstream_id in maybe if upstream_id not in runs]
+    seen = orders_in(await _ask(upstreams, sought.provider_id, ids))
+    if any(fits(report, sought) for report in seen.values()):
+        seen = orders_in(seen, await _runs_at(db, upstreams, sought.provider_id))
     scanned = f"ids {ids[0]} to {ids[-1]}"
     async with db.transaction() as tx:
-        upstream_id = await _the_one(tx, sought, {upstream_id: reports[upstream_id] for upstream_id in maybe}, scanned)
+        upstream_id = await _the_one(tx, sought, seen, scanned)
         attempt = await dispatch.find(tx, sought.attempt_id)
         if attempt is None or attempt.state != "unknown" or attempt.resends != sought.resends:
             raise AttemptMoved
-        report = reports[upstream_id]
+        report = seen[upstream_id]
         evidence = {"probe": f"{upstream_id} is the only one of {scanned} with charge {report.charge}: {report.word}"}
         if not await accept_unknown(tx, attempt, upstream_id, evidence):
             raise Ambiguous(f"{upstream_id} became another order's meanwhile")
@@ -137,23 +137,46 @@ async def _runs_at(db: Database, upstreams: Upstreams, provider_id: UUID) -> set
     return {run for report in reports.values() for run in report.orders}
 
 
-async def _the_one(tx: Transaction, sought: Sought, maybe: dict[str, UpstreamReport], scanned: str) -> str:
-    """The id that is the order's and can be no other's. Raises Ambiguous where there is none such."""
-    bound = await store.bound_among(tx, sought.provider_id, list(maybe))
-    free = [upstream_id for upstream_id in maybe if upstream_id not in bound]
-    if len(free) != 1:
-        named = ", ".join(free[:IDS_NAMED])
-        raise Ambiguous(f"{len(free)} candidates in {scanned}" + (f": {named}" if named else ""))
+async def _the_one(tx: Transaction, sought: Sought, seen: dict[str, UpstreamReport], scanned: str) -> str:
+    """The id that is the order's and can be no other's. Raises Ambiguous where there is none such.
+
+    An order that nothing of ours can be shows that others' orders are seen there: then what fits may
+    be theirs too.
+    """
+    bound = await store.bound_among(tx, sought.provider_id, list(seen))
+    free = {upstream_id: report for upstream_id, report in seen.items() if upstream_id not in bound}
+    found = [upstream_id for upstream_id, report in free.items() if fits(report, sought)]
+    if len(found) != 1:
+        named = ", ".join(found[:IDS_NAMED])
+        raise Ambiguous(f"{len(found)} candidates in {scanned}" + (f": {named}" if named else ""))
     rivals = await store.rivals_of(tx, sought)
     if len(rivals) >= store.RIVALS_MAX:
-        raise Ambiguous(f"{free[0]} fits, but too many other sends are in doubt")
-    charge = maybe[free[0]].charge or sought.cost
+        raise Ambiguous(f"{found[0]} fits, but too many other sends are in doubt")
+    windows: dict[UUID, Window] = {}
+    for upstream_id, report in free.items():
+        rival = await _rival_that_may_be(tx, rivals, windows, upstream_id, report)
+        if upstream_id == found[0] and rival is not None:
+            raise Ambiguous(f"{upstream_id} fits, but may also be attempt {rival}'s")
+        if upstream_id != found[0] and rival is None:
+            raise Ambiguous(f"{found[0]} fits, but {upstream_id} is none of ours: others order there too")
+    return found[0]
+
+
+async def _rival_that_may_be(
+    tx: Transaction,
+    rivals: Sequence[tuple[UUID, Decimal | None]],
+    windows: dict[UUID, Window],
+    upstream_id: str,
+    report: UpstreamReport,
+) -> UUID | None:
+    """The first of the rivals that may be there under this id; `windows` has those that were read before."""
     for attempt_id, cost in rivals:
-        if (cost is None or is_charge_of(charge, cost)) and (await store.window_of(tx, attempt_id)).may_hold(
-            int(free[0])
-        ):
-            raise Ambiguous(f"{free[0]} fits, but may also be attempt {attempt_id}'s")
-    return free[0]
+        if may_be_of(report, cost):
+            if attempt_id not in windows:
+                windows[attempt_id] = await store.window_of(tx, attempt_id)
+            if windows[attempt_id].may_hold(int(upstream_id)):
+                return attempt_id
+    return None
 
 
 async def _note(db: Database, sought: Sought, text: str) -> None:

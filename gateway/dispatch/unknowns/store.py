@@ -58,9 +58,17 @@ async def claim_to_probe(tx: Transaction, provider_id: UUID) -> Sought | None:
 
 
 async def window_of(tx: Transaction, attempt_id: UUID) -> Window:
-    """By the ids of what was accepted before the attempt began, and of what was begun after it was given up."""
+    """By the ids of what was accepted before the attempt began, and of what was begun after it was given up.
+
+    What was sent again was given up when the lease of its last copy was over.
+    """
     row = await tx.fetchrow(
-        "SELECT provider_id, started_at, finished_at FROM dispatch_attempts WHERE id = $1", attempt_id
+        """
+        SELECT provider_id, started_at,
+               CASE WHEN resends = 0 THEN finished_at ELSE greatest(finished_at, lease_until) END AS finished_at
+          FROM dispatch_attempts WHERE id = $1
+        """,
+        attempt_id,
     )
     if row is None:
         return Window(None, None)
@@ -106,7 +114,8 @@ async def bound_among(tx: Transaction, provider_id: UUID, upstream_ids: Sequence
 async def rivals_of(tx: Transaction, sought: Sought) -> list[tuple[UUID, Decimal | None]]:
     """Other attempts at the provider about then that may be there under an id nobody knows, with their costs.
 
-    What an operator held for not placed is among them: that may have been wrong. Of very many, the first.
+    What an operator held for not placed, by itself or by words, is among them: that may have been wrong.
+    Of very many, the first.
     """
     rows = await tx.fetch(
         """
@@ -114,7 +123,8 @@ async def rivals_of(tx: Transaction, sought: Sought) -> list[tuple[UUID, Decimal
           (SELECT * FROM dispatch_attempts WHERE id < $1 ORDER BY id DESC LIMIT $3) UNION ALL
           (SELECT * FROM dispatch_attempts WHERE id > $1 ORDER BY id LIMIT $3)) n
          WHERE provider_id = $2 AND upstream_id IS NULL
-           AND (state IN ('sending', 'unknown', 'written_off') OR state = 'not_placed' AND evidence ? 'operator')
+           AND (state IN ('sending', 'unknown', 'written_off')
+             OR state = 'not_placed' AND evidence ?| '{operator,words}')
          LIMIT $4
         """,
         sought.attempt_id,
@@ -185,8 +195,11 @@ async def answered(
 # pauses --------------------------------------------------------------------------------------
 
 
-async def doubts(tx: Transaction, since: UUID) -> list[Doubt]:
-    """The providers that have unknown orders which no operator acknowledged; recent are those from that id on."""
+async def doubts(tx: Transaction, since: UUID, reason: str) -> list[Doubt]:
+    """The providers that have unknown orders which no operator acknowledged.
+
+    Recent are those from that id on; at rest is what is paused for a reason like this one.
+    """
     rows = await tx.fetch(
         """
         WITH unknown AS (
@@ -194,10 +207,12 @@ async def doubts(tx: Transaction, since: UUID) -> list[Doubt]:
            WHERE state = 'unknown' AND NOT coalesce(evidence ? 'acknowledged', false) GROUP BY provider_id)
         SELECT provider_id, open, recent, CASE WHEN recent > 1 THEN (
                  SELECT count(*) FROM dispatch_attempts s
-                  WHERE s.id >= $1 AND s.provider_id = unknown.provider_id AND s.state <> 'not_sent') ELSE 0 END
+                  WHERE s.id >= $1 AND s.provider_id = unknown.provider_id AND s.state <> 'not_sent') ELSE 0 END,
+               (SELECT coalesce(p.paused_reason LIKE $2, false) FROM providers p WHERE p.id = provider_id)
           FROM unknown
         """,
         since,
+        reason,
     )
     return [Doubt(*row) for row in rows]
 
@@ -226,14 +241,19 @@ async def pause(tx: Transaction, provider_id: UUID, reason: str, wait: timedelta
     return before["paused_until"] is None or not (before["paused_reason"] or "").startswith(reason.partition(":")[0])
 
 
-async def lift(tx: Transaction, cause: str, but: Collection[UUID]) -> list[UUID]:
-    """End the pauses of this cause, except those of some; the providers whose pauses ended."""
+async def lift(tx: Transaction, cause: str, wait: timedelta, but: Collection[UUID]) -> list[UUID]:
+    """End the pauses of this cause, except those of some; the providers whose pauses ended.
+
+    One that lasts for longer than `wait` is an operator's in the same words.
+    """
     rows = await tx.fetch(
         """
         UPDATE providers SET paused_until = NULL, paused_reason = NULL
-         WHERE starts_with(paused_reason, $1) AND id <> ALL($2::uuid[]) RETURNING id
+         WHERE starts_with(paused_reason, $1) AND paused_until <= now() + $2::interval AND id <> ALL($3::uuid[])
+        RETURNING id
         """,
         cause,
+        wait,
         list(but),
     )
     return [row["id"] for row in rows]

@@ -10,7 +10,8 @@ from compat.money import round8
 from gateway.errors import Conflict
 
 DAYS_MAX = 366
-ROWS_MAX = 1000
+ROWS_MAX = 100_000
+"""More than a catalogue has services: a report that leaves some out would look like less money."""
 
 
 class By(enum.StrEnum):

@@ -56,9 +56,10 @@ async def list_short(tx: Transaction) -> list[UUID]:
 async def lift_funds_pauses(tx: Transaction, provider_id: UUID, balance: Decimal) -> int:
     """How many routes are used again, because `balance`, read just now and not kept yet, shows that money is back.
 
-    So it does where it is above the lowest reading from the last before the refusal on; or where it is
-    another than that one and covers the cheapest order that waits. An unchanged balance shows nothing:
-    the upstream refused an order at it, whatever the order's expected cost.
+    So it does where it is above the lowest reading from the last before the refusal on, and covers the
+    cheapest order that waits for the route if any does; or where it covers that one and is another than
+    the reading before the refusal. An unchanged balance shows nothing: the upstream refused an order at
+    it, whatever the order's expected cost; nor does a cent more that still buys none.
     """
     lifted = await tx.fetch(
         _LIFT,
@@ -69,7 +70,8 @@ async def lift_funds_pauses(tx: Transaction, provider_id: UUID, balance: Decimal
     )
     if lifted:
         await _wake(tx, [row["service_id"] for row in lifted])
-        await alerts.clear(tx, "provider_funds", f"provider {provider_id}")
+        if provider_id not in await list_short(tx):
+            await alerts.clear(tx, "provider_funds", f"provider {provider_id}")
     return len(lifted)
 
 
@@ -83,15 +85,17 @@ WITH paused AS (
 ), low AS (
   SELECT min(balance) AS balance FROM balance_readings
    WHERE provider_id = $1 AND read_at >= coalesce((SELECT read_at FROM before), (SELECT max(refused_at) FROM paused))
+), waiting AS (
+  SELECT p.id, bool_or($2::numeric >= p.cost_per_1000
+                         * CASE WHEN s.kind = ANY($4::text[]) THEN 1 ELSE o.quantity / 1000.0 END) AS is_covered
+    FROM orders o JOIN services s ON s.id = o.service_id JOIN paused p ON p.service_id = o.service_id
+   WHERE o.dispatch = 'queued' GROUP BY p.id
 )
 UPDATE service_routes r SET paused_until = NULL, paused_reason = NULL, pause_cause = NULL
-  FROM paused
- WHERE r.id = paused.id
+  FROM paused LEFT JOIN waiting ON waiting.id = paused.id
+ WHERE r.id = paused.id AND coalesce(waiting.is_covered, true)
    AND ($2::numeric > (SELECT balance FROM low)
-     OR ($2::numeric IS DISTINCT FROM (SELECT balance FROM before) AND EXISTS (
-          SELECT FROM orders o JOIN services s ON s.id = o.service_id JOIN paused p ON p.service_id = o.service_id
-           WHERE o.dispatch = 'queued' AND $2::numeric >= p.cost_per_1000
-                   * CASE WHEN s.kind = ANY($4::text[]) THEN 1 ELSE o.quantity / 1000.0 END)))
+     OR (waiting.is_covered AND $2::numeric IS DISTINCT FROM (SELECT balance FROM before)))
 RETURNING r.service_id
 """
 

@@ -65,7 +65,11 @@ def test_words_that_nobody_taught_us_tell_nothing(text: str) -> None:
 def test_lack_of_funds_is_known_in_each_wording() -> None:
     assert is_lack_of_funds("not enough funds on BALANCE.")
     assert is_lack_of_funds("neworder.error.not_enough_funds")
-    assert not is_lack_of_funds("Invalid API key")
+    for taught in ("Insufficient balance", "You don't have enough credit!", "Your balance is too low", "Low funds"):
+        assert is_lack_of_funds(taught)
+        assert fault_of(taught) is None
+    for other in ("Invalid API key", "Not enough drivers", "Your balance is blocked", "Quantity too low", ""):
+        assert not is_lack_of_funds(other)
 
 
 def test_an_unknown_order_is_known_in_each_wording() -> None:

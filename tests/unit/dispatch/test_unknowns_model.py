@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compat.errors import Fault
+from compat.status import UpstreamStatus
 from compat.wire import Refused, UpstreamReport
 from gateway.dispatch.unknowns.model import (
     IDS_MAX,
@@ -17,9 +18,10 @@ from gateway.dispatch.unknowns.model import (
     Doubt,
     Sought,
     Window,
-    candidates,
     fits,
     is_charge_of,
+    may_be_of,
+    orders_in,
     refusal_in,
     too_many,
     wait_after,
@@ -76,11 +78,30 @@ def test_what_the_upstream_says_must_fit_the_order(changes: dict[str, object], f
     assert fits(msgspec.structs.replace(REPORT, **changes), SOUGHT) is fit
 
 
-def test_a_run_of_another_order_is_no_candidate() -> None:
-    parent = msgspec.structs.replace(REPORT, charge=Decimal(9), orders=("12", "13"))
-    assert candidates({"11": parent, "12": REPORT, "14": REPORT}, SOUGHT) == ["14"]
-    drip = msgspec.structs.replace(SOUGHT, is_parent=True, cost=Decimal(9))
-    assert candidates({"11": parent, "12": REPORT}, drip) == ["11"]
+def test_a_run_of_another_order_an_error_and_an_answer_without_content_are_no_orders() -> None:
+    parent = msgspec.structs.replace(REPORT, orders=("12", "13"))
+    error, nothing = UpstreamReport(error="Incorrect order ID"), UpstreamReport(word="?")
+    reports = {"11": parent, "12": REPORT, "14": REPORT, "15": error, "16": nothing, "17": REPORT}
+    assert list(orders_in(reports, ["17"])) == ["11", "14"]
+
+
+@pytest.mark.parametrize(
+    ("charge", "status", "cost", "may_be"),
+    [
+        ("0.9", UpstreamStatus.PENDING, "0.9", True),
+        ("0.45", UpstreamStatus.IN_PROGRESS, "0.9", False),
+        ("0.45", UpstreamStatus.PARTIAL, "0.9", True),
+        ("0", UpstreamStatus.CANCELED, "0.9", True),
+        ("1.8", UpstreamStatus.PARTIAL, "0.9", False),
+        ("1.8", UpstreamStatus.PENDING, None, True),
+        (None, UpstreamStatus.PENDING, "0.9", False),
+    ],
+)
+def test_an_order_may_be_one_of_its_charge_or_a_larger_one_that_ended_short(
+    charge: str | None, status: UpstreamStatus, cost: str | None, may_be: bool
+) -> None:
+    report = UpstreamReport(status=status, charge=Decimal(charge) if charge else None)
+    assert may_be_of(report, Decimal(cost) if cost else None) is may_be
 
 
 @pytest.mark.parametrize(

@@ -81,8 +81,10 @@ async def reckon(tx: Transaction, provider_id: UUID, day: date) -> bool:
     """Put down a day that is over, anew where it is there; False where a reading at one of its ends is missing.
 
     What happened counts from the reading that opens the day to the one that closes it, so that each
-    thing is in one day, and a day's closing is the next one's opening.
+    thing is in one day, and a day's closing is the next one's opening. The provider is locked first, so
+    that of two at once the later one sees what the earlier one entered.
     """
+    await tx.execute("SELECT FROM providers WHERE id = $1 FOR NO KEY UPDATE", provider_id)
     return bool(await tx.fetchval(_RECKON, provider_id, day))
 
 
