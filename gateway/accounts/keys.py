@@ -17,6 +17,7 @@ from gateway.errors import Conflict, Invalid, NotFound
 from gateway.keyring import Keyring
 
 OVERLAP_S_MAX = 30 * 86_400
+KEYS_MAX = 20
 
 
 async def issue_key(
@@ -65,6 +66,12 @@ async def issue_key_to(
         tx, key_id=key_id, user_id=user_id, key_hash=key_hash, secret_id=secret_id, currency=currency, terms=terms
     )
     return key_id, key
+
+
+async def require_room(tx: Transaction, user_id: UUID) -> None:
+    """Raises Conflict where the user has as many keys in force as he may issue himself: limits are counted by key."""
+    if await terms_store.count_active(tx, user_id) >= KEYS_MAX:
+        raise Conflict(f"a user issues at most {KEYS_MAX} keys that are in force at once")
 
 
 async def change_key(

@@ -3,7 +3,7 @@
 import re
 from decimal import Decimal
 
-from compat.money import round8
+from compat.money import format_amount, round8
 from gateway.audit import store as audit
 from gateway.db.engine import Transaction
 from gateway.errors import Conflict
@@ -44,4 +44,4 @@ async def refund_order(tx: Transaction, order: Order, amount: Decimal | None, re
 
 
 def _standing(order: Order) -> dict[str, object]:
-    return {"status": order.status, "charge": order.charge, "remains": order.remains}
+    return {"status": order.status, "charge": format_amount(order.charge), "remains": order.remains}

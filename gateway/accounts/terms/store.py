@@ -215,3 +215,12 @@ async def delete_tier(tx: Transaction, name: str) -> bool:
         if error.constraint_name == "fk_api_keys_rate_limit_tier":
             raise Conflict(f"keys have the tier {name}: give them another") from error
         raise
+
+
+async def count_active(tx: Transaction, user_id: UUID) -> int:
+    """Keys in force; the user is locked, so that two who count do not both issue one."""
+    await tx.execute("SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE", user_id)
+    number: int = await tx.fetchval(
+        "SELECT count(*) FROM api_keys WHERE user_id = $1 AND is_active AND coalesce(expires_at > now(), true)", user_id
+    )
+    return number
