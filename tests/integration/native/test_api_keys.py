@@ -56,7 +56,7 @@ async def test_no_key_grants_more_than_it_has(api: Native) -> None:
         refused = await keeper("POST", "/v1/api-keys", {"name": "more", **terms})
         assert refused.status == status, terms
     same, _ = await issued(keeper)
-    assert same["scopes"] == ["keys:write", "orders:read"]
+    assert same["scopes"] == ["orders:read", "keys:write"]
     [whole] = [key for key in (await api("GET", "/v1/api-keys")).json()["data"] if key["scopes"] is None]
     for method, end, body in (("PATCH", "", {"name": "mine"}), ("POST", "/rotate", {})):
         refused = await keeper(method, f"/v1/api-keys/{whole['id']}{end}", body)
