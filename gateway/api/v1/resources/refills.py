@@ -11,9 +11,9 @@ from gateway.api.v1.formats import Number, Page, PageQuery, page
 from gateway.api.v1.operations import operation
 from gateway.errors import NotFound
 from gateway.orders.lists import store as lists
-from gateway.orders.refills import listing
-from gateway.orders.refills.listing import ListedRefill
+from gateway.orders.refills import store
 from gateway.orders.refills.model import Shown, shown_state
+from gateway.orders.refills.store import ListedRefill
 
 
 class Refill(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +45,7 @@ async def list_refills(call: Call, query: RefillsQuery) -> Reply:
             if not ids:
                 return Reply(page([], query.limit, []))
             order_id = ids[0]
-        found = await listing.list_refills(
+        found = await store.list_refills(
             connection, call.account.user_id, query.status, order_id, query.after, query.limit + 1
         )
     return Reply(page([_shown(each) for each in found], query.limit, [each.id for each in found]))
@@ -57,9 +57,9 @@ async def get_refill(call: Call) -> Reply:
     name = call.path_parameters["refill"]
     async with call.db.connection() as connection:
         if name.isascii() and name.isdigit() and len(name) <= 10:
-            found = await listing.find_refill(connection, call.account.user_id, number=int(name))
+            found = await store.find_refill(connection, call.account.user_id, number=int(name))
         else:
-            found = await listing.find_refill(connection, call.account.user_id, refill_id=call.uuid("refill", "refill"))
+            found = await store.find_refill(connection, call.account.user_id, refill_id=call.uuid("refill", "refill"))
     if found is None:
         raise NotFound("refill")
     return Reply(_shown(found))
