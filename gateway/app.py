@@ -21,6 +21,7 @@ from gateway.api.callers import Callers
 from gateway.api.listings import Listings, NativeListings, write_natively
 from gateway.api.panel import GatewayBackend
 from gateway.api.redis_alert import RedisAlert
+from gateway.api.reference import pages
 from gateway.api.routing import ASGIApp, switch
 from gateway.api.v1 import failures
 from gateway.api.v1.router import ROUTER
@@ -92,7 +93,7 @@ def create_app(settings: Settings) -> ASGIApp:
             yield
 
     litestar = Litestar(
-        route_handlers=[*health.HANDLERS, ROUTER],
+        route_handlers=[*health.HANDLERS, *pages.HANDLERS, ROUTER],
         lifespan=[lifespan],
         exception_handlers=failures.HANDLERS,
         openapi_config=None,

@@ -58,9 +58,13 @@ def read_query(query: str, form: type[Body]) -> Body:
     if len(fields) < len(pairs):
         raise Invalid([("query", "a field is given more than once")])
     try:
-        return msgspec.convert(_storable(fields, "query"), form, strict=False)
+        read = msgspec.convert(_storable(fields, "query"), form, strict=False)
     except msgspec.ValidationError as error:
         raise Invalid([_fault(str(error), "query")]) from None
+    nothing = [name for name in fields if getattr(read, name) is None]
+    if nothing:
+        raise Invalid([(f"query.{name}", "a field without a value is left out") for name in nothing])
+    return read
 
 
 async def _receive(request: Request[Any, Any, Any]) -> bytes:

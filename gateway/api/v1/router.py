@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from litestar import Router
 
 from gateway.api.v1 import resources
-from gateway.api.v1.operations import PREFIX, Operation, route
+from gateway.api.v1.operations import PREFIX, Operation, options, route
 
 
 def _found() -> Iterator[Operation]:
@@ -17,8 +17,6 @@ def _found() -> Iterator[Operation]:
 
 
 OPERATIONS: list[Operation] = list(_found())
-ROUTER = Router(PREFIX, route_handlers=[route(operation) for operation in OPERATIONS])
-
 _PATHS: dict[str, list[str]] = {}
 for _operation in OPERATIONS:
     _PATHS.setdefault(_operation.path, []).append(_operation.method)
@@ -30,3 +28,12 @@ def methods_of(path: str) -> list[str]:
     return sorted({method for pattern, methods in _PATTERNS if pattern.fullmatch(path) for method in methods}) or [
         "GET"
     ]
+
+
+ROUTER = Router(
+    PREFIX,
+    route_handlers=[
+        *(route(operation) for operation in OPERATIONS),
+        *(options(path, [*sorted(methods), "OPTIONS"]) for path, methods in _PATHS.items()),
+    ],
+)

@@ -1,0 +1,1 @@
+"""The native API told: its description for machines, pages for people, all without a network."""
