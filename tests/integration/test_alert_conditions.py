@@ -8,10 +8,11 @@ import asyncpg
 import pytest
 
 from gateway.alerts import store as alerts
-from gateway.alerts.conditions.store import CONDITIONS, claim_sweep
+from gateway.alerts.conditions.store import CONDITIONS, SAID_NO_MORE, claim_sweep
 from gateway.alerts.conditions.sweep import sweep
 from gateway.alerts.pulse import store as pulses
 from gateway.alerts.store import Alert
+from gateway.api.redis_alert import RedisAlert
 from gateway.db.engine import Database
 from gateway.db.partitions import month_floor
 from gateway.dispatch.unknowns.pausing import CAUSE
@@ -250,6 +251,23 @@ async def test_a_condition_is_raised_once_counted_and_cleared_by_itself(
     assert severity == next(condition.severity for condition in CONDITIONS if condition.kind == kind)
 
 
+async def test_redis_is_down_until_no_process_says_so_any_more(db: Database, root: asyncpg.Connection) -> None:
+    """One that recovers first, one that died, and one that still cannot reach it."""
+    first, dead, last = RedisAlert(db), RedisAlert(db), RedisAlert(db)
+    for one in (first, dead, last):
+        one.tell(healthy=False)
+        await one.write()
+    first.tell(healthy=True)
+    await first.write()
+    await sweep(db, SETTINGS)
+    assert list(await open_ones(db)) == [("redis_down", "redis")]
+    last.tell(healthy=True)
+    await last.write()
+    await root.execute("UPDATE alerts SET last_at = now() - interval '61 seconds'")
+    await sweep(db, SETTINGS)
+    assert await open_ones(db) == {}
+
+
 ENDS: dict[str, tuple[str, str, str]] = {
     "unsendable_order": (
         "order {order}",
@@ -303,7 +321,7 @@ ENDS: dict[str, tuple[str, str, str]] = {
 
 
 def test_every_kind_that_ends_by_itself_has_its_end() -> None:
-    assert {condition.kind for condition in CONDITIONS if condition.over is not None} == ENDS.keys()
+    assert {condition.kind for condition in CONDITIONS if condition.over not in (None, SAID_NO_MORE)} == ENDS.keys()
 
 
 @pytest.mark.parametrize("kind", ENDS)

@@ -154,6 +154,10 @@ _ID = "CASE WHEN a.subject ~ '^[a-z]+ [0-9a-f-]{36}$' THEN split_part(a.subject,
 _NUMBER = "CASE WHEN a.subject ~ '^order [0-9]{1,10}$' THEN split_part(a.subject, ' ', 2)::bigint END"
 
 
+SAID_NO_MORE = "true"
+"""Of a kind that other code counts while it lasts: over when it was not for a while."""
+
+
 class Condition(msgspec.Struct, frozen=True):
     """A kind of alert.
 
@@ -233,7 +237,7 @@ CONDITIONS = (
         over="NOT EXISTS (SELECT FROM orders o JOIN order_parents f ON f.order_id = o.id"
         f" WHERE o.number = {_NUMBER} AND f.state = 'paused')",
     ),
-    Condition("redis_down", "critical"),
+    Condition("redis_down", "critical", over=SAID_NO_MORE),
     Condition("alert_undelivered", "critical"),
     Condition("ledger", "critical"),
     Condition("orphaned_upstream_order", "critical"),
