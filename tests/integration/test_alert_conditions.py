@@ -3,10 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 import asyncpg
 import pytest
 
+from compat.status import UpstreamStatus
+from compat.wire import Accepted
 from gateway.alerts import store as alerts
 from gateway.alerts.conditions.store import CONDITIONS, SAID_NO_MORE, claim_sweep
 from gateway.alerts.conditions.sweep import sweep
@@ -15,7 +18,10 @@ from gateway.alerts.store import Alert
 from gateway.api.redis_alert import RedisAlert
 from gateway.db.engine import Database
 from gateway.db.partitions import month_floor
+from gateway.dispatch.outcomes import record
 from gateway.dispatch.unknowns.pausing import CAUSE
+from gateway.orders.settlement import Change, settle
+from gateway.orders.triggers import Reported
 from gateway.providers import actions
 from gateway.settings import Settings
 from tests.support.factories import Shop, add_route, add_shop, begin_attempt, place_order
@@ -459,6 +465,31 @@ async def test_orders_that_wait_too_long_are_one_alert_a_provider(
     message = await message_of(db, "stuck_orders")
     assert "7 orders wait in the queue" in message
     assert message.endswith(", ".join(map(str, numbers[:5])))
+
+
+async def test_an_order_that_is_delivered_slowly_is_not_stuck(
+    db: Database, root: asyncpg.Connection, shop: Shop
+) -> None:
+    order = await place_order(db, shop)
+    await record(db, await begin_attempt(db, shop, order), Accepted("up-1"), timedelta())
+
+    async def told(remains: int) -> None:
+        async with db.transaction() as tx:
+            report = Reported(word="In progress", status=UpstreamStatus.IN_PROGRESS, remains=remains)
+            await settle(tx, [Change(order.id, report)])
+
+    await told(950)
+    await root.execute(
+        "UPDATE orders SET created_at = now() - interval '4 days'; "
+        "UPDATE order_events SET created_at = now() - interval '4 days'"
+    )
+    await told(949)
+    assert list(await swept(db)) == [("stuck_orders", f"accepted at provider {shop.provider_id}")]
+    before = await root.fetchval("SELECT count(*) FROM order_events")
+    for remains in range(948, 790, -1):
+        await told(remains)
+    assert await swept(db) == {}
+    assert await root.fetchval("SELECT count(*) FROM order_events") - before == 2
 
 
 async def test_orders_wait_and_no_worker_was_ever_started(db: Database, root: asyncpg.Connection, shop: Shop) -> None:
