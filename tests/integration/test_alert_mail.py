@@ -217,3 +217,9 @@ async def test_a_process_that_stops_does_not_wait_for_a_server_that_hangs() -> N
         with pytest.raises(asyncio.CancelledError):
             await sending
     assert time.monotonic() - began < SOON_S
+
+
+@pytest.mark.parametrize("host", ["mail..example.com", "a" * 70 + ".example.com", "nowhere.invalid"])
+async def test_a_server_whose_name_is_none_is_a_failure_like_others(host: str) -> None:
+    with pytest.raises(DeliveryFailed):
+        await email(f"smtp://gateway:hunter2@{host}").send(TEST)

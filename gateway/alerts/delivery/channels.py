@@ -122,7 +122,7 @@ class EmailChannel:
             await _say_goodbye(client)
         except TimeoutError:
             raise DeliveryFailed(f"no answer within {EMAIL_TIMEOUT_S:.0f} s") from None
-        except (aiosmtplib.SMTPException, OSError) as error:
+        except (aiosmtplib.SMTPException, OSError, ValueError) as error:
             raise DeliveryFailed(said(str(error) or type(error).__name__)) from error
         finally:
             client.close()
