@@ -5,7 +5,7 @@ import contextlib
 import functools
 import random
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 import structlog
 
@@ -56,6 +56,8 @@ RELAY_S = 0.25
 PARTITIONS_S = 3600.0
 VERIFY_S = 86_400.0
 CONNECTIONS_MAX = 1000
+CANCELS_MAX = 10
+CANCEL_AGAIN_S = 0.5
 
 
 async def run_worker(settings: Settings) -> None:
@@ -116,9 +118,7 @@ async def run_worker(settings: Settings) -> None:
             dispatcher.stop(grace_s), deliverer.stop(grace_s), *(lanes.stop(grace_s) for lanes in aftercare)
         )
         await poller.stop()
-        for task in loops:
-            task.cancel()
-        await asyncio.gather(*loops, return_exceptions=True)
+        await end_loops(loops)
         if not failed:
             await watch.leave()
     log.info("stopped")
@@ -133,8 +133,22 @@ async def _until_stopped(stopping: asyncio.Event, loops: list[asyncio.Task[None]
     signalled.cancel()
     failed = [task for task in loops if task in done]
     for task in failed:
-        log.error("a loop ended", loop=task.get_name(), exc_info=task.exception())
+        log.error("a loop ended", loop=task.get_name(), exc_info=None if task.cancelled() else task.exception())
     return bool(failed)
+
+
+async def end_loops(loops: Collection[asyncio.Task[None]]) -> None:
+    """Cancel until they end: `asyncio.wait_for` of Python 3.11 loses a cancel that comes as its wait is over."""
+    pending = set(loops)
+    for _ in range(CANCELS_MAX):
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)
+        if not pending:
+            break
+    else:
+        log.error("loops did not end", loops=sorted(task.get_name() for task in pending))
+    await asyncio.gather(*(task for task in loops if task.done()), return_exceptions=True)
 
 
 def _upkeep(settings: Settings, db: Database, upstreams: Upstreams, aftercare: list[Lanes]) -> list[asyncio.Task[None]]:

@@ -66,7 +66,7 @@ async def clear(tx: Transaction, kind: str, subject: str) -> None:
 async def clear_by_hand(tx: Transaction, *, alert_id: UUID | None = None, kind: str | None = None) -> int:
     """Clear the open alert with this id, or all of a kind; how many were open.
 
-    A condition that still holds is raised again by the next sweep.
+    A condition that the sweep itself finds to hold is raised again by the next one.
     """
     rows = await tx.fetch(
         """

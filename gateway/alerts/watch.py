@@ -1,13 +1,13 @@
 """What every process does about alerts: shows that it lives, sweeps when it is its turn, tells what is to be told."""
 
-import asyncio
+import functools
 from collections.abc import Awaitable, Callable
 from typing import Literal
 
 import structlog
 
 from gateway.alerts.conditions.sweep import sweep
-from gateway.alerts.delivery.channels import channels_of
+from gateway.alerts.delivery.channels import Channel, channels_of
 from gateway.alerts.delivery.telling import tell
 from gateway.alerts.pulse import store as pulses
 from gateway.db.engine import Database
@@ -36,7 +36,9 @@ class Watch:
             ("pulse", BEAT_S, self.beat),
             ("alert conditions", SWEEP_S, self.sweep),
         ]
-        return [*jobs, ("alert delivery", TELL_S, self.tell)] if self._channels else jobs
+        for channel in self._channels:
+            jobs.append((f"alerts by {channel.name}", TELL_S, functools.partial(self.tell, channel)))
+        return jobs
 
     async def beat(self) -> None:
         async with self._db.transaction() as tx:
@@ -49,13 +51,9 @@ class Watch:
         if has_turn:
             await sweep(self._db, self._settings)
 
-    async def tell(self) -> None:
-        """Through each channel by itself: one that hangs or fails holds up no other."""
-        told = (tell(self._db, channel, repeat_s=self._settings.alert_repeat_s) for channel in self._channels)
-        outcomes = await asyncio.gather(*told, return_exceptions=True)
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                raise outcome
+    async def tell(self, channel: Channel) -> None:
+        """Each channel has a loop of its own: one that hangs or fails holds up no other."""
+        await tell(self._db, channel, repeat_s=self._settings.alert_repeat_s)
 
     async def leave(self) -> None:
         """It ends as it should; nobody is to miss it."""

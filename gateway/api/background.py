@@ -6,6 +6,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import structlog
 
+CANCELS_MAX = 10
+CANCEL_AGAIN_S = 0.5
+
 _log = structlog.get_logger(__name__)
 
 
@@ -33,5 +36,8 @@ async def repeated(name: str, act: Callable[[], Awaitable[None]], interval_s: fl
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.wait([task])
+        for _ in range(CANCELS_MAX):  # one can be lost: see `end_loops` of the worker
+            task.cancel()
+            await asyncio.wait([task], timeout=CANCEL_AGAIN_S)
+            if task.done():
+                break

@@ -1,10 +1,13 @@
 """The alert that is open while limits are not shared, for want of Redis."""
 
+import time
+
 from gateway.alerts import store
 from gateway.alerts.store import Alert
 from gateway.db.engine import Database
 
 KIND, SUBJECT = "redis_down", "redis"
+AGAIN_S = 15.0
 _MESSAGE = "Redis does not answer: each process keeps the rate limits by itself"
 
 
@@ -13,25 +16,24 @@ class RedisAlert:
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._healthy: bool | None = None
-        self._written: bool | None = None
+        self._healthy = True
+        self._due_at = 0.0
 
     def tell(self, healthy: bool) -> None:
         """Never waits; the next `write` writes it."""
         self._healthy = healthy
 
     async def write(self) -> None:
-        """Open or clear the alert where that is news; after a failure the next call tries again.
+        """Open the alert, or count it, every `AGAIN_S` while Redis is down for this process.
+
+        The sweep clears it once no process has counted it for a minute: neither does one that
+        recovers end the alert of another, nor does one that died leave its own behind.
 
         Raises:
-            Unavailable: the database cannot be had.
+            Unavailable: the database cannot be had; the next call tries again.
         """
-        healthy = self._healthy
-        if healthy is None or healthy == self._written:
+        if self._healthy or time.monotonic() < self._due_at:
             return
         async with self._db.transaction() as tx:
-            if healthy:
-                await store.clear(tx, KIND, SUBJECT)
-            else:
-                await store.raise_(tx, [Alert(KIND, SUBJECT, _MESSAGE)])
-        self._written = healthy
+            await store.raise_(tx, [Alert(KIND, SUBJECT, _MESSAGE)])
+        self._due_at = time.monotonic() + AGAIN_S

@@ -70,7 +70,7 @@ def _fields(row: Any) -> dict[str, Any]:
 @click.option("--kind", help="All that are open of this kind.")
 @json_option
 def clear(alert_id: Any, kind: str | None, as_json: bool) -> None:
-    """Clear an open alert by its id, or all of a kind. What still holds comes back within seconds."""
+    """Clear an open alert by its id, or all of a kind. What the worker itself sees to hold comes back in seconds."""
     if (alert_id is None) == (kind is None):
         raise click.UsageError("give an ID or --kind KIND")
 

@@ -158,10 +158,11 @@ async def _write(
 
 
 def _is_told(transition: Transition, before: Order) -> bool:
-    """Whether the history gets a line: not for mere progress, nor for the same trouble without end."""
+    """Whether the history gets a line: for each tenth of progress, and not for the same trouble without end."""
     match transition.row:
         case "13":
-            return transition.order.upstream_status != before.upstream_status
+            after = transition.order
+            return after.upstream_status != before.upstream_status or _tenth(after) != _tenth(before)
         case "22":
             return transition.order.status is not before.status or bool(transition.moves)
         case "19":
@@ -170,6 +171,10 @@ def _is_told(transition: Transition, before: Order) -> bool:
             return False  # the wish to cancel has a line of its own, however often it is said
         case _:
             return True
+
+
+def _tenth(order: Order) -> int | None:
+    return None if order.remains is None else order.remains * 10 // order.quantity
 
 
 def _line(change: Change, transition: Transition) -> HistoryLine:

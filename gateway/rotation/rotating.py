@@ -13,7 +13,7 @@ from gateway.rotation.store import PLACES, Dependents, Place, Sealed
 
 ROWS_AT_ONCE = 100
 PASSES_MAX = 3
-"""A row that was changed or locked meanwhile is looked at again so many times."""
+"""What was changed or locked meanwhile is looked at again so many times; the last pass finds nothing to do."""
 
 
 class Left(msgspec.Struct, frozen=True):
@@ -61,7 +61,7 @@ async def rotate(db: Database, keyring: Keyring, *, dry_run: bool = False) -> Ro
         for _ in range(PASSES_MAX):
             done, left_here, missed = await _pass(db, keyring, place, dry_run=dry_run)
             resealed[place.table] += done
-            if not missed:
+            if dry_run or not (done or missed):
                 break
         left += left_here + [_left(place, row, "in use or changed by others all the time") for row in missed]
     return Rotation(keyring.kid, resealed, left)

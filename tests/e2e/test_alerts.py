@@ -108,6 +108,12 @@ async def test_a_worker_that_was_killed_is_missed_by_the_processes_that_serve(
     await root.execute("UPDATE processes SET seen_at = now() - interval '61 seconds'")
     installation.serve()
 
+    async def watched() -> bool:
+        return bool(await root.fetchval("SELECT count(*) FROM processes WHERE kind = 'serve'"))
+
+    await eventually(watched, what="the pulse of who serves")
+    await root.execute("UPDATE processes SET started_at = now() - interval '61 seconds'")
+
     async def missed() -> bool:
         return any("no worker was seen" in text for text in mailbox.texts)
 

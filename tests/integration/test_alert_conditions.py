@@ -3,17 +3,26 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 import asyncpg
 import pytest
 
+from compat.status import UpstreamStatus
+from compat.wire import Accepted
 from gateway.alerts import store as alerts
-from gateway.alerts.conditions.store import CONDITIONS, claim_sweep
+from gateway.alerts.conditions.store import CONDITIONS, SAID_NO_MORE, claim_sweep
 from gateway.alerts.conditions.sweep import sweep
 from gateway.alerts.pulse import store as pulses
 from gateway.alerts.store import Alert
+from gateway.api.redis_alert import RedisAlert
 from gateway.db.engine import Database
 from gateway.db.partitions import month_floor
+from gateway.dispatch.outcomes import record
+from gateway.dispatch.unknowns.pausing import CAUSE
+from gateway.orders.settlement import Change, settle
+from gateway.orders.triggers import Reported
+from gateway.providers import actions
 from gateway.settings import Settings
 from tests.support.factories import Shop, add_route, add_shop, begin_attempt, place_order
 
@@ -115,10 +124,19 @@ async def empty_the_default_partition(db: Database, root: asyncpg.Connection, sh
     await root.execute("DELETE FROM orders_default")
 
 
+async def someone_watches(root: asyncpg.Connection) -> None:
+    """A process that was there all the last minute."""
+    await root.execute(
+        "INSERT INTO processes (id, kind, host, pid, started_at) VALUES (uuid7(), 'serve', 'h', 1, now() - "
+        "interval '61 seconds')"
+    )
+
+
 async def a_worker_dies(db: Database, root: asyncpg.Connection, shop: Shop) -> str:
     async with db.transaction() as tx:
         await pulses.beat(tx, pulses.pulse_of("work"))
     await root.execute("UPDATE processes SET seen_at = now() - interval '61 seconds'")
+    await someone_watches(root)
     return "worker"
 
 
@@ -164,9 +182,9 @@ SCENES = {
         "UPDATE providers SET sync_error = 'HTTP 500'",
         "UPDATE providers SET sync_error = NULL",
     ),
-    "provider_down, paused": by_sql(
+    "provider_paused": by_sql(
         "provider {provider}",
-        "UPDATE providers SET paused_until = now() + interval '1 hour', paused_reason = 'too many unknown'",
+        f"UPDATE providers SET paused_until = now() + interval '1 hour', paused_reason = '{CAUSE}: 6 are'",
         "UPDATE providers SET paused_until = now()",
     ),
     "provider_down, balance": by_sql(
@@ -180,6 +198,11 @@ SCENES = {
         "provider {provider}",
         "UPDATE service_routes SET offered_cost = 1.8, offered_at = now()",
         "UPDATE service_routes SET offered_cost = NULL",
+    ),
+    "unknown_order": by_order(
+        "order {number}",
+        "UPDATE orders SET dispatch = 'unknown'",
+        "UPDATE orders SET dispatch = 'accepted'",
     ),
     "stuck_orders, queued": by_order(
         "queued at provider {provider}",
@@ -234,12 +257,24 @@ async def test_a_condition_is_raised_once_counted_and_cleared_by_itself(
     assert severity == next(condition.severity for condition in CONDITIONS if condition.kind == kind)
 
 
+async def test_redis_is_down_until_no_process_says_so_any_more(db: Database, root: asyncpg.Connection) -> None:
+    """One that recovers first, one that died, and one that still cannot reach it."""
+    first, dead, last = RedisAlert(db), RedisAlert(db), RedisAlert(db)
+    for one in (first, dead, last):
+        one.tell(healthy=False)
+        await one.write()
+    first.tell(healthy=True)
+    await first.write()
+    await sweep(db, SETTINGS)
+    assert list(await open_ones(db)) == [("redis_down", "redis")]
+    last.tell(healthy=True)
+    await last.write()
+    await root.execute("UPDATE alerts SET last_at = now() - interval '61 seconds'")
+    await sweep(db, SETTINGS)
+    assert await open_ones(db) == {}
+
+
 ENDS: dict[str, tuple[str, str, str]] = {
-    "unknown_order": (
-        "order {number}",
-        "UPDATE orders SET dispatch = 'unknown'",
-        "UPDATE orders SET dispatch = 'accepted'",
-    ),
     "unsendable_order": (
         "order {order}",
         "UPDATE orders SET dispatch = 'queued'",
@@ -260,11 +295,11 @@ ENDS: dict[str, tuple[str, str, str]] = {
         "UPDATE service_routes SET paused_until = now() + interval '5 minutes', pause_cause = 'funds'",
         "UPDATE service_routes SET paused_until = NULL, pause_cause = NULL",
     ),
-    "provider_paused": (
-        "provider {provider}",
-        "UPDATE providers SET paused_until = now() + interval '1 minute', "
-        "paused_reason = 'too many unknown orders: 6 orders are unknown'",
-        "UPDATE providers SET paused_until = now() + interval '2 hours', paused_reason = 'maintenance'",
+    "webhook_off": (
+        "webhook {order}",
+        "INSERT INTO webhooks (id, user_id, url, events, secret, is_active)"
+        " SELECT o.id, o.user_id, 'https://example.com/', '{*}', 'sealed', false FROM orders o",
+        "UPDATE webhooks SET is_active = true",
     ),
     "provider_key_refused": (
         "provider {provider}",
@@ -303,7 +338,7 @@ ENDS: dict[str, tuple[str, str, str]] = {
 
 
 def test_every_kind_that_ends_by_itself_has_its_end() -> None:
-    assert {condition.kind for condition in CONDITIONS if condition.over is not None} == ENDS.keys()
+    assert {condition.kind for condition in CONDITIONS if condition.over not in (None, SAID_NO_MORE)} == ENDS.keys()
 
 
 @pytest.mark.parametrize("kind", ENDS)
@@ -363,6 +398,74 @@ async def test_a_condition_that_cannot_be_looked_at_stops_no_other(
     assert list(await swept(db)) == [("reseller_low", f"wallet {shop.account.wallet_id}")]
 
 
+async def test_a_row_of_alerts_that_somebody_holds_stops_no_other_condition(
+    db: Database, root: asyncpg.Connection, shop: Shop
+) -> None:
+    await root.execute("UPDATE providers SET balance = 1, low_balance = 5")
+    await swept(db)
+    await root.execute("UPDATE wallets SET low_balance = 1000")
+    async with root.transaction():
+        await root.execute("SELECT FROM alerts FOR UPDATE")
+        await swept(db)
+    assert (await open_ones(db)).keys() == {
+        ("provider_low", f"provider {shop.provider_id}"),
+        ("reseller_low", f"wallet {shop.account.wallet_id}"),
+    }
+
+
+async def test_a_pause_by_an_operator_is_no_alert(db: Database, shop: Shop) -> None:
+    async with db.transaction() as tx:
+        await actions.pause(tx, shop.provider_id, "their maintenance", 3600)
+    assert await swept(db) == {}
+
+
+async def test_an_operator_who_takes_a_pause_over_ends_its_alert(
+    db: Database, root: asyncpg.Connection, shop: Shop
+) -> None:
+    await root.execute(f"UPDATE providers SET paused_until = now() + interval '1 minute', paused_reason = '{CAUSE}: 6'")
+    assert list(await swept(db)) == [("provider_paused", f"provider {shop.provider_id}")]
+    async with db.transaction() as tx:
+        await actions.pause(tx, shop.provider_id, "asked them", 3600)
+    assert await swept(db) == {}
+
+
+async def test_a_route_that_an_operator_lets_rest_has_no_alert(
+    db: Database, root: asyncpg.Connection, shop: Shop
+) -> None:
+    async with db.transaction() as tx:
+        await alerts.raise_(tx, [Alert("route_paused", f"route {shop.route.id}", "the provider refused an order")])
+    await root.execute("UPDATE service_routes SET paused_until = now() + interval '2 days', pause_cause = 'operator'")
+    assert await swept(db) == {}
+
+
+async def test_an_unknown_order_that_is_cleared_by_hand_comes_back(
+    db: Database, root: asyncpg.Connection, shop: Shop
+) -> None:
+    order = await place_order(db, shop)
+    await root.execute("UPDATE orders SET dispatch = 'unknown'")
+    await swept(db)
+    async with db.transaction() as tx:
+        assert await alerts.clear_by_hand(tx, kind="unknown_order") == 1
+    assert await swept(db) == {("unknown_order", f"order {order.number}"): 1}
+
+
+async def test_a_balance_is_missed_after_four_readings_where_they_are_seldom(
+    db: Database, root: asyncpg.Connection, shop: Shop
+) -> None:
+    hourly = Settings(balance_interval_s=3600.0)
+    await root.execute(
+        "INSERT INTO processes (id, kind, host, pid, started_at) VALUES (uuid7(), 'work', 'h', 1, now() - "
+        "interval '1 day')"
+    )
+    await root.execute("UPDATE providers SET balance_at = now() - interval '3 hours'")
+    await sweep(db, hourly, quiet_s=AT_ONCE_S)
+    assert await open_ones(db) == {}
+    await root.execute("UPDATE providers SET balance_at = now() - interval '5 hours'")
+    await sweep(db, hourly, quiet_s=AT_ONCE_S)
+    assert list(await open_ones(db)) == [("provider_down", f"provider {shop.provider_id}")]
+    assert "it has not told our balance since 20" in await message_of(db, "provider_down")
+
+
 async def test_orders_that_wait_too_long_are_one_alert_a_provider(
     db: Database, root: asyncpg.Connection, shop: Shop
 ) -> None:
@@ -375,8 +478,34 @@ async def test_orders_that_wait_too_long_are_one_alert_a_provider(
     assert message.endswith(", ".join(map(str, numbers[:5])))
 
 
+async def test_an_order_that_is_delivered_slowly_is_not_stuck(
+    db: Database, root: asyncpg.Connection, shop: Shop
+) -> None:
+    order = await place_order(db, shop)
+    await record(db, await begin_attempt(db, shop, order), Accepted("up-1"), timedelta())
+
+    async def told(remains: int) -> None:
+        async with db.transaction() as tx:
+            report = Reported(word="In progress", status=UpstreamStatus.IN_PROGRESS, remains=remains)
+            await settle(tx, [Change(order.id, report)])
+
+    await told(950)
+    await root.execute(
+        "UPDATE orders SET created_at = now() - interval '4 days'; "
+        "UPDATE order_events SET created_at = now() - interval '4 days'"
+    )
+    await told(949)
+    assert list(await swept(db)) == [("stuck_orders", f"accepted at provider {shop.provider_id}")]
+    before = await root.fetchval("SELECT count(*) FROM order_events")
+    for remains in range(948, 790, -1):
+        await told(remains)
+    assert await swept(db) == {}
+    assert await root.fetchval("SELECT count(*) FROM order_events") - before == 2
+
+
 async def test_orders_wait_and_no_worker_was_ever_started(db: Database, root: asyncpg.Connection, shop: Shop) -> None:
     await place_order(db, shop)
+    await someone_watches(root)
     assert await swept(db) == {}
     await root.execute("UPDATE orders SET queued_at = now() - interval '2 minutes'")
     assert list(await swept(db)) == [("worker_silent", "worker")]
@@ -391,6 +520,14 @@ async def test_a_service_that_one_of_two_providers_sells_dearer_than_it_is_sold_
     assert f"{shop.service.number} (price 2, cost 2.5)" in await message_of(db, "sold_at_a_loss")
     await root.execute("UPDATE service_routes SET is_active = false WHERE provider_service_id = '9'")
     assert await swept(db) == {}
+
+
+async def test_the_dearer_of_a_providers_two_routes_is_told_of(
+    db: Database, root: asyncpg.Connection, shop: Shop
+) -> None:
+    await add_route(db, shop.service.id, shop.provider_id, provider_service_id="9", cost="2.5")
+    assert list(await swept(db)) == [("sold_at_a_loss", f"provider {shop.provider_id}")]
+    assert f"{shop.service.number} (price 2, cost 2.5)" in await message_of(db, "sold_at_a_loss")
 
 
 async def test_more_than_a_thousand_of_a_kind_are_bounded_and_none_is_cleared_for_it(
@@ -443,3 +580,51 @@ async def test_a_process_that_was_not_seen_for_a_day_is_forgotten(db: Database, 
     async with db.transaction() as tx:
         await pulses.beat(tx, new)
     assert [row["id"] for row in await root.fetch("SELECT id FROM processes")] == [new.id]
+
+
+async def test_the_last_worker_is_missed_however_long_ago_it_died(
+    db: Database, root: asyncpg.Connection, shop: Shop
+) -> None:
+    serving, silent = pulses.pulse_of("serve"), pulses.pulse_of("work")
+    async with db.transaction() as tx:
+        await pulses.beat(tx, silent)
+    await root.execute("UPDATE processes SET seen_at = now() - interval '3 days'")
+    await someone_watches(root)
+    async with db.transaction() as tx:
+        await pulses.beat(tx, serving)
+    assert list(await swept(db)) == [("worker_silent", "worker")]
+
+
+async def test_a_worker_is_not_missed_by_those_that_were_away_as_long(
+    db: Database, root: asyncpg.Connection, shop: Shop
+) -> None:
+    """The database was gone: who comes back first must not take the others for dead."""
+    serving, working = pulses.pulse_of("serve"), pulses.pulse_of("work")
+    async with db.transaction() as tx:
+        await pulses.beat(tx, serving)
+        await pulses.beat(tx, working)
+    await root.execute(
+        "UPDATE processes SET started_at = now() - interval '1 hour', seen_at = now() - interval '25 minutes'"
+    )
+    await root.execute("UPDATE providers SET balance_at = now() - interval '25 minutes'")
+    assert await swept(db) == {}
+    async with db.transaction() as tx:
+        await pulses.beat(tx, serving)
+    assert await swept(db) == {}
+    async with db.transaction() as tx:
+        await pulses.beat(tx, working)
+    assert await swept(db) == {}
+
+
+async def test_a_pulse_without_a_break_keeps_its_beginning(db: Database, root: asyncpg.Connection) -> None:
+    pulse = pulses.pulse_of("work")
+    for gap_s, kept in ((29, True), (31, False)):
+        async with db.transaction() as tx:
+            await pulses.beat(tx, pulse)
+        await root.execute(
+            "UPDATE processes SET started_at = now() - interval '1 hour', seen_at = now() - make_interval(secs => $1)",
+            float(gap_s),
+        )
+        async with db.transaction() as tx:
+            await pulses.beat(tx, pulse)
+        assert await root.fetchval("SELECT started_at < now() - interval '1 minute' FROM processes") is kept

@@ -13,6 +13,7 @@ from gateway.alerts.delivery.channels import Channel, DeliveryFailed, channels_o
 from gateway.alerts.delivery.digest import TEST, Digest
 from gateway.alerts.delivery.telling import tell
 from gateway.alerts.store import Alert
+from gateway.alerts.watch import Watch
 from gateway.db.engine import Database
 from gateway.settings import Settings
 from tests.support.receivers import WEBHOOK_SECRET, Mailbox, Receiver, open_mailbox, open_receiver
@@ -341,6 +342,21 @@ async def test_a_password_is_not_sent_over_a_line_that_is_open(mailbox: Mailbox)
     with pytest.raises(DeliveryFailed, match=r"(?i)starttls"):
         await channel.send(TEST)
     assert mailbox.messages == []
+
+
+async def test_each_channel_has_a_loop_of_its_own(db: Database, mailbox: Mailbox, receiver: Receiver) -> None:
+    watch = Watch(db, settings_for(mailbox, receiver), "work")
+    assert [name for name, _, _ in watch.jobs()] == [
+        "pulse",
+        "alert conditions",
+        "alerts by email",
+        "alerts by webhook",
+    ]
+    await raise_(db, "order 100001")
+    await watch.jobs()[3][2]()
+    assert (len(mailbox.messages), len(receiver.posts)) == (0, 1)
+    await watch.jobs()[2][2]()
+    assert (len(mailbox.messages), len(receiver.posts)) == (1, 1)
 
 
 async def test_without_settings_there_is_no_channel() -> None:

@@ -138,6 +138,8 @@ async def test_redis_down_is_an_open_alert_that_its_return_clears(
     async with running(gone) as url:
         await ready_once(http, url, (200, said("degraded", redis="down")))
         assert await open_alerts_become(db, 1) == 1
+    async with db.transaction() as tx:
+        await tx.execute("UPDATE alerts SET last_at = now() - interval '2 minutes'")
     async with running(settings) as url:
         assert await ask(http, f"{url}/health/ready")
         assert await open_alerts_become(db, 0) == 0

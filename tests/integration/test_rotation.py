@@ -121,6 +121,21 @@ async def test_a_key_that_is_changed_meanwhile_is_never_overwritten(db: Database
     assert await keys(db, NEW) == {"North": "after"}
 
 
+async def test_a_key_that_is_changed_behind_the_rotation_by_a_process_with_the_old_secret_is_sealed_too(
+    db: Database,
+) -> None:
+    first, second = await add_provider(db, "North", "n1"), await add_provider(db, "South", "s1")
+    async with db.transaction() as tx:
+        await tx.execute("SELECT FROM providers WHERE id = $1 FOR UPDATE", second)
+        rotation = asyncio.create_task(rotate(db, BOTH))
+        await blocked(db)
+        async with db.transaction() as other:
+            await actions.set_api_key(other, OLD, first, "n2")
+    done = await rotation
+    assert (done.resealed["providers"], done.left) == (3, [])
+    assert await keys(db, NEW) == {"North": "n2", "South": "s1"}
+
+
 async def blocked(db: Database) -> None:
     """Until someone waits for a lock."""
     for _ in range(400):

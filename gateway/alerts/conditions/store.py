@@ -20,9 +20,12 @@ SELECT 'provider ' || id AS subject, jsonb_build_object('balance', balance, 'low
   FROM providers WHERE is_active AND balance < low_balance
 """
 
-# The newest attempts alone are read: a provider that takes sends by the thousand shows among them.
+# $1: between two readings of a balance. The newest attempts alone are read: a provider that takes
+# sends by the thousand shows among them.
 _PROVIDER_DOWN = """
-WITH newest AS (
+WITH patience AS (
+  SELECT greatest(interval '20 minutes', 4 * $1::interval) AS balance
+), newest AS (
   SELECT provider_id, state FROM dispatch_attempts WHERE started_at > now() - interval '10 minutes'
      AND id >= (lpad(to_hex((extract(epoch FROM now() - interval '11 minutes') * 1000)::bigint), 12, '0')
                 || repeat('0', 20))::uuid
@@ -32,18 +35,25 @@ WITH newest AS (
     FROM newest WHERE state <> 'sending' GROUP BY provider_id
 ), causes AS (
   SELECT p.id, p.name, array_remove(ARRAY[
-           CASE WHEN p.paused_until > now() THEN 'paused: ' || coalesce(left(p.paused_reason, 200), 'no reason') END,
            CASE WHEN p.sync_error IS NOT NULL THEN 'its services cannot be read: ' || left(p.sync_error, 200) END,
            CASE WHEN s.finished >= 5 AND s.not_sent = s.finished
                 THEN format('none of its last %s orders could be sent', s.finished) END,
-           CASE WHEN p.balance_at < now() - interval '20 minutes' AND EXISTS (
+           CASE WHEN p.balance_at < now() - b.balance AND EXISTS (
                   SELECT FROM processes w WHERE w.kind = 'work' AND w.seen_at > now() - interval '1 minute'
-                     AND w.started_at < now() - interval '20 minutes')
-                THEN 'it has not told our balance for 20 minutes' END], NULL) AS said
-    FROM providers p LEFT JOIN sends s ON s.provider_id = p.id WHERE p.is_active
+                     AND w.started_at < now() - b.balance)
+                THEN to_char(p.balance_at AT TIME ZONE 'UTC',
+                             '"it has not told our balance since "YYYY-MM-DD HH24:MI" UTC"') END], NULL) AS said
+    FROM patience b CROSS JOIN providers p LEFT JOIN sends s ON s.provider_id = p.id WHERE p.is_active
 )
 SELECT 'provider ' || id AS subject, name || ': ' || array_to_string(said, '; ') AS message,
        jsonb_build_object('causes', said) AS details FROM causes WHERE said <> '{}'
+"""
+
+# Of our own accord, that is: an operator who pauses a provider knows of it.
+_PROVIDER_PAUSED = """
+SELECT 'provider ' || id AS subject, jsonb_build_object() AS details,
+       left(paused_reason, 300) || '; it gets no orders until they are resolved or it is resumed' AS message
+  FROM providers WHERE is_active AND paused_until > now() AND starts_with(paused_reason, 'too many unknown orders')
 """
 
 _QUARANTINE = """
@@ -53,6 +63,12 @@ SELECT 'provider ' || p.id AS subject, jsonb_build_object('count', count(*)) AS 
            || trim_scale(r.offered_cost) || ')' ORDER BY s.number))[1:5], ', ')) AS message
   FROM service_routes r JOIN providers p ON p.id = r.provider_id JOIN services s ON s.id = r.service_id
  WHERE r.offered_cost IS NOT NULL AND r.is_active AND r.is_listed AND p.is_active AND s.is_offered GROUP BY p.id
+"""
+
+_UNKNOWN_ORDER = """
+SELECT 'order ' || number AS subject, jsonb_build_object() AS details,
+       'it is not known whether the upstream took the order; it will not be sent again by itself' AS message
+  FROM orders WHERE dispatch = 'unknown'
 """
 
 # $1: how long an accepted order may stay as it is. A parent lives as long as its runs do.
@@ -80,12 +96,15 @@ SELECT format('%s at provider %s', state, coalesce(provider_id::text, 'none')) A
   FROM stuck LEFT JOIN providers p ON p.id = provider_id GROUP BY state, provider_id, p.name
 """
 
+# Said only where a process was there all the last minute: while the database was gone, none was seen.
 _WORKER_SILENT = """
 SELECT 'worker' AS subject, 'no worker was seen for a minute: nothing is sent or followed' AS message,
        jsonb_build_object('last_seen', (SELECT max(seen_at) FROM processes WHERE kind = 'work')) AS details
  WHERE NOT EXISTS (SELECT FROM processes WHERE kind = 'work' AND seen_at > now() - interval '1 minute')
    AND (EXISTS (SELECT FROM processes WHERE kind = 'work') OR EXISTS (
           SELECT FROM orders WHERE dispatch = 'queued' AND queued_at < now() - interval '1 minute'))
+   AND EXISTS (SELECT FROM processes WHERE seen_at > now() - interval '1 minute'
+                  AND started_at < now() - interval '1 minute')
 """
 
 _DEFAULT_PARTITION = """
@@ -104,7 +123,7 @@ own AS (
     FROM custom_prices c JOIN services s ON s.id = c.service_id GROUP BY c.service_id
 ), bought AS (
   SELECT p.id AS provider_id, p.name, s.id AS service_id, s.number, s.price_per_1000 AS price,
-         min(r.cost_per_1000 * p.exchange_rate) AS cost
+         max(r.cost_per_1000 * p.exchange_rate) AS cost
     FROM service_routes r JOIN providers p ON p.id = r.provider_id JOIN services s ON s.id = r.service_id
    WHERE s.is_active AND r.is_active AND r.is_listed AND r.offered_cost IS NULL AND p.is_active
    GROUP BY p.id, s.id
@@ -135,6 +154,10 @@ _ID = "CASE WHEN a.subject ~ '^[a-z]+ [0-9a-f-]{36}$' THEN split_part(a.subject,
 _NUMBER = "CASE WHEN a.subject ~ '^order [0-9]{1,10}$' THEN split_part(a.subject, ' ', 2)::bigint END"
 
 
+SAID_NO_MORE = "true"
+"""Of a kind that other code counts while it lasts: over when it was not for a while."""
+
+
 class Condition(msgspec.Struct, frozen=True):
     """A kind of alert.
 
@@ -153,18 +176,15 @@ class Condition(msgspec.Struct, frozen=True):
 
 CONDITIONS = (
     Condition("provider_low", "warning", _PROVIDER_LOW),
-    Condition("provider_down", "critical", _PROVIDER_DOWN),
+    Condition("provider_down", "critical", _PROVIDER_DOWN, arguments=("balance_interval_s",)),
+    Condition("provider_paused", "critical", _PROVIDER_PAUSED),
     Condition("quarantine", "warning", _QUARANTINE),
+    Condition("unknown_order", "critical", _UNKNOWN_ORDER),
     Condition("stuck_orders", "warning", _STUCK_ORDERS, arguments=("stuck_order_s",)),
     Condition("worker_silent", "critical", _WORKER_SILENT),
     Condition("default_partition", "critical", _DEFAULT_PARTITION),
     Condition("sold_at_a_loss", "critical", _SOLD_AT_A_LOSS),
     Condition("reseller_low", "info", _RESELLER_LOW),
-    Condition(
-        "unknown_order",
-        "critical",
-        over=f"NOT EXISTS (SELECT FROM orders o WHERE o.number = {_NUMBER} AND o.dispatch = 'unknown')",
-    ),
     Condition(
         "unsendable_order",
         "critical",
@@ -180,19 +200,13 @@ CONDITIONS = (
         "route_paused",
         "warning",
         over=f"NOT EXISTS (SELECT FROM service_routes r WHERE r.id = {_ID} AND r.is_active"
-        " AND r.paused_until > now() - interval '10 minutes')",
+        " AND r.paused_until > now() - interval '10 minutes' AND r.pause_cause IS DISTINCT FROM 'operator')",
     ),
     Condition(
         "provider_funds",
         "critical",
         over=f"NOT EXISTS (SELECT FROM service_routes r WHERE r.provider_id = {_ID} AND r.is_active"
         " AND r.paused_until > now() - interval '10 minutes' AND r.pause_cause IS DISTINCT FROM 'operator')",
-    ),
-    Condition(
-        "provider_paused",
-        "critical",
-        over=f"NOT EXISTS (SELECT FROM providers p WHERE p.id = {_ID} AND p.paused_until > now()"
-        " AND starts_with(p.paused_reason, 'too many unknown orders'))",
     ),
     Condition(
         "provider_key_refused",
@@ -229,11 +243,9 @@ CONDITIONS = (
         f" WHERE o.number = {_NUMBER} AND f.state = 'paused')",
     ),
     Condition(
-        "webhook_off",
-        "info",
-        over=f"NOT EXISTS (SELECT FROM webhooks w WHERE w.id = {_ID} AND NOT w.is_active)",
+        "webhook_off", "info", over=f"NOT EXISTS (SELECT FROM webhooks w WHERE w.id = {_ID} AND NOT w.is_active)"
     ),
-    Condition("redis_down", "critical"),
+    Condition("redis_down", "critical", over=SAID_NO_MORE),
     Condition("alert_undelivered", "critical"),
     Condition("ledger", "critical"),
     Condition("orphaned_upstream_order", "critical"),

@@ -6,7 +6,7 @@ import structlog
 
 from gateway.alerts.conditions import store
 from gateway.alerts.conditions.store import CONDITIONS, Condition
-from gateway.db.engine import Database
+from gateway.db.engine import ROLLED_BACK, Database
 from gateway.errors import Unavailable
 from gateway.settings import Settings
 
@@ -31,7 +31,7 @@ async def sweep(db: Database, settings: Settings, *, quiet_s: float = QUIET_S) -
             if not await _apply(db, settings, condition, timedelta(seconds=quiet_s)):
                 return False
         except Unavailable as error:
-            if error.placed is False:
+            if error.placed is False and not isinstance(error.__cause__, ROLLED_BACK):
                 raise
             log.error("a condition could not be looked at", condition=condition.kind, error=repr(error.__cause__))
         except Exception:

@@ -23,6 +23,7 @@ from gateway.settings import Settings
 log = structlog.get_logger(__name__)
 
 EMAIL_TIMEOUT_S = 30.0
+GOODBYE_TIMEOUT_S = 2.0
 WEBHOOK_TIMEOUT_S = 15.0
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -103,24 +104,28 @@ class EmailChannel:
     async def send(self, digest: Digest) -> str:
         forbid_transaction()
         server = self._server
+        client = aiosmtplib.SMTP(
+            hostname=server.host,
+            port=server.port,
+            username=server.username,
+            password=server.password,
+            use_tls=server.use_tls,
+            start_tls=server.start_tls,
+            timeout=EMAIL_TIMEOUT_S,
+        )
         try:
             async with asyncio.timeout(EMAIL_TIMEOUT_S):
-                refused, _ = await aiosmtplib.send(
-                    self._message(digest),
-                    sender=self._sender,
-                    recipients=list(self._to),
-                    hostname=server.host,
-                    port=server.port,
-                    username=server.username,
-                    password=server.password,
-                    use_tls=server.use_tls,
-                    start_tls=server.start_tls,
-                    timeout=EMAIL_TIMEOUT_S,
+                await client.connect()
+                refused, _ = await client.send_message(
+                    self._message(digest), sender=self._sender, recipients=list(self._to)
                 )
+            await _say_goodbye(client)
         except TimeoutError:
             raise DeliveryFailed(f"no answer within {EMAIL_TIMEOUT_S:.0f} s") from None
-        except (aiosmtplib.SMTPException, OSError) as error:
+        except (aiosmtplib.SMTPException, OSError, ValueError) as error:
             raise DeliveryFailed(said(str(error) or type(error).__name__)) from error
+        finally:
+            client.close()
         if refused:
             log.warning("some recipients were refused", channel=self.name, recipients=sorted(refused))
         return f"sent to {len(self._to) - len(refused)} of {len(self._to)}"
@@ -135,6 +140,14 @@ class EmailChannel:
         message["Auto-Submitted"] = "auto-generated"
         message.set_content(text_of(digest))
         return message
+
+
+async def _say_goodbye(client: aiosmtplib.SMTP) -> None:
+    """The server has taken the mail by now: that it does not answer to this makes nothing undone."""
+    try:
+        await client.quit(timeout=GOODBYE_TIMEOUT_S)
+    except (aiosmtplib.SMTPException, OSError) as error:
+        log.debug("a mail server did not say goodbye", reason=type(error).__name__)
 
 
 # Webhook -------------------------------------------------------------------------------------

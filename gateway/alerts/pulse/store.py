@@ -25,11 +25,15 @@ def pulse_of(kind: Literal["serve", "work"]) -> Pulse:
 
 
 async def beat(tx: Transaction, pulse: Pulse) -> None:
-    """Say that it lives, and forget those that have not for a day."""
+    """Say that it lives, and forget those that have not for a day, save the worker that was seen last.
+
+    After a break of 30 seconds, in which it could not tell who else lives, it counts as started anew.
+    """
     await tx.execute(
         """
-        INSERT INTO processes (id, kind, host, pid) VALUES ($1, $2, $3, $4)
-        ON CONFLICT (id) DO UPDATE SET seen_at = now()
+        INSERT INTO processes AS p (id, kind, host, pid) VALUES ($1, $2, $3, $4)
+        ON CONFLICT (id) DO UPDATE SET seen_at = now(),
+          started_at = CASE WHEN p.seen_at < now() - interval '30 seconds' THEN now() ELSE p.started_at END
         """,
         pulse.id,
         pulse.kind,
@@ -39,7 +43,9 @@ async def beat(tx: Transaction, pulse: Pulse) -> None:
     await tx.execute(
         """
         DELETE FROM processes WHERE id IN (
-          SELECT id FROM processes WHERE seen_at < now() - interval '1 day' FOR UPDATE SKIP LOCKED)
+          SELECT id FROM processes WHERE seen_at < now() - interval '1 day' AND id IS DISTINCT FROM (
+                   SELECT id FROM processes WHERE kind = 'work' ORDER BY seen_at DESC LIMIT 1)
+             FOR UPDATE SKIP LOCKED)
         """
     )
 
