@@ -8,6 +8,8 @@ UV_CACHE_DIR ?= $(CURDIR)/$(VENV)/.uv-cache
 export UV_CACHE_DIR
 # An environment that happens to be active is not the one to fill.
 unexport VIRTUAL_ENV UV_PROJECT_ENVIRONMENT
+# Without its bytecode, each of the many processes of the tests would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup run test check lint types imports chaos fuzz bench clean
 
