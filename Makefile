@@ -8,6 +8,8 @@ UV_CACHE_DIR ?= $(CURDIR)/$(VENV)/.uv-cache
 export UV_CACHE_DIR
 # An environment that happens to be active is not the one to fill.
 unexport VIRTUAL_ENV UV_PROJECT_ENVIRONMENT
+# Without its bytecode, each of the many processes of the tests would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup run test check lint types imports chaos fuzz bench clean
 
@@ -41,8 +43,8 @@ imports: setup
 
 check: lint types imports test  ## all that CI does
 
-chaos: setup  ## the slow proofs: kill -9 at every step, three gateways through faults, 20 rounds
-	CHAOS_ROUNDS=$${CHAOS_ROUNDS:-20} $(BIN)/pytest tests/e2e/test_crash.py tests/e2e/test_crash_families.py tests/e2e/test_three_gateways.py $(ARGS)
+chaos: setup  ## the slow proofs: kill -9 at every step, three gateways through faults, 20 rounds; a long night
+	CHAOS_ROUNDS=$${CHAOS_ROUNDS:-20} NIGHT_ORDERS=$${NIGHT_ORDERS:-3000} $(BIN)/pytest tests/e2e/test_crash.py tests/e2e/test_crash_families.py tests/e2e/test_three_gateways.py tests/e2e/test_night.py $(ARGS)
 
 fuzz: setup  ## a million random requests against the endpoint
 	FUZZ_REQUESTS=$${FUZZ_REQUESTS:-1000000} $(BIN)/pytest tests/fuzz $(ARGS)

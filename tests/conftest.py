@@ -5,10 +5,21 @@ from collections.abc import AsyncIterator, Iterator
 
 import asyncpg
 import pytest
+import structlog
 
 from gateway.db import migrate
 from gateway.db.engine import Database
 from tests.support.servers import ServerUrls, start_test_servers
+
+# Tracebacks as plain text, as the service writes them; drawn as structlog does by default, each takes a second.
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.format_exc_info,
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ morning. `NIGHT_ORDERS` says how many orders come (at 50 a second).
 """
 
 import asyncio
+import functools
 import os
 import random
 from collections import Counter
@@ -27,7 +28,7 @@ from gateway.providers.actions import add_provider
 from tests.support.accounts import Client, add_reseller, assert_ledger_is_clean
 from tests.support.processes import Installation, eventually, running_processes
 
-ORDERS = int(os.environ.get("NIGHT_ORDERS", "800"))
+ORDERS = int(os.environ.get("NIGHT_ORDERS", "500"))
 A_SECOND = 50
 KEY = "the-key-of-the-night"
 SEED = 4
@@ -61,6 +62,9 @@ class Night:
     panels: dict[str, Simulator] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)
     placed: list[int] = field(default_factory=list)
+    answered: int = 0
+    share: float = 0.4
+    """Of the orders; the rest come when the gateway has told of the troubles so far."""
 
     async def open(self, name: str) -> None:
         """The panel listens, with all that it accepted before."""
@@ -133,44 +137,52 @@ async def set_up(night: Night) -> None:
 
 
 async def place_orders(night: Night, client: Client) -> None:
-    """Fifty a second, as they come; each has a link of its own, and is answered."""
+    """Fifty a second, as many as may come by now; each has a link of its own, and is answered."""
     choose = random.Random(SEED)
 
     async def place(service: int, quantity: int) -> None:
         link = f"https://example.com/{len(night.placed)}/{choose.random()}"
         answer = await client.get(action="add", service=service, link=link, quantity=quantity)
+        night.answered += 1
         if "order" in answer:
             night.placed.append(answer["order"])
         else:
             assert answer == {"error": "Disabled service ID"}, answer
 
     async with asyncio.TaskGroup() as group:
-        for _ in range(ORDERS):
+        for number in range(ORDERS):
+            await eventually(functools.partial(may_come, night, number), what="the gateway told", within_s=120)
             group.create_task(place(choose.randrange(1, 4), choose.randrange(10, 2000)))
             await asyncio.sleep(1 / A_SECOND)
 
 
+async def may_come(night: Night, number: int) -> bool:
+    return number < night.share * ORDERS
+
+
 async def troubles(night: Night) -> None:
     """What goes wrong, one after the other: each begins when the gateway has told of the one before."""
-    await share_placed(night, 0.15)
+    await share_answered(night, 0.15)
     await night.panels["North"].stop()
-    await share_placed(night, 0.3)
+    await share_answered(night, 0.3)
     night.panels["South"].panel.relist(listed("South", times=3))
     await told(night, "quarantine")
     night.panels["South"].panel.relist([])
-    await share_placed(night, 0.5)
+    night.share = 0.5
+    await share_answered(night, 0.5)
     west = night.panels["West"].panel
     west.pay_in(-west.balance().balance)
+    night.share = 0.8
     await told(night, "provider_funds")
     await told(night, "provider_down")
-    await share_placed(night, 0.9)
+    night.share = 1.0
 
 
-async def share_placed(night: Night, share: float) -> None:
-    async def is_placed() -> bool:
-        return len(night.placed) >= share * ORDERS
+async def share_answered(night: Night, share: float) -> None:
+    async def is_answered() -> bool:
+        return night.answered >= share * ORDERS
 
-    await eventually(is_placed, what=f"{share:.0%} of the orders", within_s=60 + ORDERS / A_SECOND * 3)
+    await eventually(is_answered, what=f"{share:.0%} of the orders", within_s=60 + ORDERS / A_SECOND * 3)
 
 
 async def told(night: Night, kind: str) -> None:

@@ -23,7 +23,7 @@ from gateway.errors import ConfigurationError
 from gateway.processes import spawn, terminate, wait_until
 
 PARENT = """
-import asyncio, json, sys
+import asyncio, json, signal, sys
 from pathlib import Path
 import asyncpg, redis
 from gateway.embedded import EmbeddedServers
@@ -35,6 +35,7 @@ async def ask(url):
     await connection.close()
     return answer
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background a shell's commands ignore it
 data_dir = Path(sys.argv[1])
 try:
     with EmbeddedServers(data_dir) as servers:

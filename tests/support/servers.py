@@ -1,6 +1,7 @@
 """Real servers for a test session: one PostgreSQL and one Valkey a process, gone with it."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.embedded import EmbeddedServers
+
+SHARED_MEMORY = Path("/dev/shm")
+ROOM_BYTES_MIN = 2 * 1024**3
 
 
 @dataclass(frozen=True)
@@ -21,8 +25,16 @@ class ServerUrls:
 @contextmanager
 def start_test_servers() -> Iterator[ServerUrls]:
     """Start them in a temporary directory, without fsync; call it in the main thread."""
-    with tempfile.TemporaryDirectory(prefix="gateway-tests-") as folder:
+    with tempfile.TemporaryDirectory(prefix="gateway-tests-", dir=_memory()) as folder:
         if os.geteuid() == 0:
             Path(folder).chmod(0o711)
         with EmbeddedServers(Path(folder) / "data", durable=False) as servers:
             yield ServerUrls(servers.database_url, servers.redis_url)
+
+
+def _memory() -> Path | None:
+    """A database for each test is hundreds of files made and removed, which costs a disk more than the tests
+    themselves; none where memory has no folder of enough room, as in a container."""
+    if SHARED_MEMORY.is_dir() and os.access(SHARED_MEMORY, os.W_OK):
+        return SHARED_MEMORY if shutil.disk_usage(SHARED_MEMORY).free >= ROOM_BYTES_MIN else None
+    return None
