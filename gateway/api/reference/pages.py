@@ -6,6 +6,7 @@ from importlib.resources import files
 from typing import Any
 
 from litestar import Request, Response, get
+from litestar.params import FromPath
 
 from gateway.api.reference.openapi import encoded
 from gateway.api.v1 import problems
@@ -66,7 +67,7 @@ async def show_docs() -> Response[bytes]:
 
 
 @get("/docs/{name:str}")
-async def get_asset(name: str, request: Request[Any, Any, Any]) -> Response[Any]:
+async def get_asset(name: FromPath[str], request: Request[Any, Any, Any]) -> Response[Any]:
     """A file of that page."""
     if name == "start.js":
         return _tagged(request, _START, "text/javascript")
@@ -91,7 +92,7 @@ async def list_problems() -> Response[bytes]:
 
 
 @get("/problems/{slug:str}")
-async def show_problem(slug: str) -> Response[Any]:
+async def show_problem(slug: FromPath[str]) -> Response[Any]:
     """What a kind of problem is, and what to do."""
     kind = next((kind for kind in problems.all_kinds() if kind.slug == slug), None)
     if kind is None:

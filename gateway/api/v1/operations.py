@@ -98,22 +98,8 @@ def route(operation: Operation) -> HTTPRouteHandler:
     async def endpoint(request: Request[Any, Any, Any]) -> Response[Any]:
         return await _answer(operation, request)
 
-    path = _path_of(operation.path)
+    path = operation.path.removeprefix(PREFIX).replace("}", ":str}")
     return HTTPRouteHandler(path, http_method=operation.method, name=operation.id, status_code=200)(endpoint)
-
-
-def options(path: str, methods: list[str]) -> HTTPRouteHandler:
-    """What answers OPTIONS: which methods the path takes."""
-
-    async def endpoint() -> Response[bytes]:
-        return Response(b"", status_code=204, headers={"Allow": ", ".join(methods)})
-
-    return HTTPRouteHandler(_path_of(path), http_method="OPTIONS", status_code=200)(endpoint)
-
-
-def _path_of(path: str) -> str:
-    """As Litestar writes it, below the prefix."""
-    return path.removeprefix(PREFIX).replace("}", ":str}")
 
 
 async def _answer(operation: Operation, request: Request[Any, Any, Any]) -> Response[Any]:

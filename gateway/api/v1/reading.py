@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from datetime import datetime
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
@@ -17,6 +18,7 @@ QUERY_FIELDS_MAX = 50
 
 _FAULT = re.compile(r"(?P<what>.*?)(?: - at `(?P<path>.*)`)?", re.DOTALL)
 _FIELD = re.compile(r"Object (?:contains unknown|missing required) field `(?P<name>.*)`", re.DOTALL)
+_DATED = re.compile(r"\d{4}-", re.ASCII)
 _UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
 
 Body = TypeVar("Body")
@@ -61,10 +63,21 @@ def read_query(query: str, form: type[Body]) -> Body:
         read = msgspec.convert(_storable(fields, "query"), form, strict=False)
     except msgspec.ValidationError as error:
         raise Invalid([_fault(str(error), "query")]) from None
-    nothing = [name for name in fields if getattr(read, name) is None]
-    if nothing:
-        raise Invalid([(f"query.{name}", "a field without a value is left out") for name in nothing])
+    faults = [(f"query.{name}", what) for name in fields if (what := _loosely_read(getattr(read, name), fields[name]))]
+    if faults:
+        raise Invalid(faults)
     return read
+
+
+def _loosely_read(value: object, text: str) -> str | None:
+    """What is wrong with a text that msgspec takes for the value, but the description does not."""
+    if value is None:
+        return "a field without a value is left out"
+    if isinstance(value, datetime) and not _DATED.match(text):
+        return "it is not a time of RFC 3339"
+    if isinstance(value, bool) and text not in ("true", "false"):
+        return "it is neither true nor false"
+    return None
 
 
 async def _receive(request: Request[Any, Any, Any]) -> bytes:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from litestar import Router
 
 from gateway.api.v1 import resources
-from gateway.api.v1.operations import PREFIX, Operation, options, route
+from gateway.api.v1.operations import PREFIX, Operation, route
 
 
 def _found() -> Iterator[Operation]:
@@ -24,16 +24,9 @@ _PATTERNS = [(re.compile(re.sub(r"\{\w+\}", "[^/]+", path)), sorted(methods)) fo
 
 
 def methods_of(path: str) -> list[str]:
-    """The methods that a path of the native API takes; outside it, where all is read, GET."""
-    return sorted({method for pattern, methods in _PATTERNS if pattern.fullmatch(path) for method in methods}) or [
-        "GET"
-    ]
+    """The methods that a path of the native API takes; none where it has no such path."""
+    found = _PATHS.get(path) or next((methods for pattern, methods in _PATTERNS if pattern.fullmatch(path)), [])
+    return sorted([*found, "OPTIONS"]) if found else []
 
 
-ROUTER = Router(
-    PREFIX,
-    route_handlers=[
-        *(route(operation) for operation in OPERATIONS),
-        *(options(path, [*sorted(methods), "OPTIONS"]) for path, methods in _PATHS.items()),
-    ],
-)
+ROUTER = Router(PREFIX, route_handlers=[route(operation) for operation in OPERATIONS])
