@@ -8,7 +8,7 @@ import msgspec
 from msgspec import json as msgjson
 
 from gateway import errors
-from gateway.api.reference.examples import EXAMPLES, LINKS
+from gateway.api.reference.links import LINKS
 from gateway.api.v1 import problems
 from gateway.api.v1.formats import LIMIT_MAX
 from gateway.api.v1.operations import PREFIX, Operation
@@ -84,8 +84,8 @@ def _operation(operation: Operation, of: dict[str, Any], components: dict[str, A
     }
     if operation.body is not None:
         content: dict[str, Any] = {"schema": of[repr(operation.body)]}
-        if operation.id in EXAMPLES:
-            content["example"] = EXAMPLES[operation.id]
+        if operation.example is not None:
+            content["example"] = operation.example
         told["requestBody"] = {"required": True, "content": {"application/json": content}}
     return told
 

@@ -29,7 +29,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """One operation as the router serves it and the description of the API tells it.
 
     `body` and `query` are the forms of what comes in, `returns` that of what goes out, None for nothing.
-    `refuses` are the refusals of its own, besides those that every operation has.
+    `refuses` are the refusals of its own, besides those that every operation has. `example` is a body that can be
+    sent as it stands.
     """
 
     id: str
@@ -45,6 +46,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     status: int
     media_type: str
     refuses: tuple[type[GatewayError], ...]
+    example: dict[str, Any] | None
     handler: Handler
 
     @property
@@ -63,6 +65,7 @@ def operation(
     status: int = 200,
     media_type: str = JSON,
     refuses: tuple[type[GatewayError], ...] = (),
+    example: dict[str, Any] | None = None,
 ) -> Callable[[Handler], Operation]:
     """Describe the decorated handler; its `body` and `query` parameters are read in the form of their annotations.
 
@@ -86,6 +89,7 @@ def operation(
             status=status,
             media_type=media_type,
             refuses=refuses,
+            example=example,
             handler=handler,
         )
 

@@ -90,9 +90,15 @@ class KeyRotation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 @operation(
-    "POST", "/api-keys", scope=Scope.KEYS_WRITE, tag="api-keys", returns=ApiKeyWithSecret, status=201,
+    "POST",
+    "/api-keys",
+    scope=Scope.KEYS_WRITE,
+    tag="api-keys",
+    example={"name": "shop", "scopes": ["orders:write", "orders:read"], "daily_spend_cap": "50"},
+    returns=ApiKeyWithSecret,
+    status=201,
     refuses=(errors.Conflict,),
-)  # fmt: skip
+)
 async def create_api_key(call: Call, body: NewApiKey) -> Reply:
     """Issue a key, which the answer alone shows."""
 
@@ -130,7 +136,7 @@ async def get_api_key(call: Call) -> Reply:
         return Reply(ApiKey(**fields_shown(await _find(call, connection, call.uuid("key", "api key")))))
 
 
-@operation("PATCH", "/api-keys/{key}", scope=Scope.KEYS_WRITE, tag="api-keys", returns=ApiKey)
+@operation("PATCH", "/api-keys/{key}", scope=Scope.KEYS_WRITE, tag="api-keys", example={"name": "shop"}, returns=ApiKey)
 async def change_api_key(call: Call, body: ApiKeyChange) -> Reply:
     """Change what a key may do; in force within a second."""
     edit = KeyEdit(
@@ -158,9 +164,14 @@ async def change_api_key(call: Call, body: ApiKeyChange) -> Reply:
 
 
 @operation(
-    "POST", "/api-keys/{key}/rotate", scope=Scope.KEYS_WRITE, tag="api-keys", returns=ApiKeyWithSecret,
+    "POST",
+    "/api-keys/{key}/rotate",
+    scope=Scope.KEYS_WRITE,
+    tag="api-keys",
+    example={"overlap_s": 86400},
+    returns=ApiKeyWithSecret,
     refuses=(errors.Conflict,),
-)  # fmt: skip
+)
 async def rotate_api_key(call: Call, body: KeyRotation) -> Reply:
     """Take a new secret, which the answer alone shows; the id stays, and the old secret works for the overlap."""
 

@@ -112,9 +112,15 @@ class AskedRefill(msgspec.Struct, frozen=True):
 
 
 @operation(
-    "POST", "/orders", scope=Scope.ORDERS_WRITE, tag="orders", returns=Order, status=201,
+    "POST",
+    "/orders",
+    scope=Scope.ORDERS_WRITE,
+    tag="orders",
+    example={"service": 1, "link": "https://example.com/p/1", "quantity": 100},
+    returns=Order,
+    status=201,
     refuses=(*_PLACING, errors.IdempotencyMismatch),
-)  # fmt: skip
+)
 async def create_order(call: Call, body: NewOrder) -> Reply:
     """Place an order.
 
@@ -129,9 +135,14 @@ async def create_order(call: Call, body: NewOrder) -> Reply:
 
 
 @operation(
-    "POST", "/orders/batch", scope=Scope.ORDERS_WRITE, tag="orders", returns=Outcomes,
+    "POST",
+    "/orders/batch",
+    scope=Scope.ORDERS_WRITE,
+    tag="orders",
+    example={"orders": [{"service": 1, "link": "https://example.com/p/1", "quantity": 100}]},
+    returns=Outcomes,
     refuses=(errors.IdempotencyMismatch,),
-)  # fmt: skip
+)
 async def create_orders(call: Call, body: NewOrders) -> Reply:
     """Place up to 1000 orders, each with its own outcome.
 

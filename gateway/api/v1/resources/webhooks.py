@@ -110,9 +110,15 @@ class Pinged(msgspec.Struct, frozen=True):
 
 
 @operation(
-    "POST", "/webhooks", scope=Scope.WEBHOOKS_WRITE, tag="webhooks", returns=WebhookWithSecret, status=201,
+    "POST",
+    "/webhooks",
+    scope=Scope.WEBHOOKS_WRITE,
+    tag="webhooks",
+    example={"url": "https://example.com/hook", "events": ["order.*", "balance.low"]},
+    returns=WebhookWithSecret,
+    status=201,
     refuses=(errors.Conflict,),
-)  # fmt: skip
+)
 async def create_webhook(call: Call, body: NewWebhook) -> Reply:
     """Have events sent to an address.
 
@@ -149,7 +155,14 @@ async def get_webhook(call: Call) -> Reply:
         return Reply(Webhook(**_fields(await _find(call, connection))))
 
 
-@operation("PATCH", "/webhooks/{webhook}", scope=Scope.WEBHOOKS_WRITE, tag="webhooks", returns=Webhook)
+@operation(
+    "PATCH",
+    "/webhooks/{webhook}",
+    scope=Scope.WEBHOOKS_WRITE,
+    tag="webhooks",
+    example={"events": ["*"]},
+    returns=Webhook,
+)
 async def change_webhook(call: Call, body: WebhookChange) -> Reply:
     """Change a webhook. What waits for one that is switched off is dropped."""
     fields = {name: value for name, value in msgspec.structs.asdict(body).items() if value is not UNSET}
@@ -171,8 +184,13 @@ async def delete_webhook(call: Call) -> Reply:
 
 
 @operation(
-    "POST", "/webhooks/{webhook}/rotate", scope=Scope.WEBHOOKS_WRITE, tag="webhooks", returns=WebhookWithSecret
-)  # fmt: skip
+    "POST",
+    "/webhooks/{webhook}/rotate",
+    scope=Scope.WEBHOOKS_WRITE,
+    tag="webhooks",
+    example={"overlap_s": 86400},
+    returns=WebhookWithSecret,
+)
 async def rotate_webhook(call: Call, body: SecretRotation) -> Reply:
     """Take a new secret, which the answer alone shows.
 
@@ -255,9 +273,15 @@ async def replay_delivery(call: Call) -> Reply:
 
 
 @operation(
-    "POST", "/webhooks/{webhook}/replay", scope=Scope.WEBHOOKS_WRITE, tag="webhooks", returns=Queued, status=202,
+    "POST",
+    "/webhooks/{webhook}/replay",
+    scope=Scope.WEBHOOKS_WRITE,
+    tag="webhooks",
+    example={"since": "2026-01-01T00:00:00Z", "only_failed": True},
+    returns=Queued,
+    status=202,
     refuses=(errors.Conflict,),
-)  # fmt: skip
+)
 async def replay_deliveries(call: Call, body: Range) -> Reply:
     """Send again what failed in a time, or all that ended in it; the oldest first."""
 

@@ -79,9 +79,15 @@ class AdminKeyChange(ApiKeyChange, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 @operation(
-    "POST", "/admin/keys", scope=Scope.ADMIN, tag="admin: keys", returns=AdminKeyWithSecret, status=201,
+    "POST",
+    "/admin/keys",
+    scope=Scope.ADMIN,
+    tag="admin: keys",
+    example={"user": "01932c07-9f2b-7cc0-b2d8-3a0f6f2f1a55", "name": "shop", "tier": "pro"},
+    returns=AdminKeyWithSecret,
+    status=201,
     refuses=(errors.Conflict,),
-)  # fmt: skip
+)
 async def admin_create_key(call: Call, body: NewAdminKey) -> Reply:
     """Issue a key to a user, which the answer alone shows."""
 
@@ -121,8 +127,14 @@ async def admin_get_key(call: Call) -> Reply:
 
 
 @operation(
-    "PATCH", "/admin/keys/{key}", scope=Scope.ADMIN, tag="admin: keys", returns=AdminKey, refuses=(errors.Conflict,)
-)  # fmt: skip
+    "PATCH",
+    "/admin/keys/{key}",
+    scope=Scope.ADMIN,
+    tag="admin: keys",
+    example={"tier": "enterprise", "requests_per_minute": 1200},
+    returns=AdminKey,
+    refuses=(errors.Conflict,),
+)
 async def admin_change_key(call: Call, body: AdminKeyChange) -> Reply:
     """Change what a key may do and how often; in force within a second."""
     edit = KeyEdit(
@@ -148,9 +160,14 @@ async def admin_change_key(call: Call, body: AdminKeyChange) -> Reply:
 
 
 @operation(
-    "POST", "/admin/keys/{key}/rotate", scope=Scope.ADMIN, tag="admin: keys", returns=AdminKeyWithSecret,
+    "POST",
+    "/admin/keys/{key}/rotate",
+    scope=Scope.ADMIN,
+    tag="admin: keys",
+    example={"overlap_s": 86400},
+    returns=AdminKeyWithSecret,
     refuses=(errors.Conflict,),
-)  # fmt: skip
+)
 async def admin_rotate_key(call: Call, body: KeyRotation) -> Reply:
     """Give a key a new secret, which the answer alone shows; the old one works for the overlap."""
 

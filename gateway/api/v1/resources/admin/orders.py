@@ -103,9 +103,14 @@ async def admin_explain_order(call: Call) -> Reply:
 
 
 @operation(
-    "POST", "/admin/orders/{order}/resolve", scope=Scope.ADMIN, tag="admin: orders", returns=AdminOrder,
+    "POST",
+    "/admin/orders/{order}/resolve",
+    scope=Scope.ADMIN,
+    tag="admin: orders",
+    example={"decision": "not_placed", "reason": "the panel has no such order"},
+    returns=AdminOrder,
     refuses=(errors.Conflict,),
-)  # fmt: skip
+)
 async def admin_resolve_order(call: Call, body: Resolution) -> Reply:
     """Say what became of an order whose sending has an unknown outcome."""
     decision = _decision(body)
@@ -121,9 +126,14 @@ async def admin_resolve_order(call: Call, body: Resolution) -> Reply:
 
 
 @operation(
-    "POST", "/admin/orders/{order}/refund", scope=Scope.ADMIN, tag="admin: orders", returns=AdminOrder,
+    "POST",
+    "/admin/orders/{order}/refund",
+    scope=Scope.ADMIN,
+    tag="admin: orders",
+    example={"amount": None, "reference": "complaint 8"},
+    returns=AdminOrder,
     refuses=(errors.Conflict,),
-)  # fmt: skip
+)
 async def admin_refund_order(call: Call, body: OrderRefund) -> Reply:
     """Give back what an order was charged, or some of it; never more than is still charged."""
 

@@ -37,8 +37,14 @@ async def admin_list_tiers(call: Call) -> Reply:
 
 
 @operation(
-    "PUT", "/admin/tiers/{tier}", scope=Scope.ADMIN, tag="admin: tiers", returns=Tier, refuses=(errors.Conflict,)
-)  # fmt: skip
+    "PUT",
+    "/admin/tiers/{tier}",
+    scope=Scope.ADMIN,
+    tag="admin: tiers",
+    example={"requests_per_minute": 600},
+    returns=Tier,
+    refuses=(errors.Conflict,),
+)
 async def admin_set_tier(call: Call, body: TierLimit) -> Reply:
     """Set a tier's limit, in force within a second, or add a tier."""
     name = call.path_parameters["tier"]

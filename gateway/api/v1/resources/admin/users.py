@@ -60,9 +60,15 @@ async def admin_list_users(call: Call, query: UsersQuery) -> Reply:
 
 
 @operation(
-    "POST", "/admin/users", scope=Scope.ADMIN, tag="admin: users", returns=User, status=201,
+    "POST",
+    "/admin/users",
+    scope=Scope.ADMIN,
+    tag="admin: users",
+    example={"email": "ann@example.com", "role": "reseller"},
+    returns=User,
+    status=201,
     refuses=(errors.Conflict,),
-)  # fmt: skip
+)
 async def admin_create_user(call: Call, body: NewUser) -> Reply:
     """Add a user."""
     password_hash = await hash_password(body.password)
@@ -82,8 +88,14 @@ async def admin_get_user(call: Call) -> Reply:
 
 
 @operation(
-    "PATCH", "/admin/users/{user}", scope=Scope.ADMIN, tag="admin: users", returns=User, refuses=(errors.Conflict,)
-)  # fmt: skip
+    "PATCH",
+    "/admin/users/{user}",
+    scope=Scope.ADMIN,
+    tag="admin: users",
+    example={"status": "suspended", "reason": "chargeback"},
+    returns=User,
+    refuses=(errors.Conflict,),
+)
 async def admin_change_user(call: Call, body: UserChange) -> Reply:
     """Change a user's role, status or password.
 

@@ -77,7 +77,15 @@ async def admin_list_wallets(call: Call, query: WalletsQuery) -> Reply:
     return Reply(page([_shown(each) for each in found], query.limit, [each.id for each in found]))
 
 
-@operation("POST", "/admin/wallets", scope=Scope.ADMIN, tag="admin: wallets", returns=Wallet, status=201)
+@operation(
+    "POST",
+    "/admin/wallets",
+    scope=Scope.ADMIN,
+    tag="admin: wallets",
+    example={"user": "01932c07-9f2b-7cc0-b2d8-3a0f6f2f1a55", "currency": "EUR"},
+    returns=Wallet,
+    status=201,
+)
 async def admin_open_wallet(call: Call, body: NewWallet) -> Reply:
     """Open a wallet of a user in a currency."""
 
@@ -96,7 +104,14 @@ async def admin_get_wallet(call: Call) -> Reply:
         return Reply(_shown(await _find(connection, call.uuid("wallet", "wallet"))))
 
 
-@operation("PATCH", "/admin/wallets/{wallet}", scope=Scope.ADMIN, tag="admin: wallets", returns=Wallet)
+@operation(
+    "PATCH",
+    "/admin/wallets/{wallet}",
+    scope=Scope.ADMIN,
+    tag="admin: wallets",
+    example={"low_balance": "10.00"},
+    returns=Wallet,
+)
 async def admin_change_wallet(call: Call, body: WalletChange) -> Reply:
     """Set below which amount the user is told."""
     async with call.acting().transaction() as tx:
@@ -119,36 +134,60 @@ _MONEY = (errors.Conflict, errors.InsufficientFunds)
 
 
 @operation(
-    "POST", "/admin/wallets/{wallet}/deposits", scope=Scope.ADMIN, tag="admin: wallets", returns=Wallet, status=201,
+    "POST",
+    "/admin/wallets/{wallet}/deposits",
+    scope=Scope.ADMIN,
+    tag="admin: wallets",
+    example={"amount": "25.00", "reference": "invoice 2026-117"},
+    returns=Wallet,
+    status=201,
     refuses=(errors.Conflict,),
-)  # fmt: skip
+)
 async def admin_deposit(call: Call, body: Movement) -> Reply:
     """Book money in."""
     return await _book(call, "deposit", body)
 
 
 @operation(
-    "POST", "/admin/wallets/{wallet}/withdrawals", scope=Scope.ADMIN, tag="admin: wallets", returns=Wallet,
-    status=201, refuses=_MONEY,
-)  # fmt: skip
+    "POST",
+    "/admin/wallets/{wallet}/withdrawals",
+    scope=Scope.ADMIN,
+    tag="admin: wallets",
+    example={"amount": "5.00", "reference": "payout 12"},
+    returns=Wallet,
+    status=201,
+    refuses=_MONEY,
+)
 async def admin_withdraw(call: Call, body: Movement) -> Reply:
     """Book a pay-out to the user, of what he can spend at most."""
     return await _book(call, "withdraw", body)
 
 
 @operation(
-    "POST", "/admin/wallets/{wallet}/fees", scope=Scope.ADMIN, tag="admin: wallets", returns=Wallet, status=201,
+    "POST",
+    "/admin/wallets/{wallet}/fees",
+    scope=Scope.ADMIN,
+    tag="admin: wallets",
+    example={"amount": "1.00", "reference": "fee 3"},
+    returns=Wallet,
+    status=201,
     refuses=_MONEY,
-)  # fmt: skip
+)
 async def admin_charge_fee(call: Call, body: Movement) -> Reply:
     """Book a fee, of what the user can spend at most."""
     return await _book(call, "fee", body)
 
 
 @operation(
-    "POST", "/admin/wallets/{wallet}/refunds", scope=Scope.ADMIN, tag="admin: wallets", returns=Wallet, status=201,
+    "POST",
+    "/admin/wallets/{wallet}/refunds",
+    scope=Scope.ADMIN,
+    tag="admin: wallets",
+    example={"amount": "1.00", "reference": "goodwill 4"},
+    returns=Wallet,
+    status=201,
     refuses=(errors.Conflict,),
-)  # fmt: skip
+)
 async def admin_refund_wallet(call: Call, body: Movement) -> Reply:
     """Book a refund that is of no order; that of an order is `POST /v1/admin/orders/{order}/refund`."""
     return await _book(call, "refund", body)

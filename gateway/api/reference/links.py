@@ -1,29 +1,6 @@
-"""Bodies that can be sent as they stand, and how answers lead on to other operations."""
+"""How answers lead on to other operations (OpenAPI links)."""
 
 from typing import Any
-
-_LINK = "https://example.com/p/1"
-
-EXAMPLES: dict[str, Any] = {
-    "create_order": {"service": 1, "link": _LINK, "quantity": 100},
-    "create_orders": {"orders": [{"service": 1, "link": _LINK, "quantity": 100}]},
-    "create_api_key": {"name": "shop", "scopes": ["orders:write", "orders:read"], "daily_spend_cap": "50"},
-    "change_api_key": {"name": "shop"},
-    "rotate_api_key": {"overlap_s": 86_400},
-    "create_webhook": {"url": "https://example.com/hook", "events": ["order.*", "balance.low"]},
-    "change_webhook": {"events": ["*"]},
-    "rotate_webhook": {"overlap_s": 86_400},
-    "replay_deliveries": {"since": "2026-01-01T00:00:00Z", "only_failed": True},
-    "admin_create_user": {"email": "ann@example.com", "role": "reseller"},
-    "admin_change_user": {"status": "suspended", "reason": "chargeback"},
-    "admin_set_tier": {"requests_per_minute": 600},
-    "admin_deposit": {"amount": "25.00", "reference": "invoice 2026-117"},
-    "admin_withdraw": {"amount": "5.00", "reference": "payout 12"},
-    "admin_charge_fee": {"amount": "1.00", "reference": "fee 3"},
-    "admin_refund_wallet": {"amount": "1.00", "reference": "goodwill 4"},
-    "admin_refund_order": {"amount": None, "reference": "complaint 8"},
-    "admin_resolve_order": {"decision": "not_placed", "reason": "the panel has no such order"},
-}
 
 
 def _links(*targets: tuple[str, str, str]) -> dict[str, Any]:
