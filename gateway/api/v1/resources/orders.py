@@ -1,6 +1,5 @@
 """`/v1/orders`: placing, finding and following orders."""
 
-import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
@@ -9,7 +8,6 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
-from compat.errors import PanelError
 from gateway import errors
 from gateway.accounts.scopes import Scope
 from gateway.api.v1 import once
@@ -17,7 +15,6 @@ from gateway.api.v1.calls import Call, Reply
 from gateway.api.v1.drafting import NewOrder, check_fields, fields_of
 from gateway.api.v1.formats import Currency, Money, Number, Page, PageQuery, money, page
 from gateway.api.v1.operations import operation
-from gateway.api.v1.problems import Problem, problem_of
 from gateway.db.engine import Transaction
 from gateway.errors import CannotCancel, GatewayError, NotFound
 from gateway.orders.cancels.wishing import take_wishes
@@ -29,11 +26,7 @@ from gateway.orders.refills.asking import ask
 from gateway.orders.replays.model import Replay, replay_of
 from gateway.orders.shown import shown_charge, shown_remains
 
-ORDERS_MAX = 1000
-AT_ONCE = 100
-"""Of one request, so that it does not fill the queue that all requests share."""
-
-_PLACING = (
+PLACING = (
     errors.UnknownService, errors.ServiceDisabled, errors.InsufficientFunds, errors.SpendCapReached,
     errors.IncorrectQuantity, errors.QuantityTooLow, errors.QuantityTooHigh, errors.ActiveOrder,
 )  # fmt: skip
@@ -85,25 +78,6 @@ class OrderEvent(msgspec.Struct, frozen=True):
     data: dict[str, Any]
 
 
-class NewOrders(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Orders to be placed, each for itself."""
-
-    orders: Annotated[list[NewOrder], Meta(min_length=1, max_length=ORDERS_MAX)]
-
-
-class Outcome(msgspec.Struct, frozen=True):
-    """What became of one order of several: the order, or why it was not placed."""
-
-    order: Order | None
-    problem: Problem | None
-
-
-class Outcomes(msgspec.Struct, frozen=True):
-    """In the order in which they were asked for."""
-
-    data: list[Outcome]
-
-
 class AskedRefill(msgspec.Struct, frozen=True):
     """The refill that was asked for, or that is open already."""
 
@@ -119,7 +93,7 @@ class AskedRefill(msgspec.Struct, frozen=True):
     example={"service": 1, "link": "https://example.com/p/1", "quantity": 100},
     returns=Order,
     status=201,
-    refuses=(*_PLACING, errors.IdempotencyMismatch),
+    refuses=(*PLACING, errors.IdempotencyMismatch),
 )
 async def create_order(call: Call, body: NewOrder) -> Reply:
     """Place an order.
@@ -129,39 +103,9 @@ async def create_order(call: Call, body: NewOrder) -> Reply:
     kept: the same key may try again.
     """
     replay = once.replay_of(call) or replay_of(call.account, str(body.service), fields_of(body))
-    ordered = await _place(call, body, replay)
-    shown, is_replay = (await _as_placed(call, [ordered]))[ordered.number]
+    ordered = await place(call, body, replay)
+    shown, is_replay = (await as_placed(call, [ordered]))[ordered.number]
     return Reply(shown, 201, once.REPLAYED if is_replay else {})
-
-
-@operation(
-    "POST",
-    "/orders/batch",
-    scope=Scope.ORDERS_WRITE,
-    tag="orders",
-    example={"orders": [{"service": 1, "link": "https://example.com/p/1", "quantity": 100}]},
-    returns=Outcomes,
-    refuses=(errors.IdempotencyMismatch,),
-)
-async def create_orders(call: Call, body: NewOrders) -> Reply:
-    """Place up to 1000 orders, each with its own outcome.
-
-    One that is refused does not touch the others. With an `Idempotency-Key` the request can be sent
-    again safely: what was placed is answered as it was placed, what was refused is tried again.
-    """
-    is_replay = await _open_batch(call)
-    outcomes: list[Ordered | GatewayError | PanelError] = []
-    for start in range(0, len(body.orders), AT_ONCE):
-        part = body.orders[start : start + AT_ONCE]
-        outcomes += await asyncio.gather(*(_try(call, new, start + index) for index, new in enumerate(part)))
-    placed = await _as_placed(call, [outcome for outcome in outcomes if isinstance(outcome, Ordered)])
-    told = [
-        Outcome(placed[outcome.number][0], None)
-        if isinstance(outcome, Ordered)
-        else Outcome(None, problem_of(outcome, f"$.orders[{index}]"))
-        for index, outcome in enumerate(outcomes)
-    ]
-    return Reply(Outcomes(told), 200, once.REPLAYED if is_replay else {})
 
 
 @operation("GET", "/orders", scope=Scope.ORDERS_READ, tag="orders", returns=Page[Order])
@@ -284,7 +228,8 @@ def fields_shown(listed: Listed) -> dict[str, Any]:
     }
 
 
-async def _place(call: Call, new: NewOrder, replay: Replay | None, root: str = "$") -> Ordered:
+async def place(call: Call, new: NewOrder, replay: Replay | None, root: str = "$") -> Ordered:
+    """Place one order; `root` is where it stands in the body."""
     fields = fields_of(new)
     ordering = call.parts.ordering
     return await ordering.order(
@@ -292,21 +237,7 @@ async def _place(call: Call, new: NewOrder, replay: Replay | None, root: str = "
     )
 
 
-async def _try(call: Call, new: NewOrder, index: int) -> Ordered | GatewayError | PanelError:
-    replay = once.replay_of(call, f":{index}") or replay_of(call.account, str(new.service), fields_of(new))
-    try:
-        return await _place(call, new, replay, f"$.orders[{index}]")
-    except (GatewayError, PanelError) as refusal:
-        return refusal
-
-
-async def _open_batch(call: Call) -> bool:
-    """Keep what the key of a batch stands for, before any of it is placed; whether it came before."""
-    replay = once.replay_of(call)
-    return replay is not None and await once.remember(call, replay)
-
-
-async def _as_placed(call: Call, placed: Sequence[Ordered]) -> dict[int, tuple[Order, bool]]:
+async def as_placed(call: Call, placed: Sequence[Ordered]) -> dict[int, tuple[Order, bool]]:
     """By number: each order as it was when it was placed, whatever became of it, and whether it was placed before."""
     new_ids = {ordered.number: ordered.new_id for ordered in placed}
     known = await call.parts.reader.find(call.account.user_id, list(new_ids))
@@ -329,5 +260,5 @@ def _event(row: Happened) -> OrderEvent:
 
 
 OPERATIONS = [
-    create_order, create_orders, list_orders, get_order, list_order_events, cancel_order, refill_order,
+    create_order, list_orders, get_order, list_order_events, cancel_order, refill_order,
 ]  # fmt: skip

@@ -1,7 +1,7 @@
 """`/v1/webhooks`: where events are sent, with which secret, and what became of each."""
 
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
@@ -16,11 +16,10 @@ from gateway.api.v1.operations import operation
 from gateway.clock import utc_now
 from gateway.db.engine import Transaction
 from gateway.db.partitions import id_at
-from gateway.errors import NotFound
 from gateway.webhooks import endpoints, store
 from gateway.webhooks.deliveries import store as deliveries
-from gateway.webhooks.deliveries.store import Attempt, Delivery, Statistics
-from gateway.webhooks.model import Endpoint, Message, body_of_event
+from gateway.webhooks.deliveries.store import Statistics
+from gateway.webhooks.model import Endpoint
 
 EventName = Annotated[str, Meta(min_length=1, max_length=50, examples=["order.completed", "order.*", "*"])]
 EventNames = Annotated[list[EventName], Meta(min_length=1, max_length=50)]
@@ -75,34 +74,6 @@ class SecretRotation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     overlap_s: Annotated[int, Meta(ge=0, le=endpoints.OVERLAP_S_MAX)] = 86_400
 
 
-class DeliveriesQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which deliveries of the last thirty days."""
-
-    state: Literal["pending", "delivered", "failed", "dropped"] | None = None
-
-
-class DeliveryInFull(msgspec.Struct, frozen=True, kw_only=True):
-    """A delivery with the body that is sent and each call that was made."""
-
-    delivery: Delivery
-    body: Message
-    attempts: list[Attempt]
-
-
-class Range(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Deliveries that began in a time; `since` is included, `until` is not."""
-
-    since: Annotated[datetime, Meta(tz=True)]
-    until: Annotated[datetime, Meta(tz=True)] | None = None
-    only_failed: bool = True
-
-
-class Queued(msgspec.Struct, frozen=True):
-    """How many deliveries are sent again, ten thousand at most a call."""
-
-    count: int
-
-
 class Pinged(msgspec.Struct, frozen=True):
     """The delivery to look at."""
 
@@ -152,7 +123,7 @@ async def list_webhooks(call: Call, query: PageQuery) -> Reply:
 async def get_webhook(call: Call) -> Reply:
     """Show a webhook."""
     async with call.db.connection() as connection:
-        return Reply(Webhook(**_fields(await _find(call, connection))))
+        return Reply(Webhook(**_fields(await find(call, connection))))
 
 
 @operation(
@@ -167,7 +138,7 @@ async def change_webhook(call: Call, body: WebhookChange) -> Reply:
     """Change a webhook. What waits for one that is switched off is dropped."""
     fields = {name: value for name, value in msgspec.structs.asdict(body).items() if value is not UNSET}
     async with call.acting().transaction() as tx:
-        endpoint = await _find(call, tx, lock=True)
+        endpoint = await find(call, tx, lock=True)
         call.check_unchanged(Webhook(**_fields(endpoint)))
         after = await endpoints.change(tx, endpoint, fields, allow_private=call.parts.settings.allow_private_addresses)
     return Reply(Webhook(**_fields(after)))
@@ -177,7 +148,7 @@ async def change_webhook(call: Call, body: WebhookChange) -> Reply:
 async def delete_webhook(call: Call) -> Reply:
     """Remove a webhook, with what waits for it and what became of the rest."""
     async with call.acting().transaction() as tx:
-        endpoint = await _find(call, tx, lock=True)
+        endpoint = await find(call, tx, lock=True)
         call.check_unchanged(Webhook(**_fields(endpoint)))
         await store.remove(tx, endpoint.id)
     return Reply(None, 204)
@@ -198,7 +169,7 @@ async def rotate_webhook(call: Call, body: SecretRotation) -> Reply:
     """
 
     async def rotate(tx: Transaction) -> Reply:
-        endpoint = await _find(call, tx, lock=True)
+        endpoint = await find(call, tx, lock=True)
         after, secret = await endpoints.rotate(tx, call.parts.keyring, endpoint, body.overlap_s)
         return Reply(WebhookWithSecret(**_fields(after), secret=secret))
 
@@ -213,7 +184,7 @@ async def ping_webhook(call: Call) -> Reply:
     """Send a test message, `webhook.ping`, to this webhook alone."""
 
     async def ping(tx: Transaction) -> Reply:
-        return Reply(Pinged(await endpoints.ping(tx, await _find(call, tx, lock=True))), 202)
+        return Reply(Pinged(await endpoints.ping(tx, await find(call, tx, lock=True))), 202)
 
     return await once.once(call, ping)
 
@@ -222,78 +193,13 @@ async def ping_webhook(call: Call) -> Reply:
 async def get_webhook_statistics(call: Call) -> Reply:
     """Count the calls of the last day, and what waits."""
     async with call.db.connection() as connection:
-        endpoint = await _find(call, connection)
+        endpoint = await find(call, connection)
         since = id_at(utc_now() - timedelta(days=1))
         return Reply(await deliveries.statistics(connection, endpoint.id, since))
 
 
-@operation(
-    "GET", "/webhooks/{webhook}/deliveries", scope=Scope.WEBHOOKS_WRITE, tag="webhooks", returns=Page[Delivery]
-)  # fmt: skip
-async def list_deliveries(call: Call, query: DeliveriesQuery) -> Reply:
-    """List what was sent to a webhook in the last thirty days, the newest first."""
-    async with call.db.connection() as connection:
-        endpoint = await _find(call, connection)
-        rows = await deliveries.list_deliveries(
-            connection, endpoint.id, state=query.state, before=query.after, most=query.limit + 1
-        )
-    return Reply(page(rows, query.limit, [row.id for row in rows]))
-
-
-@operation(
-    "GET", "/webhooks/{webhook}/deliveries/{delivery}", scope=Scope.WEBHOOKS_WRITE, tag="webhooks",
-    returns=DeliveryInFull,
-)  # fmt: skip
-async def get_delivery(call: Call) -> Reply:
-    """Show a delivery with its body and each call: its answer's first kilobyte, and how long it took."""
-    async with call.db.connection() as connection:
-        endpoint = await _find(call, connection)
-        found = await deliveries.find_delivery(connection, endpoint.id, call.uuid("delivery", "delivery"))
-        event = await deliveries.find_event(connection, found.event_id) if found else None
-        if found is None or event is None:
-            raise NotFound("delivery")
-        attempts = await deliveries.attempts_of(connection, found.id)
-    return Reply(DeliveryInFull(delivery=found, body=body_of_event(event), attempts=attempts))
-
-
-@operation(
-    "POST", "/webhooks/{webhook}/deliveries/{delivery}/replay", scope=Scope.WEBHOOKS_WRITE, tag="webhooks",
-    returns=Delivery, status=202, refuses=(errors.Conflict,),
-)  # fmt: skip
-async def replay_delivery(call: Call) -> Reply:
-    """Send a delivery that has ended again, under the same id."""
-
-    async def replay(tx: Transaction) -> Reply:
-        endpoint = await _find(call, tx, lock=True)
-        delivery_id = call.uuid("delivery", "delivery")
-        await endpoints.replay(tx, endpoint, delivery_id)
-        return Reply(await deliveries.find_delivery(tx, endpoint.id, delivery_id), 202)
-
-    return await once.once(call, replay)
-
-
-@operation(
-    "POST",
-    "/webhooks/{webhook}/replay",
-    scope=Scope.WEBHOOKS_WRITE,
-    tag="webhooks",
-    example={"since": "2026-01-01T00:00:00Z", "only_failed": True},
-    returns=Queued,
-    status=202,
-    refuses=(errors.Conflict,),
-)
-async def replay_deliveries(call: Call, body: Range) -> Reply:
-    """Send again what failed in a time, or all that ended in it; the oldest first."""
-
-    async def replay(tx: Transaction) -> Reply:
-        endpoint = await _find(call, tx, lock=True)
-        count = await endpoints.replay_range(tx, endpoint, body.since, body.until, only_failed=body.only_failed)
-        return Reply(Queued(count), 202)
-
-    return await once.once(call, replay)
-
-
-async def _find(call: Call, tx: Transaction, *, lock: bool = False) -> Endpoint:
+async def find(call: Call, tx: Transaction, *, lock: bool = False) -> Endpoint:
+    """The caller's webhook that the path names. Raises NotFound where there is none."""
     return await endpoints.get(tx, call.account.user_id, call.uuid("webhook", "webhook"), lock=lock)
 
 
@@ -305,5 +211,5 @@ def _fields(endpoint: Endpoint) -> dict[str, Any]:
 
 OPERATIONS = [
     create_webhook, list_webhooks, get_webhook, change_webhook, delete_webhook, rotate_webhook, ping_webhook,
-    get_webhook_statistics, list_deliveries, get_delivery, replay_delivery, replay_deliveries,
+    get_webhook_statistics,
 ]  # fmt: skip
