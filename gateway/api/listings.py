@@ -46,6 +46,11 @@ class Listings(Generic[Told]):
             OrderedDict()
         )
 
+    @property
+    def quality(self) -> Mapping[UUID, Told]:
+        """What is said of the services' quality now."""
+        return self._quality()
+
     async def of(self, user_id: UUID, currency: str) -> Listing:
         """What is on sale in the currency, at the user's prices.
 
@@ -122,30 +127,28 @@ class NativeService(msgspec.Struct, frozen=True):
     quality: Summary | None
 
 
+def native_service(service: Service, price: Decimal, quality: Mapping[UUID, Summary]) -> NativeService:
+    """A service at a price."""
+    return NativeService(
+        number=service.number,
+        name=service.name,
+        description=service.description,
+        category=service.category,
+        platform=service.platform,
+        type=service.type,
+        kind=service.kind_name,
+        price=format_amount(price),
+        currency=service.currency,
+        min=service.min_quantity,
+        max=service.max_quantity,
+        refill=service.refill,
+        cancel=service.cancel,
+        dripfeed=service.kind is not None and RULES[service.kind].drips,
+        average_time=average_time(quality.get(service.id)),
+        quality=quality.get(service.id),
+    )
+
+
 def write_natively(priced: Priced, quality: Mapping[UUID, Summary]) -> bytes:
     """As `/v1/services` has it."""
-    return msgspec.json.encode(
-        {
-            "data": [
-                NativeService(
-                    number=service.number,
-                    name=service.name,
-                    description=service.description,
-                    category=service.category,
-                    platform=service.platform,
-                    type=service.type,
-                    kind=service.kind_name,
-                    price=format_amount(rate),
-                    currency=service.currency,
-                    min=service.min_quantity,
-                    max=service.max_quantity,
-                    refill=service.refill,
-                    cancel=service.cancel,
-                    dripfeed=service.kind is not None and RULES[service.kind].drips,
-                    average_time=average_time(quality.get(service.id)),
-                    quality=quality.get(service.id),
-                )
-                for service, rate in priced
-            ]
-        }
-    )
+    return msgspec.json.encode({"data": [native_service(service, rate, quality) for service, rate in priced]})

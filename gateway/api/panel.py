@@ -22,7 +22,7 @@ from gateway.orders.model import Order
 from gateway.orders.ordering import Ordering
 from gateway.orders.reading import Kin, OrderReader
 from gateway.orders.refills.asking import ask_for_refills, find_refills
-from gateway.orders.refills.model import Refill, State
+from gateway.orders.refills.model import Shown, shown_state
 from gateway.orders.replays.model import replay_of
 from gateway.orders.shown import shown_charge, shown_remains, shown_status
 
@@ -89,7 +89,7 @@ class GatewayBackend:
     async def refill_statuses(self, caller: Account, refills: Sequence[int]) -> dict[int, wire.RefillStatus]:
         with panel_words():
             found = await find_refills(self._db, caller.user_id, refills)
-        return {number: _shown_refill(refill) for number, refill in found.items()}
+        return {number: _REFILLS[shown_state(refill.state, refill.upstream_status)] for number, refill in found.items()}
 
     async def cancel(self, caller: Account, orders: Sequence[int]) -> dict[int, PanelError | None]:
         with panel_words():
@@ -105,16 +105,12 @@ class GatewayBackend:
         return wire.Balance(balance=wallet.spendable, currency=wallet.currency, idempotency=True)
 
 
-def _shown_refill(refill: Refill) -> wire.RefillStatus:
-    match refill.state:
-        case State.COMPLETED:
-            return wire.RefillStatus.COMPLETED
-        case State.REFUSED | State.REJECTED:
-            return wire.RefillStatus.REJECTED
-        case State.ACCEPTED if refill.upstream_status == wire.RefillStatus.IN_PROGRESS:
-            return wire.RefillStatus.IN_PROGRESS
-        case State.REQUESTED | State.UNKNOWN | State.ACCEPTED:
-            return wire.RefillStatus.PENDING
+_REFILLS = {
+    Shown.PENDING: wire.RefillStatus.PENDING,
+    Shown.IN_PROGRESS: wire.RefillStatus.IN_PROGRESS,
+    Shown.COMPLETED: wire.RefillStatus.COMPLETED,
+    Shown.REJECTED: wire.RefillStatus.REJECTED,
+}
 
 
 def _shown(order: Order, kin: Kin | None) -> wire.OrderStatus | wire.SubscriptionStatus:

@@ -58,6 +58,19 @@ async def list_services(tx: Transaction) -> list[Service]:
     ]
 
 
+async def search(tx: Transaction, query: str) -> set[int]:
+    """The numbers of services whose name and category match a `tsquery`; by `idx_services_search`."""
+    rows = await tx.fetch(
+        """
+        SELECT number FROM services
+         WHERE to_tsvector('simple'::regconfig, (((name)::text || ' '::text) || (category)::text))
+               @@ to_tsquery('simple', $1)
+        """,
+        query,
+    )
+    return {row["number"] for row in rows}
+
+
 _ROUTES = """
 SELECT r.id, r.service_id, r.provider_id, p.name AS provider_name, r.provider_service_id, r.cost_per_1000, r.priority,
        r.weight, s.route_policy AS policy, p.exchange_rate, r.min_quantity, r.max_quantity, r.dripfeed,

@@ -16,6 +16,6 @@ def serve(as_json: bool) -> None:
     if as_json:
         settings = msgspec.structs.replace(settings, log_format="json")
     with running_servers(settings) as complete:
-        from gateway import app
+        from gateway import serving
 
-        app.serve(complete, as_json=as_json)
+        serving.serve(complete, as_json=as_json)

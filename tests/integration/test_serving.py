@@ -11,9 +11,9 @@ import aiohttp
 import msgspec
 import pytest
 
-from gateway.app import serve
 from gateway.db.engine import Database
 from gateway.errors import ConfigurationError
+from gateway.serving import serve
 from gateway.settings import Settings
 from tests.support.panel import SECRET, issue, settings_for
 from tests.support.serving import served

@@ -14,7 +14,7 @@ from gateway.settings import Settings
 
 _SERVE = """
 import os
-from gateway.app import serve
+from gateway.serving import serve
 from gateway.settings import load_settings
 if __name__ == "__main__":
     serve(load_settings(os.environ))

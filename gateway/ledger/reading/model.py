@@ -43,6 +43,17 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
 
 
+class WalletRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A wallet; its user is told below `low_balance`."""
+
+    id: UUID
+    user_id: UUID
+    currency: str
+    balance: Decimal
+    hold_amount: Decimal
+    low_balance: Decimal | None
+
+
 class Standing(msgspec.Struct, frozen=True):
     """What a wallet had at some moment, after its `seq`-th row."""
 

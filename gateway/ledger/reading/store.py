@@ -7,7 +7,7 @@ from uuid import UUID
 from gateway.db.engine import Transaction
 from gateway.db.partitions import FIRST_ID, LAST_ID, id_at
 from gateway.ledger.model import EntryType
-from gateway.ledger.reading.model import Line, Standing, Wanted
+from gateway.ledger.reading.model import Line, Standing, WalletRow, Wanted
 
 CLOCKS_APART = timedelta(minutes=10)
 """How far the clock of a process that made an id may be from the database's."""
@@ -17,6 +17,7 @@ _LINE = """
 l.id, l.wallet_seq AS seq, l.type, l.amount, l.balance_after, l.hold_after, l.reference_type, l.reference_id,
 o.number AS order, l.description, l.metadata ->> 'reference' AS reference, l.metadata ->> 'note' AS note, l.created_at
 """
+_WALLET = "id, user_id, currency, balance, hold_amount, low_balance"
 _ORDER = """
 LEFT JOIN LATERAL (SELECT number FROM orders WHERE id = l.reference_id AND l.reference_type = 'order') o ON true
 """
@@ -46,6 +47,33 @@ async def list_lines(tx: Transaction, wanted: Wanted) -> list[Line]:
         *values,
     )
     return [Line(**{**row, "type": EntryType(row["type"])}) for row in rows]
+
+
+async def list_wallets(
+    tx: Transaction, user_id: UUID | None, currency: str | None, after: UUID | None, most: int
+) -> list[WalletRow]:
+    """In the order in which they were opened."""
+    rows = await tx.fetch(
+        f"""
+        SELECT {_WALLET} FROM wallets
+         WHERE ($1::uuid IS NULL OR user_id = $1) AND ($2::text IS NULL OR currency = $2)
+           AND ($3::uuid IS NULL OR id > $3) ORDER BY id LIMIT $4
+        """,
+        user_id,
+        currency,
+        after,
+        most,
+    )
+    return [WalletRow(**row) for row in rows]
+
+
+async def find_wallet(tx: Transaction, wallet_id: UUID, *, lock: bool = False) -> WalletRow | None:
+    row = await tx.fetchrow(f"SELECT {_WALLET} FROM wallets WHERE id = $1{' FOR UPDATE' if lock else ''}", wallet_id)
+    return WalletRow(**row) if row else None
+
+
+async def set_low_balance(tx: Transaction, wallet_id: UUID, low_balance: Decimal | None) -> None:
+    await tx.execute("UPDATE wallets SET low_balance = $2 WHERE id = $1", wallet_id, low_balance)
 
 
 async def standing_at(tx: Transaction, wallet_id: UUID, moment: datetime) -> Standing:

@@ -23,6 +23,32 @@ class State(enum.StrEnum):
     REJECTED = "rejected"
 
 
+class Shown(enum.StrEnum):
+    """What customers are told of a refill."""
+
+    PENDING = "pending"
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+    REJECTED = "rejected"
+
+
+MOVING = "In progress"
+"""The upstream's word for a refill that it is at."""
+STATES_OF: dict[Shown, tuple[State, ...]] = {
+    Shown.PENDING: (State.REQUESTED, State.UNKNOWN, State.ACCEPTED),
+    Shown.IN_PROGRESS: (State.ACCEPTED,),
+    Shown.COMPLETED: (State.COMPLETED,),
+    Shown.REJECTED: (State.REFUSED, State.REJECTED),
+}
+
+
+def shown_state(state: State, upstream_status: str | None) -> Shown:
+    """An accepted one is in progress while the upstream says so, and pending else."""
+    if state is State.ACCEPTED and upstream_status == MOVING:
+        return Shown.IN_PROGRESS
+    return next(shown for shown, states in STATES_OF.items() if state in states)
+
+
 FOLLOWED_S_MAX = 30 * 86_400.0
 """How long after it was asked for an accepted refill is followed, before nobody knows what became of it."""
 

@@ -102,7 +102,7 @@ async def create_api_key(call: Call, body: NewApiKey) -> Reply:
             name=body.name,
             tier=account.tier,
             scopes=None if body.scopes is None else tuple(body.scopes),
-            allowed_addresses=_networks(body.allowed_addresses),
+            allowed_addresses=networks_of(body.allowed_addresses),
             daily_spend_cap=None if body.daily_spend_cap is None else Decimal(body.daily_spend_cap),
             expires_at=body.expires_at,
             refuse_duplicates=body.refuse_duplicates,
@@ -110,7 +110,7 @@ async def create_api_key(call: Call, body: NewApiKey) -> Reply:
         terms = granted(account, wanted, account.currency)
         await keys.require_room(tx, account.user_id)
         key_id, key = await keys.issue_key_to(tx, call.parts.keyring, account.user_id, account.currency, terms)
-        return Reply(ApiKeyWithSecret(**_fields(await _find(call, tx, key_id)), key=key), 201)
+        return Reply(ApiKeyWithSecret(**fields_shown(await _find(call, tx, key_id)), key=key), 201)
 
     return await once.once(call, create, call.acting())
 
@@ -120,14 +120,14 @@ async def list_api_keys(call: Call, query: PageQuery) -> Reply:
     """List your keys, the oldest first."""
     async with call.db.connection() as connection:
         found = await keys.list_keys_of(connection, call.account.user_id, query.after, query.limit + 1)
-    return Reply(page([ApiKey(**_fields(each)) for each in found], query.limit, [each.key_id for each in found]))
+    return Reply(page([ApiKey(**fields_shown(each)) for each in found], query.limit, [each.key_id for each in found]))
 
 
 @operation("GET", "/api-keys/{key}", scope=Scope.KEYS_WRITE, tag="api-keys", returns=ApiKey)
 async def get_api_key(call: Call) -> Reply:
     """Show a key, without its secret."""
     async with call.db.connection() as connection:
-        return Reply(ApiKey(**_fields(await _find(call, connection, call.uuid("key", "api key")))))
+        return Reply(ApiKey(**fields_shown(await _find(call, connection, call.uuid("key", "api key")))))
 
 
 @operation("PATCH", "/api-keys/{key}", scope=Scope.KEYS_WRITE, tag="api-keys", returns=ApiKey)
@@ -136,7 +136,7 @@ async def change_api_key(call: Call, body: ApiKeyChange) -> Reply:
     edit = KeyEdit(
         name=body.name,
         scopes=tuple(body.scopes) if isinstance(body.scopes, list) else body.scopes,
-        allowed_addresses=_networks(body.allowed_addresses)
+        allowed_addresses=networks_of(body.allowed_addresses)
         if isinstance(body.allowed_addresses, list)
         else body.allowed_addresses,
         daily_spend_cap=Decimal(body.daily_spend_cap)
@@ -153,8 +153,8 @@ async def change_api_key(call: Call, body: ApiKeyChange) -> Reply:
                 require_within(call.account, terms, before.currency)
 
         after = await keys.change_key(tx, before.key_id, edit, allow)
-        call.check_unchanged(ApiKey(**_fields(before)))
-    return Reply(ApiKey(**_fields(after)))
+        call.check_unchanged(ApiKey(**fields_shown(before)))
+    return Reply(ApiKey(**fields_shown(after)))
 
 
 @operation(
@@ -167,9 +167,9 @@ async def rotate_api_key(call: Call, body: KeyRotation) -> Reply:
     async def rotate(tx: Transaction) -> Reply:
         found = await _find(call, tx, call.uuid("key", "api key"))
         if found.key_id != call.account.key_id:
-            require_within(call.account, _terms(found), found.currency)
+            require_within(call.account, terms_of(found), found.currency)
         key = await keys.rotate_key(tx, call.parts.keyring, found.key_id, body.overlap_s)
-        return Reply(ApiKeyWithSecret(**_fields(await _find(call, tx, found.key_id)), key=key))
+        return Reply(ApiKeyWithSecret(**fields_shown(await _find(call, tx, found.key_id)), key=key))
 
     return await once.once(call, rotate, call.acting())
 
@@ -179,7 +179,7 @@ async def revoke_api_key(call: Call) -> Reply:
     """Revoke a key: within a second nobody can use it any more."""
     async with call.acting().transaction() as tx:
         found = await _find(call, tx, call.uuid("key", "api key"))
-        call.check_unchanged(ApiKey(**_fields(found)))
+        call.check_unchanged(ApiKey(**fields_shown(found)))
         await keys.revoke_key(tx, found.key_id)
     return Reply(None, 204)
 
@@ -191,7 +191,7 @@ async def _find(call: Call, tx: Transaction, key_id: UUID) -> KeySummary:
     return found
 
 
-def _networks(texts: list[str] | None) -> tuple[Network, ...] | None:
+def networks_of(texts: list[str] | None) -> tuple[Network, ...] | None:
     if texts is None:
         return None
     networks: list[Network] = []
@@ -203,7 +203,7 @@ def _networks(texts: list[str] | None) -> tuple[Network, ...] | None:
     return tuple(networks)
 
 
-def _terms(found: KeySummary) -> Terms:
+def terms_of(found: KeySummary) -> Terms:
     return Terms(
         name=found.name,
         tier=found.tier,
@@ -217,7 +217,7 @@ def _terms(found: KeySummary) -> Terms:
     )
 
 
-def _fields(found: KeySummary) -> dict[str, Any]:
+def fields_shown(found: KeySummary) -> dict[str, Any]:
     addresses = found.allowed_addresses
     return {
         "id": found.key_id,

@@ -5,21 +5,24 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from compat.listing import accepts_gzip
 from gateway.accounts.scopes import Scope
-from gateway.api.listings import NativeService
+from gateway.api.listings import NativeService, native_service
 from gateway.api.v1.calls import Call, Reply
 from gateway.api.v1.conditional import matches
-from gateway.api.v1.formats import Money, Number, money
+from gateway.api.v1.formats import Amount, Money, Number, money
 from gateway.api.v1.operations import operation
+from gateway.catalog import searching
 from gateway.catalog.feed import store as feed
 from gateway.catalog.feed.model import Change, parse_since
 from gateway.catalog.prices.model import Tariff
-from gateway.errors import Invalid
+from gateway.errors import Invalid, NotFound
 
+SERVICES_MAX = 500
 CHANGES_MAX = 1000
+Word = Annotated[str, Meta(min_length=1, max_length=50)]
 
 
 class ServiceState(msgspec.Struct, frozen=True):
@@ -52,17 +55,46 @@ class Changes(msgspec.Struct, frozen=True):
 
 
 class Services(msgspec.Struct, frozen=True):
-    """All services on sale to the caller."""
+    """All services on sale to the caller, or some of them.
+
+    Of a search `next` is the number to give as `after`, null at the end; of the whole list both are not there.
+    """
 
     data: list[NativeService]
+    next: Number | UnsetType | None = UNSET
+    has_more: bool | UnsetType = UNSET
+
+
+class ServicesQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which services; without a field all of them.
+
+    `q` are words of name and category, the last of which may be begun; prices are yours. `limit` and
+    `after`, the number of the last service of the page before, come with any other field.
+    """
+
+    q: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+    platform: Word | None = None
+    type: Word | None = None
+    category: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
+    kind: Word | None = None
+    min_price: Amount | None = None
+    max_price: Amount | None = None
+    refill: bool | None = None
+    cancel: bool | None = None
+    dripfeed: bool | None = None
+    limit: Annotated[int, Meta(ge=1, le=SERVICES_MAX)] | None = None
+    after: Number | None = None
 
 
 @operation("GET", "/services", scope=Scope.SERVICES_READ, tag="services", returns=Services)
-async def list_services(call: Call) -> Reply:
-    """List the services on sale, at your prices.
+async def list_services(call: Call, query: ServicesQuery) -> Reply:
+    """List or search the services on sale, at your prices.
 
-    All of them in one answer, with a tag that changes only when the list does; gzip where that is taken.
+    Without a query all of them in one answer, with a tag that changes only when the list does; gzip where
+    that is taken. With one, a page in the order of their numbers.
     """
+    if query != _ALL:
+        return Reply(await _search(call, query))
     listing = await call.parts.native_listings.of(call.account.user_id, call.account.currency)
     headers = {"ETag": listing.etag, "Vary": "Accept-Encoding, Authorization"}
     if matches(call.headers.get("if-none-match", ""), listing.etag):
@@ -98,6 +130,46 @@ async def list_changes(call: Call, query: ChangesQuery) -> Reply:
     return Reply(Changes([_shown(change, tariff) for change in shown], following, len(found) > query.limit))
 
 
+@operation("GET", "/services/{service}", scope=Scope.SERVICES_READ, tag="services", returns=NativeService)
+async def get_service(call: Call) -> Reply:
+    """Show a service on sale, by its number."""
+    name = call.path_parameters["service"]
+    sold, tariff = await call.parts.catalog.sold_to(call.account.user_id, call.account.currency)
+    number = int(name) if name.isascii() and name.isdigit() and len(name) <= 10 else 0
+    found = next((service for service in sold if service.number == number and service.kind is not None), None)
+    if found is None:
+        raise NotFound("service")
+    price = tariff.rate_of(found.id, found.rate) if tariff else found.rate
+    return Reply(native_service(found, price, call.parts.native_listings.quality))
+
+
+async def _search(call: Call, query: ServicesQuery) -> Services:
+    """Words are looked up in the database's index, the rest is told from the catalogue in memory."""
+    numbers: set[int] | None = None
+    if query.q is not None:
+        async with call.db.connection() as connection:
+            numbers = await searching.numbers_of(connection, query.q)
+    sold, tariff = await call.parts.catalog.sold_to(call.account.user_id, call.account.currency)
+    wanted = searching.Wanted(
+        numbers=numbers,
+        platform=query.platform,
+        type=query.type,
+        category=query.category,
+        kind=query.kind,
+        min_price=None if query.min_price is None else Decimal(query.min_price),
+        max_price=None if query.max_price is None else Decimal(query.max_price),
+        refill=query.refill,
+        cancel=query.cancel,
+        dripfeed=query.dripfeed,
+        after=query.after or 0,
+    )
+    limit = query.limit or 25
+    found = searching.select(sold, tariff, wanted, limit + 1)
+    quality = call.parts.native_listings.quality
+    shown = [native_service(service, price, quality) for service, price in found[:limit]]
+    return Services(shown, shown[-1].number if len(found) > limit else None, len(found) > limit)
+
+
 def _shown(change: Change, tariff: Tariff | None) -> ServiceChange:
     def state(values: dict[str, Any]) -> ServiceState:
         rate = Decimal(values["price"])
@@ -110,4 +182,5 @@ def _shown(change: Change, tariff: Tariff | None) -> ServiceChange:
     return ServiceChange(change.number, change.kind, change.at, before, state(change.after))
 
 
-OPERATIONS = [list_services, list_changes]
+_ALL = ServicesQuery()
+OPERATIONS = [list_services, list_changes, get_service]

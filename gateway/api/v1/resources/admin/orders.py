@@ -1,5 +1,6 @@
 """`/v1/admin/orders`: any user's orders, their stories, and the operator's word on them."""
 
+from decimal import Decimal
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from gateway import errors
 from gateway.accounts.scopes import Scope
 from gateway.api.v1 import once
 from gateway.api.v1.calls import Call, Reply
-from gateway.api.v1.formats import Money, Page, money, page
+from gateway.api.v1.formats import Amount, Money, Page, money, page
 from gateway.api.v1.operations import operation
 from gateway.api.v1.resources.orders import Order, OrdersQuery, fields_shown, find_order
 from gateway.audit import store as audit
@@ -21,6 +22,7 @@ from gateway.errors import Invalid
 from gateway.orders.lists import store as lists
 from gateway.orders.lists.model import Listed, Wanted
 from gateway.orders.model import Dispatch
+from gateway.orders.refunds import refund_order
 
 
 class AdminOrder(Order, frozen=True, kw_only=True):
@@ -43,6 +45,14 @@ class AdminOrdersQuery(OrdersQuery, frozen=True, kw_only=True, forbid_unknown_fi
     user: UUID | None = None
     dispatch: Dispatch | None = None
     provider: UUID | None = None
+
+
+class OrderRefund(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much to give back, null for all that is still charged; the same `reference` is booked once an order."""
+
+    amount: Amount | None
+    reference: Annotated[str, Meta(pattern=r"^[\x20-\x7e]+$", min_length=1, max_length=80)]
+    reason: Annotated[str, Meta(min_length=1, max_length=500)] | None = None
 
 
 class Resolution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -94,7 +104,7 @@ async def admin_explain_order(call: Call) -> Reply:
 
 @operation(
     "POST", "/admin/orders/{order}/resolve", scope=Scope.ADMIN, tag="admin: orders", returns=AdminOrder,
-    refuses=(errors.Conflict, errors.IdempotencyMismatch),
+    refuses=(errors.Conflict,),
 )  # fmt: skip
 async def admin_resolve_order(call: Call, body: Resolution) -> Reply:
     """Say what became of an order whose sending has an unknown outcome."""
@@ -108,6 +118,22 @@ async def admin_resolve_order(call: Call, body: Resolution) -> Reply:
         return Reply(_shown(after))
 
     return await once.once(call, resolve, call.acting(body.reason))
+
+
+@operation(
+    "POST", "/admin/orders/{order}/refund", scope=Scope.ADMIN, tag="admin: orders", returns=AdminOrder,
+    refuses=(errors.Conflict,),
+)  # fmt: skip
+async def admin_refund_order(call: Call, body: OrderRefund) -> Reply:
+    """Give back what an order was charged, or some of it; never more than is still charged."""
+
+    async def refund(tx: Transaction) -> Reply:
+        found = await find_order(call, tx, None)
+        amount = None if body.amount is None else Decimal(body.amount)
+        await refund_order(tx, found.order, amount, body.reference)
+        return Reply(_shown(await find_order(call, tx, None)))
+
+    return await once.once(call, refund, call.acting(body.reason))
 
 
 def _decision(body: Resolution) -> PlacedAs | NotPlaced | Refund:
@@ -136,4 +162,4 @@ def _shown(listed: Listed) -> AdminOrder:
     )
 
 
-OPERATIONS = [admin_list_orders, admin_get_order, admin_explain_order, admin_resolve_order]
+OPERATIONS = [admin_list_orders, admin_get_order, admin_explain_order, admin_resolve_order, admin_refund_order]

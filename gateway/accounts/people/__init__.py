@@ -1,0 +1,1 @@
+"""Users as operators list, look at and change them."""

@@ -1,0 +1,67 @@
+"""`/v1/admin/tiers`: how many requests a minute the keys of each tier have."""
+
+import re
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from gateway import errors
+from gateway.accounts import tiers
+from gateway.accounts.model import Tier
+from gateway.accounts.scopes import Scope
+from gateway.api.v1.calls import Call, Reply
+from gateway.api.v1.operations import operation
+from gateway.errors import Invalid, NotFound
+
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,49}", re.ASCII)
+
+
+class Tiers(msgspec.Struct, frozen=True):
+    """All tiers, by name."""
+
+    data: list[Tier]
+
+
+class TierLimit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Requests a minute; null goes back to the setting of basic, pro or enterprise."""
+
+    requests_per_minute: Annotated[int, Meta(ge=1, le=1_000_000)] | None
+
+
+@operation("GET", "/admin/tiers", scope=Scope.ADMIN, tag="admin: tiers", returns=Tiers)
+async def admin_list_tiers(call: Call) -> Reply:
+    """List the tiers, with how many keys in force have each."""
+    async with call.db.connection() as connection:
+        return Reply(Tiers(await tiers.list_tiers(connection)))
+
+
+@operation(
+    "PUT", "/admin/tiers/{tier}", scope=Scope.ADMIN, tag="admin: tiers", returns=Tier, refuses=(errors.Conflict,)
+)  # fmt: skip
+async def admin_set_tier(call: Call, body: TierLimit) -> Reply:
+    """Set a tier's limit, in force within a second, or add a tier."""
+    name = call.path_parameters["tier"]
+    if not _NAME.fullmatch(name):
+        raise Invalid([("path.tier", "a name has small letters, digits and hyphens, and begins with a letter")])
+    async with call.acting().transaction() as tx:
+        await tiers.set_tier(tx, name, body.requests_per_minute)
+        found = next(tier for tier in await tiers.list_tiers(tx) if tier.name == name)
+    return Reply(found)
+
+
+@operation(
+    "DELETE", "/admin/tiers/{tier}", scope=Scope.ADMIN, tag="admin: tiers", returns=None, status=204,
+    refuses=(errors.Conflict,),
+)  # fmt: skip
+async def admin_remove_tier(call: Call) -> Reply:
+    """Remove a tier that no key has."""
+    name = call.path_parameters["tier"]
+    async with call.acting().transaction() as tx:
+        if not any(tier.name == name for tier in await tiers.list_tiers(tx)):
+            raise NotFound("tier")
+        await tiers.remove_tier(tx, name)
+    return Reply(None, 204)
+
+
+OPERATIONS = [admin_list_tiers, admin_set_tier, admin_remove_tier]
