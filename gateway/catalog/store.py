@@ -7,6 +7,8 @@ from compat.kinds import parse_kind
 from gateway.catalog.model import Route, Service
 from gateway.db.engine import Transaction
 
+WHOLE_TIMEOUT_S = 60.0
+"""Of a statement over a whole catalogue, for which the pool's own limit may be too short."""
 BUYABLE = "r.is_active AND r.is_listed AND r.offered_cost IS NULL AND p.is_active"
 """Whether a route `r` of provider `p` can be bought from, pauses aside."""
 
@@ -144,6 +146,7 @@ async def refresh_sale(tx: Transaction, *, service_id: UUID | None = None, provi
         """,
         service_id,
         provider_id,
+        timeout=WHOLE_TIMEOUT_S,
     )
     await tx.execute(
         f"""
@@ -157,4 +160,5 @@ async def refresh_sale(tx: Transaction, *, service_id: UUID | None = None, provi
         """,
         service_id,
         provider_id,
+        timeout=WHOLE_TIMEOUT_S,
     )

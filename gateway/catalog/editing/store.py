@@ -235,6 +235,14 @@ async def get_provider(tx: Transaction, provider_id: UUID) -> ProviderTerms:
     return ProviderTerms(**row)
 
 
+async def list_providers(tx: Transaction, after: UUID | None, most: int) -> dict[UUID, ProviderTerms]:
+    """In the order in which they were added, behind `after`."""
+    rows = await tx.fetch(
+        f"SELECT id, {_PROVIDER} FROM providers WHERE $1::uuid IS NULL OR id > $1 ORDER BY id LIMIT $2", after, most
+    )
+    return {row["id"]: ProviderTerms(**{name: row[name] for name in ProviderTerms.__struct_fields__}) for row in rows}
+
+
 async def update_provider(tx: Transaction, provider_id: UUID, terms: ProviderTerms) -> None:
     """Write all of it but the name and the currency."""
     await tx.execute(
@@ -271,6 +279,7 @@ class ProviderStanding(msgspec.Struct, frozen=True, kw_only=True):
     balance_at: datetime | None
     synced_at: datetime | None
     sync_tried_at: datetime | None
+    sync_wanted: str | None
     sync_error: str | None
     honours_extension: bool
     probes: bool
@@ -280,16 +289,21 @@ class ProviderStanding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def get_standing(tx: Transaction, provider_id: UUID) -> ProviderStanding:
-    [row] = await tx.fetch(
+    return (await standings_of(tx, [provider_id]))[provider_id]
+
+
+async def standings_of(tx: Transaction, provider_ids: Sequence[UUID]) -> dict[UUID, ProviderStanding]:
+    rows = await tx.fetch(
         """
-        SELECT CASE WHEN p.paused_until > now() THEN p.paused_until END AS paused_until,
-               CASE WHEN p.paused_until > now() THEN p.paused_reason END AS paused_reason,
-               p.balance, p.balance_at, p.synced_at, p.sync_tried_at, p.sync_error, p.honours_extension, p.probes,
+        SELECT p.id, CASE WHEN p.paused_until > now() THEN p.paused_until END AS paused_until,
+               CASE WHEN p.paused_until > now() THEN p.paused_reason END AS paused_reason, p.balance, p.balance_at,
+               p.synced_at, p.sync_tried_at, p.sync_wanted, p.sync_error, p.honours_extension, p.probes,
                count(r.id) AS routes, count(r.id) FILTER (WHERE r.is_listed) AS listed,
                count(r.offered_cost) AS quarantined
           FROM providers p LEFT JOIN service_routes r ON r.provider_id = p.id
-         WHERE p.id = $1 GROUP BY p.id
+         WHERE p.id = ANY($1) GROUP BY p.id
         """,
-        provider_id,
+        provider_ids,
     )
-    return ProviderStanding(**row)
+    names = ProviderStanding.__struct_fields__
+    return {row["id"]: ProviderStanding(**{name: row[name] for name in names}) for row in rows}
