@@ -16,8 +16,9 @@ from gateway.api.v1.formats import Amount, Currency, Money, Page, PageQuery, mon
 from gateway.api.v1.operations import operation
 from gateway.catalog.editing import providers as editing
 from gateway.catalog.editing import store
+from gateway.catalog.editing.lists import store as lists
+from gateway.catalog.editing.lists.store import ProviderStanding
 from gateway.catalog.editing.model import ProviderEdit, ProviderTerms
-from gateway.catalog.editing.store import ProviderStanding
 from gateway.db.engine import Transaction
 from gateway.dispatch.unknowns import pausing
 from gateway.errors import NotFound
@@ -126,8 +127,8 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 async def admin_list_providers(call: Call, query: PageQuery) -> Reply:
     """List the providers, in the order in which they were added."""
     async with call.db.snapshot() as tx:
-        terms = await store.list_providers(tx, query.after, query.limit + 1)
-        standings = await store.standings_of(tx, list(terms))
+        terms = await lists.list_providers(tx, query.after, query.limit + 1)
+        standings = await lists.standings_of(tx, list(terms))
     rows = [_shown(each, terms[each], standings[each]) for each in terms]
     return Reply(page(rows, query.limit, list(terms)))
 
@@ -219,7 +220,7 @@ async def find_provider(call: Call, tx: Transaction) -> SealedProvider:
 
 async def read_provider(tx: Transaction, provider_id: UUID) -> Provider:
     """As the API shows it."""
-    return _shown(provider_id, await store.get_provider(tx, provider_id), await store.get_standing(tx, provider_id))
+    return _shown(provider_id, await store.get_provider(tx, provider_id), await lists.get_standing(tx, provider_id))
 
 
 _RENAMED = {"url": "api_endpoint"}
