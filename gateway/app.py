@@ -29,11 +29,13 @@ from gateway.catalog.quality.board import REFRESH_S, QualityBoard
 from gateway.catalog.snapshot import Catalog
 from gateway.db.engine import Database
 from gateway.db.listener import Listener
+from gateway.egress import open_session
 from gateway.errors import ConfigurationError
 from gateway.keyring import Keyring
 from gateway.orders.ordering import Ordering
 from gateway.orders.placement import Placement
 from gateway.orders.reading import OrderReader
+from gateway.providers.upstream import Upstreams
 from gateway.ratelimit.limiter import RateLimiter
 from gateway.ratelimit.pipeline import check_redis_url
 from gateway.settings import PREFIX, Settings, load_settings, require_secret_key
@@ -43,6 +45,8 @@ USAGE_INTERVAL_S = 10.0
 REFRESH_INTERVAL_S = 60.0
 ALERT_INTERVAL_S = 2.0
 CLOSE_TIMEOUT_S = 5.0
+UPSTREAM_CONNECTIONS_MAX = 16
+"""Of operators' questions to providers; orders go out from the worker."""
 DATABASE_ACQUIRE_S = 2.0
 DATABASE_ANSWER_S = 4.0
 """A database that hangs is told apart before clients, many of which wait 10 s, give up."""
@@ -62,6 +66,7 @@ class Parts(msgspec.Struct, frozen=True):
     native_listings: NativeListings
     ordering: Ordering
     reader: OrderReader
+    upstreams: Upstreams
     keyring: Keyring
     settings: Settings
 
@@ -172,6 +177,8 @@ async def _open_parts(settings: Settings, addresses: Addresses, keyring: Keyring
             reader=reader,
             refill_wait_s=settings.refill_wait_s,
         )
+        session = open_session(allow_private=settings.allow_private_addresses, limit=UPSTREAM_CONNECTIONS_MAX)
+        stack.push_async_callback(closed_within, CLOSE_TIMEOUT_S, session.close)
         native = Listings(catalog, write_natively, lambda: quality.summaries)
         yield Parts(
             db=db,
@@ -183,6 +190,7 @@ async def _open_parts(settings: Settings, addresses: Addresses, keyring: Keyring
             native_listings=native,
             ordering=ordering,
             reader=reader,
+            upstreams=Upstreams(db, keyring, session, settings),
             keyring=keyring,
             settings=settings,
         )

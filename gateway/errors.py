@@ -2,7 +2,7 @@
 
 GatewayError
 ├── InvalidKey · AddressNotAllowed · Forbidden · TooManyRequests
-├── Unavailable (InProgress) · BadRequest (TooLarge, UnsupportedMediaType) · Invalid · ChangedMeanwhile
+├── Unavailable (InProgress, ProviderFailed) · BadRequest (TooLarge, UnsupportedMediaType) · Invalid · ChangedMeanwhile
 ├── UnknownService · ServiceDisabled · InsufficientFunds
 ├── IncorrectQuantity · QuantityTooLow · QuantityTooHigh
 ├── IdempotencyMismatch · ActiveOrder · SpendCapReached
@@ -59,6 +59,13 @@ class InProgress(Unavailable):
 
     def __init__(self) -> None:
         super().__init__("a request with the same idempotency key is being answered right now", placed=False)
+
+
+class ProviderFailed(Unavailable):
+    """A provider did not answer, or said what cannot be taken from it."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what, placed=False)
 
 
 class BadRequest(GatewayError):

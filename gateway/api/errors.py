@@ -25,6 +25,7 @@ PANEL: dict[type[errors.GatewayError], Wire] = {
     errors.Forbidden: Wire(words.INVALID_KEY),
     errors.TooManyRequests: Wire(words.TOO_MANY_REQUESTS, 429),
     errors.Unavailable: Wire(words.UNAVAILABLE, 503),
+    errors.ProviderFailed: Wire(words.UNAVAILABLE, 503),
     errors.BadRequest: Wire(words.INCORRECT_REQUEST),
     errors.Invalid: Wire(words.INCORRECT_REQUEST),
     errors.ChangedMeanwhile: Wire(words.INCORRECT_REQUEST),

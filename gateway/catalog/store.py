@@ -7,6 +7,8 @@ from compat.kinds import parse_kind
 from gateway.catalog.model import Route, Service
 from gateway.db.engine import Transaction
 
+WHOLE_TIMEOUT_S = 60.0
+"""Of a statement over a whole catalogue, for which the pool's own limit may be too short."""
 BUYABLE = "r.is_active AND r.is_listed AND r.offered_cost IS NULL AND p.is_active"
 """Whether a route `r` of provider `p` can be bought from, pauses aside."""
 
@@ -83,14 +85,19 @@ SELECT r.id, r.service_id, r.provider_id, p.name AS provider_name, r.provider_se
        CASE WHEN p.paused_until > now() THEN p.paused_reason
             WHEN r.paused_until > now() THEN r.paused_reason END AS paused_reason
   FROM service_routes r JOIN providers p ON p.id = r.provider_id JOIN services s ON s.id = r.service_id
- WHERE r.service_id = ANY($1)
+ WHERE r.{} = ANY($1)
  ORDER BY r.service_id, r.priority DESC, p.priority DESC, r.cost_per_1000 * p.exchange_rate, r.id
 """
 
 
 async def routes_of(tx: Transaction, service_ids: Iterable[UUID]) -> list[Route]:
     """The routes of the services, by priority and cost within each, by the database's clock."""
-    return [Route(**row) for row in await tx.fetch(_ROUTES, list(set(service_ids)))]
+    return [Route(**row) for row in await tx.fetch(_ROUTES.format("service_id"), list(set(service_ids)))]
+
+
+async def routes_by_id(tx: Transaction, route_ids: Iterable[UUID]) -> dict[UUID, Route]:
+    """As `routes_of`."""
+    return {row["id"]: Route(**row) for row in await tx.fetch(_ROUTES.format("id"), list(set(route_ids)))}
 
 
 async def pause_route(tx: Transaction, route_id: UUID, reason: str, seconds: float, cause: str = "refusal") -> bool:
@@ -144,6 +151,7 @@ async def refresh_sale(tx: Transaction, *, service_id: UUID | None = None, provi
         """,
         service_id,
         provider_id,
+        timeout=WHOLE_TIMEOUT_S,
     )
     await tx.execute(
         f"""
@@ -157,4 +165,5 @@ async def refresh_sale(tx: Transaction, *, service_id: UUID | None = None, provi
         """,
         service_id,
         provider_id,
+        timeout=WHOLE_TIMEOUT_S,
     )

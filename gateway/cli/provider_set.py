@@ -11,8 +11,8 @@ from gateway.cli.surroundings import keyring_of, read_secret, with_database
 from gateway.cli.wallet import Amount
 
 if TYPE_CHECKING:
+    from gateway.catalog.editing.lists.store import ProviderStanding
     from gateway.catalog.editing.model import ProviderTerms
-    from gateway.catalog.editing.store import ProviderStanding
     from gateway.db.engine import Database
     from gateway.settings import Settings
 
@@ -77,11 +77,12 @@ def show_provider(name: str, as_json: bool) -> None:
 
     async def action(db: "Database", settings: "Settings") -> "tuple[ProviderTerms, ProviderStanding]":
         from gateway.catalog.editing import store
+        from gateway.catalog.editing.lists.store import get_standing
         from gateway.catalog.editing.routes import find_provider
 
         async with db.snapshot() as connection:
             provider_id = (await find_provider(connection, name)).id
-            return await store.get_provider(connection, provider_id), await store.get_standing(connection, provider_id)
+            return await store.get_provider(connection, provider_id), await get_standing(connection, provider_id)
 
     import msgspec
 
@@ -99,14 +100,14 @@ def pause(name: str, seconds: int, reason: str, as_json: bool) -> None:
     """Send a provider no orders for a time; a longer pause under way stays."""
 
     async def action(db: "Database", settings: "Settings") -> "ProviderStanding":
-        from gateway.catalog.editing import store
+        from gateway.catalog.editing.lists.store import get_standing
         from gateway.catalog.editing.routes import find_provider
         from gateway.providers import actions
 
         async with db.transaction() as tx:
             provider_id = (await find_provider(tx, name)).id
             await actions.pause(tx, provider_id, reason, seconds)
-            return await store.get_standing(tx, provider_id)
+            return await get_standing(tx, provider_id)
 
     standing = with_database(action)
     if as_json:

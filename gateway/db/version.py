@@ -2,7 +2,7 @@
 
 import asyncpg
 
-HEAD = "0006"
+HEAD = "0007"
 """The newest migration."""
 
 

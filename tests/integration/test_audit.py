@@ -13,6 +13,9 @@ from gateway.errors import Conflict
 from gateway.keyring import Keyring
 from gateway.ledger import booking
 from gateway.ledger import store as ledger
+from gateway.providers.actions import add_provider
+from gateway.providers.words import store as taught
+from gateway.providers.words.model import WORDS_CHARS_MAX
 
 OPERATOR = Actor(kind="operator", name="ann (command line)", action="user status", address="192.0.2.7", reason="abuse")
 KEYRING = Keyring(("a secret of thirty-two characters!",))
@@ -93,3 +96,22 @@ async def test_the_log_is_append_only(db: Database) -> None:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             async with db.transaction() as tx:
                 await tx.execute(statement)
+
+
+async def test_taught_words_are_put_down_by_provider_and_words(db: Database) -> None:
+    words = "w" * WORDS_CHARS_MAX
+    async with db.transaction() as tx:
+        provider_id = await add_provider(tx, KEYRING, "one", "https://one.example/api/v2", "k", Decimal(0))
+    acting = db.acting_as(OPERATOR.to_setting())
+    for meaning in ("refused", "passing"):
+        async with acting.transaction() as tx:
+            await taught.save(tx, provider_id, words, meaning)
+    async with acting.transaction() as tx:
+        await taught.delete(tx, provider_id, words)
+    forgot, changed, learnt = await records(db, "taught_words")
+    assert {line.object_id for line in (forgot, changed, learnt)} == {f"{provider_id} {words}"[:255]}
+    assert learnt.after is not None
+    assert (learnt.after["words"], learnt.after["meaning"]) == (words, "refused")
+    assert changed.after is not None
+    assert changed.after["meaning"] == "passing"
+    assert forgot.after is None

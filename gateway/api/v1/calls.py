@@ -18,6 +18,7 @@ from gateway.errors import ChangedMeanwhile, NotFound
 from gateway.keyring import Keyring
 from gateway.orders.ordering import Ordering
 from gateway.orders.reading import OrderReader
+from gateway.providers.upstream import Upstreams
 from gateway.settings import Settings
 
 JSON = "application/json"
@@ -40,6 +41,8 @@ class Parts(Protocol):
     def reader(self) -> OrderReader: ...
     @property
     def native_listings(self) -> NativeListings: ...
+    @property
+    def upstreams(self) -> Upstreams: ...
     @property
     def settings(self) -> Settings: ...
 

@@ -97,6 +97,12 @@ KINDS: dict[type[errors.GatewayError], Kind] = {
         is_detailed=False,
     ),
     errors.Unavailable: UNAVAILABLE,
+    errors.ProviderFailed: Kind(
+        "provider-failed",
+        "The provider did not answer as it should",
+        424,
+        "The gateway works, and the panel that it asked for this does not, or refuses our key. `detail` says how.",
+    ),
     errors.TooLarge: Kind("too-large", "The request is too large", 413, "Send less at once."),
     errors.UnsupportedMediaType: Kind(
         "unsupported-media-type", "The media type is not supported", 415, "A body is `application/json`."

@@ -7,9 +7,10 @@ from uuid import UUID
 from gateway.alerts import store as alerts
 from gateway.catalog import store as catalog
 from gateway.catalog.editing import store
+from gateway.catalog.editing.lists import store as lists
 from gateway.catalog.editing.model import ServiceTerms, check_amount, check_line
 from gateway.catalog.editing.services import cost_of, get_service
-from gateway.catalog.editing.store import Quarantined
+from gateway.catalog.editing.store import Quarantined, RouteTerms
 from gateway.catalog.model import Route
 from gateway.catalog.prices.repricing import reprice
 from gateway.db.engine import Transaction
@@ -82,13 +83,22 @@ async def set_route(
     """
     await store.lock_catalogue(tx)
     service = await get_service(tx, number)
-    route = await _get_route(tx, service, (await find_provider(tx, provider)).id, provider_service_id)
+    route = await get_route(tx, service, (await find_provider(tx, provider)).id, provider_service_id)
+    await set_route_of(tx, route, priority=priority, weight=weight, is_active=is_active)
+
+
+async def set_route_of(
+    tx: Transaction, route: Route, *, priority: int | None, weight: int | None, is_active: bool | None
+) -> None:
+    """As `set_route`, of one that was read with the catalogue locked."""
     await store.update_route(tx, route.id, priority=priority, weight=weight, is_active=is_active)
-    await catalog.refresh_sale(tx, service_id=service.id)
+    await catalog.refresh_sale(tx, service_id=route.service_id)
 
 
-async def resume_routes(tx: Transaction, number: int, provider: str | None = None) -> int:
-    """End the pauses of the service's routes, or of those to one provider; how many had one.
+async def resume_routes(
+    tx: Transaction, number: int, provider: str | None = None, *, route_id: UUID | None = None
+) -> int:
+    """End the pauses of the service's routes, of those to one provider, or of one; how many had one.
 
     A pause of the provider itself stays.
 
@@ -97,10 +107,32 @@ async def resume_routes(tx: Transaction, number: int, provider: str | None = Non
     """
     service = await get_service(tx, number)
     provider_id = (await find_provider(tx, provider)).id if provider is not None else None
-    resumed = await store.clear_route_pauses(tx, service.id, provider_id)
-    for route_id in sorted(resumed):
-        await alerts.clear(tx, "route_paused", f"route {route_id}")
+    resumed = await store.clear_route_pauses(tx, service.id, provider_id, route_id)
+    for each in sorted(resumed):
+        await alerts.clear(tx, "route_paused", f"route {each}")
     return len(resumed)
+
+
+async def list_routes(
+    tx: Transaction,
+    *,
+    number: int | None,
+    provider_id: UUID | None,
+    waiting: bool | None,
+    after: UUID | None,
+    most: int,
+) -> list[tuple[Route, RouteTerms]]:
+    """In the order in which they were added; None for whatever, `waiting` for those with a cost that waits."""
+    ids = await lists.list_route_ids(
+        tx, number=number, provider_id=provider_id, waiting=waiting, after=after, most=most
+    )
+    routes, terms = await catalog.routes_by_id(tx, ids), await store.route_terms(tx, ids)
+    return [(routes[each], terms[each]) for each in ids]
+
+
+async def find_route(tx: Transaction, route_id: UUID) -> tuple[Route, RouteTerms] | None:
+    routes, terms = await catalog.routes_by_id(tx, [route_id]), await store.route_terms(tx, [route_id])
+    return (routes[route_id], terms[route_id]) if route_id in routes else None
 
 
 async def list_quarantined(tx: Transaction, provider: str | None = None) -> list[Quarantined]:
@@ -110,9 +142,13 @@ async def list_quarantined(tx: Transaction, provider: str | None = None) -> list
 
 
 async def accept_costs(
-    tx: Transaction, *, numbers: Sequence[int] | None = None, provider: str | None = None
+    tx: Transaction,
+    *,
+    numbers: Sequence[int] | None = None,
+    provider: str | None = None,
+    route_id: UUID | None = None,
 ) -> list[Quarantined]:
-    """Buy at the costs that wait: of these services, of the provider, or all of them. What was accepted.
+    """Buy at the costs that wait: of these services, the provider, the one route, or all of them. What was accepted.
 
     Prices and the sale follow at once.
 
@@ -122,7 +158,7 @@ async def accept_costs(
     """
     await store.lock_catalogue(tx)
     provider_id = (await find_provider(tx, provider)).id if provider is not None else None
-    waiting = await store.list_quarantined(tx, provider_id=provider_id, numbers=numbers)
+    waiting = await store.list_quarantined(tx, provider_id=provider_id, numbers=numbers, route_id=route_id)
     if missing := sorted(set(numbers or ()) - {row.service for row in waiting}):
         raise NotFound(f"a cost that waits for an operator, of service {missing[0]},")
     await store.accept_costs(tx, [row.route_id for row in waiting])
@@ -132,7 +168,8 @@ async def accept_costs(
     return waiting
 
 
-async def _get_route(tx: Transaction, service: ServiceTerms, provider_id: UUID, provider_service_id: str) -> Route:
+async def get_route(tx: Transaction, service: ServiceTerms, provider_id: UUID, provider_service_id: str) -> Route:
+    """Raises NotFound where the service is not bought there as this."""
     for route in await catalog.routes_of(tx, [service.id]):
         if (route.provider_id, route.provider_service_id) == (provider_id, provider_service_id):
             return route
@@ -141,5 +178,5 @@ async def _get_route(tx: Transaction, service: ServiceTerms, provider_id: UUID, 
 
 async def _below_cost(tx: Transaction, number: int, provider_id: UUID, provider_service_id: str) -> list[str]:
     service = await get_service(tx, number)
-    route = await _get_route(tx, service, provider_id, provider_service_id)
+    route = await get_route(tx, service, provider_id, provider_service_id)
     return ["the service's price is below the cost of this route"] if service.price < cost_of(route) else []

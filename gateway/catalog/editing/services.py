@@ -52,9 +52,11 @@ async def set_service(tx: Transaction, number: int, edit: ServiceEdit) -> list[s
 async def show_service(tx: Transaction, number: int) -> Shown:
     """Raises NotFound where no service has this number."""
     service = await get_service(tx, number)
-    extra = await store.route_terms(tx, service.id)
-    routes = [(route, extra[route.id]) for route in await catalog.routes_of(tx, [service.id])]
-    return Shown(service, routes, await store.count_custom_prices(tx, service.id))
+    routes = await catalog.routes_of(tx, [service.id])
+    extra = await store.route_terms(tx, [route.id for route in routes])
+    return Shown(
+        service, [(route, extra[route.id]) for route in routes], await store.count_custom_prices(tx, service.id)
+    )
 
 
 def cost_of(route: Route) -> Decimal:

@@ -23,15 +23,14 @@ async def lock_catalogue(tx: Transaction) -> None:
     await tx.execute("SELECT FROM providers ORDER BY id FOR NO KEY UPDATE")
 
 
-_SERVICE = """
-SELECT id, number, name, description, category, platform, type, kind, price_per_1000 AS price, currency, min_quantity,
-       max_quantity, refill, cancel, dripfeed, route_policy AS policy, is_active, is_offered, below_floor, hand_set
-  FROM services WHERE number = $1
+SERVICE_COLUMNS = """
+  id, number, name, description, category, platform, type, kind, price_per_1000 AS price, currency, min_quantity,
+  max_quantity, refill, cancel, dripfeed, route_policy AS policy, is_active, is_offered, below_floor, hand_set
 """
 
 
 async def find_service(tx: Transaction, number: int) -> ServiceTerms | None:
-    row = await tx.fetchrow(_SERVICE, number)
+    row = await tx.fetchrow(f"SELECT {SERVICE_COLUMNS} FROM services WHERE number = $1", number)
     return ServiceTerms(**row) if row else None
 
 
@@ -66,22 +65,29 @@ async def update_service(tx: Transaction, service: ServiceTerms) -> None:
 
 
 class RouteTerms(msgspec.Struct, frozen=True, kw_only=True):
-    """What there is of a route besides `catalog.model.Route`; costs in the provider's `currency`."""
+    """What there is of a route besides `catalog.model.Route`; costs in the provider's `currency`.
+
+    `service` is the number of its service, `price` what that is sold at, in our currency.
+    """
 
     id: UUID
+    service: int
+    price: Decimal
     currency: str
     is_active: bool
     is_source: bool
     offered_cost: Decimal | None
 
 
-async def route_terms(tx: Transaction, service_id: UUID) -> dict[UUID, RouteTerms]:
+async def route_terms(tx: Transaction, route_ids: Sequence[UUID]) -> dict[UUID, RouteTerms]:
     rows = await tx.fetch(
         """
-        SELECT r.id, p.currency, r.is_active, r.is_source, r.offered_cost
-          FROM service_routes r JOIN providers p ON p.id = r.provider_id WHERE r.service_id = $1
+        SELECT r.id, s.number AS service, s.price_per_1000 AS price, p.currency, r.is_active, r.is_source,
+               r.offered_cost
+          FROM service_routes r JOIN providers p ON p.id = r.provider_id JOIN services s ON s.id = r.service_id
+         WHERE r.id = ANY($1)
         """,
-        service_id,
+        route_ids,
     )
     return {row["id"]: RouteTerms(**row) for row in rows}
 
@@ -167,16 +173,20 @@ async def update_route(
     )
 
 
-async def clear_route_pauses(tx: Transaction, service_id: UUID, provider_id: UUID | None) -> list[UUID]:
-    """The routes whose pause, under way or over, was taken away."""
+async def clear_route_pauses(
+    tx: Transaction, service_id: UUID, provider_id: UUID | None, route_id: UUID | None
+) -> list[UUID]:
+    """The routes whose pause, under way or over, was taken away; None for all."""
     rows = await tx.fetch(
         """
         UPDATE service_routes SET paused_until = NULL, paused_reason = NULL, pause_cause = NULL
-         WHERE service_id = $1 AND ($2::uuid IS NULL OR provider_id = $2) AND paused_until IS NOT NULL
+         WHERE service_id = $1 AND ($2::uuid IS NULL OR provider_id = $2) AND ($3::uuid IS NULL OR id = $3)
+           AND paused_until IS NOT NULL
         RETURNING id
         """,
         service_id,
         provider_id,
+        route_id,
     )
     return [row["id"] for row in rows]
 
@@ -199,20 +209,25 @@ class Quarantined(msgspec.Struct, frozen=True):
 
 
 async def list_quarantined(
-    tx: Transaction, *, provider_id: UUID | None = None, numbers: Sequence[int] | None = None
+    tx: Transaction,
+    *,
+    provider_id: UUID | None = None,
+    numbers: Sequence[int] | None = None,
+    route_id: UUID | None = None,
 ) -> list[Quarantined]:
-    """Those of the provider and of the services with these numbers; None for all."""
+    """Those of the provider and of the services with these numbers, or the one route; None for all."""
     rows = await tx.fetch(
         """
         SELECT r.id, s.id, s.number, s.name, p.id, p.name, r.provider_service_id, r.cost_per_1000,
                r.offered_cost, p.currency, coalesce(r.offered_at, r.updated_at), s.is_active
           FROM service_routes r JOIN services s ON s.id = r.service_id JOIN providers p ON p.id = r.provider_id
          WHERE r.offered_cost IS NOT NULL AND ($1::uuid IS NULL OR p.id = $1)
-           AND ($2::integer[] IS NULL OR s.number = ANY($2))
+           AND ($2::integer[] IS NULL OR s.number = ANY($2)) AND ($3::uuid IS NULL OR r.id = $3)
          ORDER BY s.number, p.name, r.id
         """,
         provider_id,
         numbers,
+        route_id,
     )
     return [Quarantined(*row) for row in rows]
 
@@ -227,11 +242,11 @@ async def accept_costs(tx: Transaction, route_ids: Sequence[UUID]) -> None:
     )
 
 
-_PROVIDER = ", ".join(ProviderTerms.__struct_fields__)
+PROVIDER_COLUMNS = ", ".join(ProviderTerms.__struct_fields__)
 
 
 async def get_provider(tx: Transaction, provider_id: UUID) -> ProviderTerms:
-    [row] = await tx.fetch(f"SELECT {_PROVIDER} FROM providers WHERE id = $1", provider_id)
+    [row] = await tx.fetch(f"SELECT {PROVIDER_COLUMNS} FROM providers WHERE id = $1", provider_id)
     return ProviderTerms(**row)
 
 
@@ -260,36 +275,3 @@ async def update_provider(tx: Transaction, provider_id: UUID, terms: ProviderTer
         terms.low_balance,
         terms.hold_new,
     )
-
-
-class ProviderStanding(msgspec.Struct, frozen=True, kw_only=True):
-    """What there is to know of a provider besides what was set; `balance` in its currency, its last known."""
-
-    paused_until: datetime | None
-    paused_reason: str | None
-    balance: Decimal | None
-    balance_at: datetime | None
-    synced_at: datetime | None
-    sync_tried_at: datetime | None
-    sync_error: str | None
-    honours_extension: bool
-    probes: bool
-    routes: int
-    listed: int
-    quarantined: int
-
-
-async def get_standing(tx: Transaction, provider_id: UUID) -> ProviderStanding:
-    [row] = await tx.fetch(
-        """
-        SELECT CASE WHEN p.paused_until > now() THEN p.paused_until END AS paused_until,
-               CASE WHEN p.paused_until > now() THEN p.paused_reason END AS paused_reason,
-               p.balance, p.balance_at, p.synced_at, p.sync_tried_at, p.sync_error, p.honours_extension, p.probes,
-               count(r.id) AS routes, count(r.id) FILTER (WHERE r.is_listed) AS listed,
-               count(r.offered_cost) AS quarantined
-          FROM providers p LEFT JOIN service_routes r ON r.provider_id = p.id
-         WHERE p.id = $1 GROUP BY p.id
-        """,
-        provider_id,
-    )
-    return ProviderStanding(**row)

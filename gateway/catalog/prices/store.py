@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 
 from gateway.catalog.prices.model import CustomPrice, Markup, Pricing, Tariff
+from gateway.catalog.store import WHOLE_TIMEOUT_S
 from gateway.db.engine import Transaction
 
 
@@ -70,6 +71,7 @@ async def priced(
         provider_id,
         service_id,
         category,
+        timeout=WHOLE_TIMEOUT_S,
     )
     return [Priced(*row) for row in rows]
 
@@ -86,6 +88,7 @@ async def update_prices(tx: Transaction, changes: Sequence[tuple[UUID, Decimal, 
             [service_id for service_id, _, _ in changes],
             [price for _, price, _ in changes],
             [below for _, _, below in changes],
+            timeout=WHOLE_TIMEOUT_S,
         )
 
 

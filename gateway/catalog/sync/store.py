@@ -216,31 +216,44 @@ async def guards_of(tx: Transaction, provider_id: UUID) -> Guards:
     return Guards(row["price_guard_percent"], row["hold_new"])
 
 
-async def claim_due(tx: Transaction, interval_s: float, retry_s: float, most: int) -> list[UUID]:
-    """Providers that were synced before and are due again, each claimed by whoever asks first."""
+async def want(tx: Transaction, provider_id: UUID, how: str) -> None:
+    """Make a sync due that nobody has claimed yet."""
+    await tx.execute("UPDATE providers SET sync_wanted = $2, sync_tried_at = NULL WHERE id = $1", provider_id, how)
+
+
+async def claim_due(tx: Transaction, interval_s: float, retry_s: float, most: int) -> list[tuple[UUID, str | None]]:
+    """Providers that are due, each claimed by whoever asks first, with the wish of an operator where there is one.
+
+    Due is one that was synced before, or that an operator wants synced. A wish stays until its sync
+    ended, so that it is claimed again where a worker died with it.
+    """
     rows = await tx.fetch(
         """
-        UPDATE providers SET sync_tried_at = now() WHERE id IN (
+        UPDATE providers p SET sync_tried_at = now() FROM (
           SELECT id FROM providers
-           WHERE is_active AND synced_at IS NOT NULL
-             AND coalesce(sync_tried_at, synced_at) < now() - make_interval(
-                   secs => CASE WHEN sync_error IS NULL THEN $1::float8 ELSE least($1, $2::float8) END)
-           ORDER BY sync_tried_at LIMIT $3 FOR NO KEY UPDATE SKIP LOCKED)
-        RETURNING id
+           WHERE (is_active AND synced_at IS NOT NULL AND sync_wanted IS NULL
+                  AND coalesce(sync_tried_at, synced_at) < now() - make_interval(
+                        secs => CASE WHEN sync_error IS NULL THEN $1::float8 ELSE least($1, $2::float8) END))
+              OR (sync_wanted IS NOT NULL
+                  AND coalesce(sync_tried_at < now() - make_interval(secs => $2::float8), true))
+           ORDER BY sync_tried_at NULLS FIRST LIMIT $3 FOR NO KEY UPDATE SKIP LOCKED) due
+         WHERE p.id = due.id RETURNING p.id, p.sync_wanted
         """,
         float(interval_s),
         float(retry_s),
         most,
     )
-    return [row["id"] for row in rows]
+    return [(row["id"], row["sync_wanted"]) for row in rows]
 
 
 async def note_result(tx: Transaction, provider_id: UUID, error: str | None) -> None:
-    """That a sync ended; None where it went well."""
+    """That a sync ended; None where it went well. A wish that came meanwhile, and nobody claimed yet, stays."""
     await tx.execute(
         """
-        UPDATE providers SET sync_tried_at = now(), sync_error = $2,
-               synced_at = CASE WHEN $2::text IS NULL THEN now() ELSE synced_at END
+        UPDATE providers SET sync_error = $2,
+               synced_at = CASE WHEN $2::text IS NULL THEN now() ELSE synced_at END,
+               sync_wanted = CASE WHEN sync_tried_at IS NULL THEN sync_wanted END,
+               sync_tried_at = CASE WHEN sync_tried_at IS NULL AND sync_wanted IS NOT NULL THEN NULL ELSE now() END
          WHERE id = $1
         """,
         provider_id,

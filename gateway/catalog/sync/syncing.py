@@ -17,7 +17,7 @@ from gateway.catalog.sync.plan import Line, NewOffer, Plan, is_shrunk, keepable,
 from gateway.catalog.sync.store import NewService
 from gateway.catalog.words import platform_of, type_of
 from gateway.db.engine import Database, Transaction
-from gateway.errors import GatewayError, NotFound, Unavailable
+from gateway.errors import GatewayError, NotFound, ProviderFailed
 from gateway.providers import store as provider_store
 from gateway.providers.upstream import Upstreams
 
@@ -60,7 +60,7 @@ async def sync_provider(
 
     Raises:
         NotFound: no such provider.
-        Unavailable: the upstream did not answer, listed nothing that can be sold, or a list that shrank.
+        ProviderFailed: the upstream did not answer, listed nothing that can be sold, or a list that shrank.
     """
     db = db.acting_as("")
     try:
@@ -71,14 +71,21 @@ async def sync_provider(
         raise
 
 
+async def want_sync(tx: Transaction, provider_id: UUID, *, accept_shrunk: bool) -> None:
+    """Ask the worker for a sync at once, also of a provider that is off or was never synced."""
+    await store.want(tx, provider_id, "shrunk" if accept_shrunk else "usual")
+
+
 async def sync_due(db: Database, upstreams: Upstreams, interval_s: float) -> int:
     """Sync what is due, side by side, so that none waits for another or fails with it; how many went well."""
     async with db.transaction() as tx:
         due = await store.claim_due(tx, interval_s, RETRY_S, AT_ONCE)
+    if any(wanted for _, wanted in due):  # the provider may be younger than what is known of them here
+        await upstreams.refresh()
 
-    async def sync(provider_id: UUID) -> bool:
+    async def sync(provider_id: UUID, wanted: str | None) -> bool:
         try:
-            result = await sync_provider(db, upstreams, provider_id)
+            result = await sync_provider(db, upstreams, provider_id, accept_shrunk=wanted == "shrunk")
         except GatewayError as error:
             log.warning("not synced", provider=str(provider_id), error=str(error))
             return False
@@ -89,7 +96,7 @@ async def sync_due(db: Database, upstreams: Upstreams, interval_s: float) -> int
         log.info("synced", provider=str(provider_id), new=result.new, changed=result.changed, vanished=result.vanished)
         return True
 
-    return sum(await asyncio.gather(*(sync(provider_id) for provider_id in due)))
+    return sum(await asyncio.gather(*(sync(provider_id, wanted) for provider_id, wanted in due)))
 
 
 async def _note(db: Database, provider_id: UUID, error: str) -> None:
@@ -104,7 +111,7 @@ async def _sync(
     try:
         rows = await upstreams.services(provider_id)
     except UpstreamError as error:
-        raise Unavailable(f"provider {name} did not list its services: {error}") from error
+        raise ProviderFailed(f"provider {name} did not list its services: {error}") from error
     async with db.transaction() as tx:
         if await provider_store.lock(tx, provider_id) is None:
             raise NotFound(f"provider {name}")
@@ -129,10 +136,10 @@ async def _compare(
     skipped += len(sellable) - len(offers) + rows.skipped
     if not offers:
         listed = len(rows) + rows.skipped
-        raise Unavailable(f"provider {name} lists no service that can be sold, of {listed}; nothing was changed")
+        raise ProviderFailed(f"provider {name} lists no service that can be sold, of {listed}; nothing was changed")
     if is_shrunk(imported, offers) and not accept_shrunk:
         before = sum(row.is_listed for row in imported)
-        raise Unavailable(
+        raise ProviderFailed(
             f"provider {name} lists less than half of the {before} services that it listed before; nothing was "
             "changed (where that is meant, sync with --accept-shrunk)"
         )

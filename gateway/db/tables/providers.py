@@ -23,6 +23,7 @@ from sqlalchemy.dialects.postgresql import JSONB, UUID
 from gateway.db.tables.meta import CURRENCY, MONEY, TIME, created_at, key, metadata, one_of, updated_at
 
 MEANINGS = ("refused", "provider", "passing")
+SYNCS = ("usual", "shrunk")
 
 providers = Table(
     "providers",
@@ -55,6 +56,7 @@ providers = Table(
     Column("sync_error", Text),
     Column("low_balance", MONEY),
     Column("balance_at", TIME),
+    Column("sync_wanted", String(20)),
     created_at(),
     updated_at(),
     CheckConstraint("exchange_rate > 0", name="exchange_rate"),
@@ -65,6 +67,7 @@ providers = Table(
     CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),
     CheckConstraint("markup_percent >= -100", name="markup"),
     CheckConstraint("max_in_flight > 0", name="max_in_flight"),
+    CheckConstraint(one_of("sync_wanted", *SYNCS), name="sync_wanted"),
     Index("idx_providers_is_active", "is_active"),
     Index("idx_providers_priority", text("priority DESC")),
 )

@@ -7,7 +7,7 @@ import structlog
 
 from gateway.alerts import store as alerts
 from gateway.alerts.store import Alert
-from gateway.db.engine import Database
+from gateway.db.engine import Database, Transaction
 from gateway.dispatch.unknowns import store
 from gateway.dispatch.unknowns.model import SHARE, too_many
 from gateway.providers import actions
@@ -50,9 +50,14 @@ async def resume(db: Database, provider_id: UUID, by: str) -> int:
         NotFound: no such provider.
     """
     async with db.transaction() as tx:
-        await actions.resume(tx, provider_id)
-        await alerts.clear(tx, ALERT, f"provider {provider_id}")
-        return await store.acknowledge(tx, provider_id, by)
+        return await resume_in(tx, provider_id, by)
+
+
+async def resume_in(tx: Transaction, provider_id: UUID, by: str) -> int:
+    """As `resume`, in the caller's transaction."""
+    await actions.resume(tx, provider_id)
+    await alerts.clear(tx, ALERT, f"provider {provider_id}")
+    return await store.acknowledge(tx, provider_id, by)
 
 
 def first_id_at(milliseconds: int) -> UUID:

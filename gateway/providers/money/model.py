@@ -2,6 +2,7 @@
 
 from datetime import date, datetime
 from decimal import Decimal
+from uuid import UUID
 
 import msgspec
 
@@ -53,6 +54,15 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
         if self.balance is None or self.daily_spend <= 0:
             return None
         return (max(self.balance, Decimal(0)) / self.daily_spend).quantize(Decimal("0.1"))
+
+
+class Deposit(msgspec.Struct, frozen=True):
+    """What was paid in there (below zero: taken out), in the provider's currency; `at` is when."""
+
+    id: UUID
+    amount: Decimal
+    reference: str
+    at: datetime
 
 
 class Day(msgspec.Struct, frozen=True, kw_only=True):

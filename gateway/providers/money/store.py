@@ -7,7 +7,7 @@ from uuid import UUID
 from compat.kinds import RULES, Counting
 from gateway.alerts import store as alerts
 from gateway.db.engine import Transaction
-from gateway.providers.money.model import FUNDS_PAUSE_S, FUNDS_WAIT_S, SPEND_DAYS, Account
+from gateway.providers.money.model import FUNDS_PAUSE_S, FUNDS_WAIT_S, SPEND_DAYS, Account, Deposit
 
 ORDERS_WOKEN_MAX = 1000
 _PACKAGES = [kind.value for kind, rule in RULES.items() if rule.counting is Counting.ONE]
@@ -162,6 +162,20 @@ async def insert_deposit(
         at,
     )
     return made_at
+
+
+async def list_deposits(tx: Transaction, provider_id: UUID, before: UUID | None, most: int) -> list[Deposit]:
+    """The last entered first, below the id `before`."""
+    rows = await tx.fetch(
+        """
+        SELECT id, amount, reference, created_at FROM provider_deposits
+         WHERE provider_id = $1 AND ($2::uuid IS NULL OR id < $2) ORDER BY id DESC LIMIT $3
+        """,
+        provider_id,
+        before,
+        most,
+    )
+    return [Deposit(*row) for row in rows]
 
 
 async def find_deposit(tx: Transaction, provider_id: UUID, reference: str) -> tuple[Decimal, datetime] | None:

@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 import structlog
 
+from gateway.audit import store as audit
 from gateway.db.engine import Database, Transaction
 from gateway.errors import Conflict, Unavailable
 from gateway.providers.money import store as money
@@ -63,6 +64,8 @@ async def enter_deposit(
     made_at = await money.insert_deposit(tx, provider_id, amount, reference, at)
     if made_at is None:
         return await _known(tx, provider_id, amount, reference, at)
+    entered = {"amount": f"{amount:f}", "reference": reference, "at": made_at}
+    await audit.record(tx, "provider_deposits", str(provider_id), None, entered)
     day = made_at.astimezone(UTC).date()
     yesterday = (await money.clock(tx)).astimezone(UTC).date() - timedelta(days=1)
     for around in (day - timedelta(days=1), day, day + timedelta(days=1)):

@@ -1,0 +1,1 @@
+"""Markups and the prices of single users as operators list them, each with its id."""
