@@ -1,5 +1,6 @@
 """Real servers once a session, and a database cloned from a migrated template for each test that asks."""
 
+import gc
 import uuid
 from collections.abc import AsyncIterator, Iterator
 
@@ -88,3 +89,9 @@ async def db(database_url: str) -> AsyncIterator[Database]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The long ones first, so that no core waits at the end for another."""
     items.sort(key=lambda item: "tests/e2e/" not in item.nodeid)
+
+
+def pytest_collection_finish() -> None:
+    """All modules and tests are loaded now; each full collection of garbage would look through them again."""
+    gc.collect()
+    gc.freeze()
