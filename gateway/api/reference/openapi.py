@@ -11,7 +11,7 @@ from gateway import errors
 from gateway.api.reference.links import LINKS
 from gateway.api.v1 import problems
 from gateway.api.v1.formats import LIMIT_MAX
-from gateway.api.v1.operations import PREFIX, Operation
+from gateway.api.v1.operations import Operation
 from gateway.api.v1.problems import Problem
 
 VERSION = "1"
@@ -166,8 +166,6 @@ def _refusals(operation: Operation) -> dict[int, list[problems.Kind]]:
         kinds = [kind for kind in problems.all_kinds() if kind.slug in ("incorrect-link", "incorrect-order")]
     else:
         kinds = []
-    if operation.method == "POST" and operation.path in (f"{PREFIX}/admin/wallets", f"{PREFIX}/admin/keys"):
-        refusals.append(errors.NotFound)
     found: dict[int, list[problems.Kind]] = {}
     for kind in [*map(problems.kind_of, refusals), *kinds, problems.INTERNAL]:
         if kind not in found.setdefault(kind.status, []):

@@ -86,7 +86,7 @@ class AdminKeyChange(ApiKeyChange, frozen=True, kw_only=True, forbid_unknown_fie
     example={"user": "01932c07-9f2b-7cc0-b2d8-3a0f6f2f1a55", "name": "shop", "tier": "pro"},
     returns=AdminKeyWithSecret,
     status=201,
-    refuses=(errors.Conflict,),
+    refuses=(errors.Conflict, errors.NotFound),
 )
 async def admin_create_key(call: Call, body: NewAdminKey) -> Reply:
     """Issue a key to a user, which the answer alone shows."""

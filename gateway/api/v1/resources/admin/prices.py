@@ -102,9 +102,14 @@ async def admin_list_markups(call: Call, query: PageQuery) -> Reply:
 
 
 @operation(
-    "PUT", "/admin/prices/markups", scope=Scope.ADMIN, tag="admin: prices", returns=MarkupSet,
-    refuses=(errors.Conflict,),
-)  # fmt: skip
+    "PUT",
+    "/admin/prices/markups",
+    scope=Scope.ADMIN,
+    tag="admin: prices",
+    example={"percent": "25", "category": "Followers"},
+    returns=MarkupSet,
+    refuses=(errors.Conflict, errors.NotFound),
+)
 async def admin_set_markup(call: Call, body: SetMarkup) -> Reply:
     """Set the markup of a category, or of a service, which goes before it; prices follow at once."""
     if (body.category is None) == (body.service is None) or (body.service is not None and body.provider is not None):
@@ -159,8 +164,14 @@ async def admin_list_prices(call: Call, query: PricesQuery) -> Reply:
 
 
 @operation(
-    "PUT", "/admin/prices/custom", scope=Scope.ADMIN, tag="admin: prices", returns=PriceSet, refuses=(errors.Conflict,)
-)  # fmt: skip
+    "PUT",
+    "/admin/prices/custom",
+    scope=Scope.ADMIN,
+    tag="admin: prices",
+    example={"user": "01932c07-9f2b-7cc0-b2d8-3a0f6f2f1a55", "percent": "-5"},
+    returns=PriceSet,
+    refuses=(errors.Conflict, errors.NotFound),
+)
 async def admin_set_price(call: Call, body: SetPrice) -> Reply:
     """Set what a user pays: a price, or a percentage on the price for all. Orders keep what they were placed at."""
     if (body.price is None) == (body.percent is None):

@@ -48,8 +48,14 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @operation(
-    "POST", "/admin/providers/{provider}/sync", scope=Scope.ADMIN, tag="admin: providers", returns=Provider, status=202
-)  # fmt: skip
+    "POST",
+    "/admin/providers/{provider}/sync",
+    scope=Scope.ADMIN,
+    tag="admin: providers",
+    example={"accept_shrunk": False},
+    returns=Provider,
+    status=202,
+)
 async def admin_sync_provider(call: Call, body: WantedSync) -> Reply:
     """Ask the worker to take over what a provider lists, at once.
 

@@ -134,9 +134,15 @@ async def admin_list_providers(call: Call, query: PageQuery) -> Reply:
 
 
 @operation(
-    "POST", "/admin/providers", scope=Scope.ADMIN, tag="admin: providers", returns=Provider, status=201,
+    "POST",
+    "/admin/providers",
+    scope=Scope.ADMIN,
+    tag="admin: providers",
+    example={"name": "first", "url": "https://panel.example/api/v2", "key": "our-key-there", "markup_percent": "25"},
+    returns=Provider,
+    status=201,
     refuses=(errors.Conflict,),
-)  # fmt: skip
+)
 async def admin_add_provider(call: Call, body: NewProvider) -> Reply:
     """Add a provider.
 
@@ -166,9 +172,14 @@ async def admin_get_provider(call: Call) -> Reply:
 
 
 @operation(
-    "PATCH", "/admin/providers/{provider}", scope=Scope.ADMIN, tag="admin: providers", returns=Provider,
+    "PATCH",
+    "/admin/providers/{provider}",
+    scope=Scope.ADMIN,
+    tag="admin: providers",
+    example={"markup_percent": "30", "low_balance": "50"},
+    returns=Provider,
     refuses=(errors.Conflict,),
-)  # fmt: skip
+)
 async def admin_change_provider(call: Call, body: ProviderChange) -> Reply:
     """Change the terms of a provider, its key, or whether it gets orders; prices and the sale follow at once.
 
@@ -186,7 +197,14 @@ async def admin_change_provider(call: Call, body: ProviderChange) -> Reply:
         return Reply(await read_provider(tx, provider_id))
 
 
-@operation("POST", "/admin/providers/{provider}/pause", scope=Scope.ADMIN, tag="admin: providers", returns=Provider)
+@operation(
+    "POST",
+    "/admin/providers/{provider}/pause",
+    scope=Scope.ADMIN,
+    tag="admin: providers",
+    example={"seconds": 3600, "reason": "maintenance there"},
+    returns=Provider,
+)
 async def admin_pause_provider(call: Call, body: Pause) -> Reply:
     """Send a provider no orders for a time; a longer pause under way stays. Orders there are still followed."""
 
@@ -225,9 +243,18 @@ async def read_provider(tx: Transaction, provider_id: UUID) -> Provider:
 
 _RENAMED = {"url": "api_endpoint"}
 _DECIMALS = frozenset(
-    ("exchange_rate", "markup_percent", "markup_fixed", "price_step", "margin_floor_percent", "price_guard_percent",
-     "sends_per_second", "low_balance", "balance")
-)  # fmt: skip
+    (
+        "exchange_rate",
+        "markup_percent",
+        "markup_fixed",
+        "price_step",
+        "margin_floor_percent",
+        "price_guard_percent",
+        "sends_per_second",
+        "low_balance",
+        "balance",
+    )
+)
 
 
 def _edit(body: ProviderChange) -> ProviderEdit:

@@ -105,9 +105,15 @@ async def admin_list_routes(call: Call, query: RoutesQuery) -> Reply:
 
 
 @operation(
-    "POST", "/admin/routes", scope=Scope.ADMIN, tag="admin: routes", returns=AddedRoute, status=201,
-    refuses=(errors.Conflict,),
-)  # fmt: skip
+    "POST",
+    "/admin/routes",
+    scope=Scope.ADMIN,
+    tag="admin: routes",
+    example={"service": 1, "provider": "01932c07-9f2b-7cc0-b2d8-3a0f6f2f1a55", "upstream_id": "4117", "cost": "0.42"},
+    returns=AddedRoute,
+    status=201,
+    refuses=(errors.Conflict, errors.NotFound),
+)
 async def admin_add_route(call: Call, body: NewRoute) -> Reply:
     """Let a service be bought at another provider too.
 
@@ -138,7 +144,9 @@ async def admin_get_route(call: Call) -> Reply:
         return Reply(await _read(tx, call.uuid("route", "route")))
 
 
-@operation("PATCH", "/admin/routes/{route}", scope=Scope.ADMIN, tag="admin: routes", returns=Route)
+@operation(
+    "PATCH", "/admin/routes/{route}", scope=Scope.ADMIN, tag="admin: routes", example={"priority": 10}, returns=Route
+)
 async def admin_change_route(call: Call, body: RouteChange) -> Reply:
     """Set a route's priority or weight, or switch it off and on; the sale follows at once."""
     route_id = call.uuid("route", "route")
@@ -156,9 +164,13 @@ async def admin_change_route(call: Call, body: RouteChange) -> Reply:
 
 
 @operation(
-    "POST", "/admin/routes/{route}/accept-cost", scope=Scope.ADMIN, tag="admin: routes", returns=Route,
+    "POST",
+    "/admin/routes/{route}/accept-cost",
+    scope=Scope.ADMIN,
+    tag="admin: routes",
+    returns=Route,
     refuses=(errors.Conflict,),
-)  # fmt: skip
+)
 async def admin_accept_cost(call: Call) -> Reply:
     """Buy at the cost that waits; the price follows at once."""
 
@@ -173,7 +185,14 @@ async def admin_accept_cost(call: Call) -> Reply:
     return await once.once(call, accept, call.acting())
 
 
-@operation("POST", "/admin/routes/{route}/pause", scope=Scope.ADMIN, tag="admin: routes", returns=Route)
+@operation(
+    "POST",
+    "/admin/routes/{route}/pause",
+    scope=Scope.ADMIN,
+    tag="admin: routes",
+    example={"seconds": 3600, "reason": "slow today"},
+    returns=Route,
+)
 async def admin_pause_route(call: Call, body: Pause) -> Reply:
     """Send a route no orders for a time; a longer pause under way stays."""
 

@@ -150,9 +150,14 @@ async def admin_get_service(call: Call) -> Reply:
 
 
 @operation(
-    "PATCH", "/admin/services/{service}", scope=Scope.ADMIN, tag="admin: services", returns=ChangedService,
+    "PATCH",
+    "/admin/services/{service}",
+    scope=Scope.ADMIN,
+    tag="admin: services",
+    example={"price": "0.90", "follow": ["name"]},
+    returns=ChangedService,
     refuses=(errors.Conflict,),
-)  # fmt: skip
+)
 async def admin_change_service(call: Call, body: ServiceChange) -> Reply:
     """Set fields of a service by hand; syncs leave them so until they are to follow the provider again."""
     async with call.acting().transaction() as tx:

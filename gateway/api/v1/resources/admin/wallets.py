@@ -84,6 +84,7 @@ async def admin_list_wallets(call: Call, query: WalletsQuery) -> Reply:
     tag="admin: wallets",
     example={"user": "01932c07-9f2b-7cc0-b2d8-3a0f6f2f1a55", "currency": "EUR"},
     returns=Wallet,
+    refuses=(errors.NotFound,),
     status=201,
 )
 async def admin_open_wallet(call: Call, body: NewWallet) -> Reply:
