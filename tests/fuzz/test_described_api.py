@@ -11,7 +11,8 @@ from gateway.db.engine import Database
 from tests.support.accounts import assert_ledger_is_clean
 from tests.support.described import described
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "100"))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "10"))
+"""An operation; besides, what covers each bound of the description is always tried."""
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
 
