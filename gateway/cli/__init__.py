@@ -7,6 +7,7 @@ import rich_click as click
 from click.exceptions import NoArgsIsHelpError
 
 from gateway.cli.alerts import alerts
+from gateway.cli.audit import audit
 from gateway.cli.demo import demo
 from gateway.cli.failures import explain
 from gateway.cli.key import key
@@ -26,6 +27,7 @@ from gateway.cli.simulate import simulate
 from gateway.cli.tier import tier
 from gateway.cli.user import user
 from gateway.cli.wallet import wallet
+from gateway.cli.webhook import webhook
 from gateway.cli.work import work
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
@@ -48,6 +50,8 @@ for command in (
     key,
     tier,
     wallet,
+    webhook,
+    audit,
     provider,
     service,
     route,

@@ -58,14 +58,15 @@ class Window(click.ParamType[int]):
 
 
 class OrNone(click.ParamType[Any]):
-    """What another type takes, or `NOTHING` for the word `none`."""
+    """What another type takes, or `NOTHING` for the word `none`, or another one."""
 
-    def __init__(self, inner: click.ParamType[Any]) -> None:
+    def __init__(self, inner: click.ParamType[Any], word: str = "none") -> None:
         self._inner = inner
-        self.name = f"{inner.name}|none"
+        self._word = word
+        self.name = f"{inner.name}|{word}"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if value is NOTHING or str(value).strip().casefold() == "none":
+        if value is NOTHING or str(value).strip().casefold() == self._word:
             return NOTHING
         return self._inner.convert(value, param, ctx)
 

@@ -4,10 +4,12 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
+from gateway.cli.amounts import NOTHING, OrNone
 from gateway.cli.order_explain import explain
-from gateway.cli.output import json_option, print_fields, print_json, print_table
+from gateway.cli.output import json_option, print_fields, print_json, print_table, show
 from gateway.cli.parameters import order_number
 from gateway.cli.surroundings import operator_name, with_database
+from gateway.cli.wallet import Amount
 
 if TYPE_CHECKING:
     from gateway.db.engine import Database
@@ -70,6 +72,36 @@ def resolve(number: int, placed_as: str | None, not_placed: bool, refund: bool, 
         print_json(after)
     else:
         click.echo(f"order {number}: status {after['status']}, dispatch {after['dispatch']}")
+
+
+@order.command()
+@click.argument("number", metavar="N", type=order_number)
+@click.argument("amount", type=OrNone(Amount(), word="all"))
+@click.option("--reference", required=True, help="Of the refund; the same one is booked once an order.")
+@json_option
+def refund(number: int, amount: Any, reference: str, as_json: bool) -> None:
+    """Give back AMOUNT of what an order was charged, or `all` that is still charged."""
+
+    async def action(db: "Database", settings: "Settings") -> dict[str, Any]:
+        from gateway.db.partitions import load_number_map
+        from gateway.errors import NotFound
+        from gateway.orders.history import history
+        from gateway.orders.refunds import refund_order
+        from gateway.orders.store import find_by_number
+
+        async with db.transaction() as tx:
+            numbers = await load_number_map(tx)
+            found = await find_by_number(tx, number, numbers.ranges(number))
+            if found is None:
+                raise NotFound(f"order {number}")
+            await refund_order(tx, found, None if amount is NOTHING else amount, reference)
+        return await history(db, number)
+
+    after = with_database(action)["order"]
+    if as_json:
+        print_json(after)
+    else:
+        click.echo(f"order {number}: status {after['status']}, still charged {show(after['charge'])}")
 
 
 order.add_command(explain)

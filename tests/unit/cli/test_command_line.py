@@ -16,10 +16,10 @@ COMMANDS = {
     "migrate": set(),
     "simulate": set(),
     "probe": set(),
-    "user": {"add", "status"},
+    "user": {"add", "list", "role", "status"},
     "key": {"issue", "list", "revoke", "rotate", "set"},
     "tier": {"list", "set", "remove"},
-    "wallet": {"deposit", "show"},
+    "wallet": {"alert", "deposit", "fee", "refund", "show", "statement", "withdraw"},
     "provider": {
         *("add", "sync", "list", "show", "set", "pause", "resume"),
         *("probes", "teach", "words", "money", "deposit", "days", "charges"),
@@ -29,8 +29,10 @@ COMMANDS = {
     "markup": {"set", "list", "drop"},
     "price": {"set", "list", "drop"},
     "secrets": {"rotate", "status"},
-    "order": {"show", "explain", "resolve"},
+    "order": {"show", "explain", "refund", "resolve"},
     "ledger": {"verify"},
+    "audit": set(),
+    "webhook": {"add", "deliveries", "list", "ping", "remove", "replay", "rotate", "set"},
     "margin": set(),
 }
 HEAVY = ("alembic", "asyncpg", "sqlalchemy", "litestar", "uvicorn", "aiohttp", "redis", "cryptography", "argon2")
