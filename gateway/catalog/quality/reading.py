@@ -49,6 +49,11 @@ async def quality_of(tx: Transaction, days: int = 30, number: int | None = None)
     ]
 
 
+async def quality_of_provider(tx: Transaction, provider_id: UUID, days: int) -> Summary | None:
+    """Of all its routes together; None under ten orders."""
+    return summarise(merge((await store.totals(tx, "route_id", days, provider_id=provider_id)).values()))
+
+
 def _quality(rows: Sequence[store.RouteRow], found: Mapping[UUID, Counts], service_id: UUID) -> ServiceQuality:
     counts = [found.get(row.route_id, Counts()) for row in rows]
     routes = [

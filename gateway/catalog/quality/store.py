@@ -163,14 +163,24 @@ Of = Literal["service_id", "route_id"]
 
 
 async def totals(
-    tx: Transaction, of: Of, days: int, *, orders_min: int = 1, service_id: UUID | None = None
+    tx: Transaction,
+    of: Of,
+    days: int,
+    *,
+    orders_min: int = 1,
+    service_id: UUID | None = None,
+    provider_id: UUID | None = None,
 ) -> Mapping[UUID, Counts]:
-    """What was counted in the last `days` UTC days, today among them, by service or by route."""
+    """What was counted in the last `days` UTC days, today among them, by service or by route.
+
+    Of one service, and of the routes to one provider; None for all.
+    """
     rows = await tx.fetch(
         f"""
         WITH days AS (
           SELECT {of} AS id, completed, partial, cancelled, refills, starts, finishes FROM quality_days
            WHERE day > (now() AT TIME ZONE 'UTC')::date - $1::int AND ($3::uuid IS NULL OR service_id = $3)
+             AND ($4::uuid IS NULL OR route_id IN (SELECT id FROM service_routes WHERE provider_id = $4))
         ), sums AS (
           SELECT id, sum(completed) AS completed, sum(partial) AS partial, sum(cancelled) AS cancelled,
                  sum(refills) AS refills
@@ -193,6 +203,7 @@ async def totals(
         days,
         orders_min,
         service_id,
+        provider_id,
         timeout=DAY_TIMEOUT_S,
     )
     return {

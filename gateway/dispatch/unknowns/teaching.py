@@ -17,13 +17,14 @@ from gateway.dispatch.unknowns import store
 from gateway.dispatch.unknowns.model import refusal_in
 from gateway.dispatch.unknowns.store import Answered
 from gateway.errors import Unavailable
-from gateway.providers.words import store as words
+from gateway.providers.words import store as words_store
 from gateway.providers.words.model import FAULTS, check_words
 
 log = structlog.get_logger(__name__)
 
 AT_ONCE = 100
 PAGES_MAX = 100
+SHOWN_PAGES_MAX = 10
 LEARNED = timedelta(seconds=5)
 """Until then every worker has read the words, so that the same answer is not unknown once more."""
 _FIRST = UUID(int=0)
@@ -51,10 +52,30 @@ async def teach(
     folded = check_words(text)
     if not dry_run:
         async with db.transaction() as tx:
-            await words.save(tx, provider_id, folded, meaning)
+            await words_store.save(tx, provider_id, folded, meaning)
     async with db.connection() as connection:
-        taught = (await words.load(connection)).get(provider_id, {}) | {folded: FAULTS[meaning]}
+        taught = (await words_store.load(connection)).get(provider_id, {}) | {folded: FAULTS[meaning]}
     return await _resolve(db, {provider_id: taught}, f"taught by {by}", dry_run=dry_run)
+
+
+async def list_resolvable(tx: Transaction, provider_id: UUID, words: str, meaning: str) -> list[Resolved]:
+    """The orders, some of the first thousand that are unknown there, which these words resolve beside those known.
+
+    The words are as `check_words` has them.
+    """
+    taught = (await words_store.load(tx)).get(provider_id, {}) | {words: FAULTS[meaning]}
+    found: list[Resolved] = []
+    last = _FIRST
+    for _ in range(SHOWN_PAGES_MAX):
+        page = await store.answered(tx, UNKNOWN_WORDS, {provider_id: taught}, last, AT_ONCE)
+        for attempt in page:
+            refused = refusal_in(UNKNOWN_WORDS, attempt.answer, taught)
+            if refused is not None:
+                found.append(Resolved(attempt.number, refused.fault, refused.text))
+        if len(page) < AT_ONCE:
+            break
+        last = page[-1].attempt_id
+    return found
 
 
 async def apply_taught(db: Database) -> int:
@@ -64,7 +85,7 @@ async def apply_taught(db: Database) -> int:
         Unavailable: the database does not answer.
     """
     async with db.connection() as connection:
-        taught = await words.load(connection)
+        taught = await words_store.load(connection)
     return len(await _resolve(db, taught, "taught before", dry_run=False)) if taught else 0
 
 

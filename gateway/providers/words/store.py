@@ -1,6 +1,7 @@
 """SQL of taught words."""
 
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
 import msgspec
@@ -12,7 +13,7 @@ from gateway.providers.words.model import FAULTS
 
 class Taught(msgspec.Struct, frozen=True):
     words: str
-    meaning: str
+    meaning: Literal["refused", "provider", "passing"]
     created_at: datetime
 
 
@@ -37,9 +38,16 @@ async def delete(tx: Transaction, provider_id: UUID, words: str) -> bool:
     return bool(done)
 
 
-async def list_of(tx: Transaction, provider_id: UUID) -> list[Taught]:
+async def list_of(tx: Transaction, provider_id: UUID, *, after: str = "", most: int | None = None) -> list[Taught]:
+    """By the words, behind `after`; all of them where no `most` is given."""
     rows = await tx.fetch(
-        "SELECT words, meaning, created_at FROM taught_words WHERE provider_id = $1 ORDER BY words", provider_id
+        """
+        SELECT words, meaning, created_at FROM taught_words WHERE provider_id = $1 AND words > $2
+         ORDER BY words LIMIT $3
+        """,
+        provider_id,
+        after,
+        most,
     )
     return [Taught(*row) for row in rows]
 
