@@ -175,9 +175,15 @@ async def admin_list_provider_deposits(call: Call, query: PageQuery) -> Reply:
 
 
 @operation(
-    "POST", f"{_OF}/deposits", scope=Scope.ADMIN, tag="admin: providers", returns=EnteredDeposit, status=201,
+    "POST",
+    f"{_OF}/deposits",
+    scope=Scope.ADMIN,
+    tag="admin: providers",
+    example={"amount": "500.00", "reference": "invoice 2026-117"},
+    returns=EnteredDeposit,
+    status=201,
     refuses=(errors.Conflict,),
-)  # fmt: skip
+)
 async def admin_enter_provider_deposit(call: Call, body: NewDeposit) -> Reply:
     """Enter what was paid in at a provider, once a reference; the days round it are reckoned anew."""
     if body.at is not None and not _OLDEST <= body.at.replace(tzinfo=UTC) < _LATEST:

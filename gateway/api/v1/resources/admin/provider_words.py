@@ -83,9 +83,14 @@ async def admin_list_words(call: Call, query: WordsQuery) -> Reply:
 
 
 @operation(
-    "POST", "/admin/providers/{provider}/words", scope=Scope.ADMIN, tag="admin: providers", returns=Lesson,
+    "POST",
+    "/admin/providers/{provider}/words",
+    scope=Scope.ADMIN,
+    tag="admin: providers",
+    example={"words": "This service is paused", "meaning": "provider", "dry_run": True},
+    returns=Lesson,
     refuses=(errors.Conflict,),
-)  # fmt: skip
+)
 async def admin_teach_words(call: Call, body: NewWords) -> Reply:
     """Say what an error text of a provider means.
 
