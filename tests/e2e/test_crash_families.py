@@ -20,7 +20,7 @@ ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "3"))
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
 KEY = "panel-key"
 SPEED = 10.0
-HASTY = {"send_timeout_s": 1.9, "send_lease_s": 2, "poll_timeout_s": 2}
+HASTY = {"send_timeout_s": 1.9, "send_lease_s": 3, "poll_timeout_s": 2}
 RUNS = 3 + ROUNDS
 """Of each drip-feed that the gateway runs: some are left after the last kill."""
 POSTS = 30
