@@ -24,7 +24,7 @@ async def statement(db: Database, wallet_id: UUID, since: datetime, until: datet
         async with db.connection() as connection:
             lines = await store.lines_between(connection, wallet_id, seq, closing.seq, since)
         if not lines:
-            break
+            raise LookupError(f"row {seq + 1} of wallet {wallet_id} is missing")
         yield csv_of(row_of(line) for line in lines)
         seq = lines[-1].seq
     yield csv_of([row_of_standing("closing", until, closing)])
