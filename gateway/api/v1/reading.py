@@ -2,7 +2,8 @@
 
 import asyncio
 import re
-from datetime import datetime
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
@@ -18,10 +19,11 @@ QUERY_FIELDS_MAX = 50
 
 _FAULT = re.compile(r"(?P<what>.*?)(?: - at `(?P<path>.*)`)?", re.DOTALL)
 _FIELD = re.compile(r"Object (?:contains unknown|missing required) field `(?P<name>.*)`", re.DOTALL)
+_EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
 _DATED = re.compile(r"\d{4}-", re.ASCII)
 _UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
 
-Body = TypeVar("Body")
+Body = TypeVar("Body", bound=msgspec.Struct)
 
 
 async def read_body(request: Request[Any, Any, Any], form: type[Body]) -> Body:
@@ -41,7 +43,7 @@ async def read_body(request: Request[Any, Any, Any], form: type[Body]) -> Body:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise BadRequest("the body is not JSON, or nested too deep") from None
     try:
-        return msgspec.convert(value, form, str_keys=True)
+        return _within_calendar(msgspec.convert(value, form, str_keys=True))
     except msgspec.ValidationError as error:
         raise Invalid([_fault(str(error), "$")]) from None
 
@@ -66,7 +68,23 @@ def read_query(query: str, form: type[Body]) -> Body:
     faults = [(f"query.{name}", what) for name in fields if (what := _loosely_read(getattr(read, name), fields[name]))]
     if faults:
         raise Invalid(faults)
-    return read
+    return _within_calendar(read)
+
+
+def _within_calendar(read: Body) -> Body:
+    """With times that the database and a sum with a margin can hold; before and after those there is nothing."""
+    times = {name: value for name, value in _times_of(read) if not _EARLIEST <= value <= _LATEST}
+    if not times:
+        return read
+    held = {name: _EARLIEST if value < _EARLIEST else _LATEST for name, value in times.items()}
+    return msgspec.structs.replace(read, **held)
+
+
+def _times_of(read: msgspec.Struct) -> Iterator[tuple[str, datetime]]:
+    for name in read.__struct_fields__:
+        value = getattr(read, name)
+        if isinstance(value, datetime):
+            yield name, value
 
 
 def _loosely_read(value: object, text: str) -> str | None:

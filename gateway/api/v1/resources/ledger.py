@@ -72,7 +72,7 @@ async def list_ledger(call: Call, query: LedgerQuery) -> Reply:
 async def get_statement(call: Call, query: StatementQuery) -> Reply:
     """Download a statement as CSV: what there was, each movement, what there is then."""
     until = query.until or utc_now()
-    if not query.since < until <= query.since + STATEMENT_MAX:
+    if not timedelta(0) < until - query.since <= STATEMENT_MAX:
         raise Invalid([("query.until", "it is not behind since, or more than 366 days behind it")])
     headers = {"Content-Disposition": 'attachment; filename="statement.csv"'}
     lines = statement(call.db, call.account.wallet_id, query.since, until)
