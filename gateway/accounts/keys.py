@@ -14,6 +14,8 @@ from gateway.accounts.terms.model import KeyEdit, Terms, check, edit
 from gateway.accounts.users import normal_email
 from gateway.db.engine import Transaction
 from gateway.errors import Conflict, Invalid, NotFound
+from gateway.events import store as events
+from gateway.events.store import Event
 from gateway.keyring import Keyring
 
 OVERLAP_S_MAX = 30 * 86_400
@@ -65,6 +67,7 @@ async def issue_key_to(
     await terms_store.insert_key(
         tx, key_id=key_id, user_id=user_id, key_hash=key_hash, secret_id=secret_id, currency=currency, terms=terms
     )
+    await _tell(tx, "key.created", key_id)
     return key_id, key
 
 
@@ -94,6 +97,7 @@ async def change_key(
     if allow is not None:
         allow(before, after)
     await terms_store.update_terms(tx, key_id, after)
+    await _tell(tx, "key.changed", key_id)
     changed = await terms_store.find_key(tx, key_id)
     assert changed is not None, "a key that is locked is there"
     return changed
@@ -115,6 +119,7 @@ async def rotate_key(tx: Transaction, keyring: Keyring, key_id: UUID, overlap_s:
         if await terms_store.find_key(tx, key_id) is None:
             raise NotFound(f"key {key_id}")
         raise Conflict(f"key {key_id} is revoked or has expired")
+    await _tell(tx, "key.rotated", key_id)
     return key
 
 
@@ -124,8 +129,11 @@ async def revoke_key(tx: Transaction, key_id: UUID) -> None:
     Raises:
         NotFound: no such key.
     """
+    before = await terms_store.find_key(tx, key_id)
     if not await terms_store.revoke_key(tx, key_id):
         raise NotFound(f"key {key_id}")
+    if before is not None and before.is_active:
+        await _tell(tx, "key.revoked", key_id)
 
 
 async def find_key(connection: Transaction, key_id: UUID) -> KeySummary | None:
@@ -141,3 +149,10 @@ async def list_keys(connection: Transaction, user_email: str | None = None) -> l
 async def list_keys_of(connection: Transaction, user_id: UUID, after: UUID | None, most: int) -> list[KeySummary]:
     """Of one user, in the order of issue, `most` of those after the key `after`."""
     return await terms_store.list_keys_of(connection, user_id, after, most)
+
+
+async def _tell(tx: Transaction, kind: str, key_id: UUID) -> None:
+    """Write the event for the key's user; the key's row is locked, or new."""
+    key = await terms_store.find_key(tx, key_id)
+    assert key is not None, "a key that was just written is there"
+    await events.insert(tx, [Event(kind, key.user_id, "key", key_id, {"name": key.name})])

@@ -133,3 +133,20 @@ async def test_keys_are_bounded_and_of_their_owner_alone(api: Native, other: Nat
         await issued(api)
     full = await api("POST", "/v1/api-keys", {"name": "bot"})
     assert (full.status, full.problem) == (409, "conflict")
+
+
+async def test_what_happens_to_a_key_is_told_once_and_in_order(db: Database, api: Native) -> None:
+    key, _ = await issued(api)
+    path = f"/v1/api-keys/{key['id']}"
+    await api("PATCH", path, {"name": "other"})
+    await api("POST", f"{path}/rotate", {"overlap_s": 0})
+    await api("DELETE", path)
+    await api("DELETE", path)
+    async with db.connection() as connection:
+        rows = await connection.fetch(
+            "SELECT type, sequence, data FROM events WHERE object_id = $1 ORDER BY sequence", key["id"]
+        )
+    assert [(row["type"], row["sequence"]) for row in rows] == [
+        ("key.created", 1), ("key.changed", 2), ("key.rotated", 3), ("key.revoked", 4),
+    ]  # fmt: skip
+    assert rows[1]["data"] == {"name": "other"}
