@@ -82,15 +82,16 @@ async def clear_by_hand(tx: Transaction, *, alert_id: UUID | None = None, kind: 
 async def list_newest(
     tx: Transaction, *, with_cleared: bool, before: UUID | None = None, most: int = LISTED_MAX
 ) -> list[AlertRow]:
-    """Open ones, or all, the newest first, below the id `before`."""
+    """Open ones, or all, the newest first, behind the one with the id `before`."""
     rows = await tx.fetch(
         """
         SELECT a.id, a.kind, a.severity, a.subject, a.message, a.details, a.count, a.raised_at, a.last_at, a.cleared_at,
                coalesce((SELECT jsonb_object_agg(t.channel, coalesce(t.clearing_told_at, t.told_at))
                            FROM alert_tellings t WHERE t.alert_id = a.id
                             AND coalesce(t.clearing_told_at, t.told_at) IS NOT NULL), '{}') AS told
-          FROM alerts a WHERE ($1 OR a.cleared_at IS NULL) AND ($2::uuid IS NULL OR a.id < $2)
-         ORDER BY a.id DESC LIMIT $3
+          FROM alerts a WHERE ($1 OR a.cleared_at IS NULL)
+           AND ($2::uuid IS NULL OR (a.raised_at, a.id) < (SELECT b.raised_at, b.id FROM alerts b WHERE b.id = $2))
+         ORDER BY a.raised_at DESC, a.id DESC LIMIT $3
         """,
         with_cleared,
         before,
