@@ -44,7 +44,7 @@ imports: setup
 check: lint types imports test  ## all that CI does
 
 chaos: setup  ## the slow proofs: kill -9 at every step, three gateways through faults, 20 rounds; a long night
-	CHAOS_ROUNDS=$${CHAOS_ROUNDS:-20} NIGHT_ORDERS=$${NIGHT_ORDERS:-3000} $(BIN)/pytest tests/e2e/test_crash.py tests/e2e/test_crash_families.py tests/e2e/test_three_gateways.py tests/e2e/test_night.py $(ARGS)
+	CHAOS_ROUNDS=$${CHAOS_ROUNDS:-20} NIGHT_ORDERS=$${NIGHT_ORDERS:-3000} $(BIN)/pytest tests/e2e/test_crash.py tests/e2e/test_crash_families.py tests/e2e/test_webhook_crash.py tests/e2e/test_three_gateways.py tests/e2e/test_night.py $(ARGS)
 
 fuzz: setup  ## a million random requests against the endpoint, 1000 of each operation of the native API
 	FUZZ_REQUESTS=$${FUZZ_REQUESTS:-1000000} FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-1000} $(BIN)/pytest tests/fuzz $(ARGS)

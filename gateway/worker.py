@@ -96,6 +96,7 @@ async def run_worker(settings: Settings) -> None:
             Caller(calls, Keyring(settings.secret_key)),
             each=settings.webhook_in_flight,
             delays_s=settings.webhook_retries_s,
+            lease_s=settings.webhook_lease_s,
         )
         listener = Listener(settings.database_direct_url or settings.database_url)
         listener.on("orders_queued", dispatcher.wake)

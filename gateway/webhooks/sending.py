@@ -40,11 +40,14 @@ class Deliverer:
     An endpoint has at most `each` calls at once, so that one that hangs holds no other's turn.
     """
 
-    def __init__(self, db: Database, caller: Caller, *, each: int, delays_s: Sequence[float]) -> None:
+    def __init__(
+        self, db: Database, caller: Caller, *, each: int, delays_s: Sequence[float], lease_s: float = LEASE_S
+    ) -> None:
         self._db = db
         self._caller = caller
         self._each = each
         self._delays_s = delays_s
+        self._lease = timedelta(seconds=lease_s)
         self._in_flight: Counter[UUID] = Counter()
         self._calls: set[asyncio.Task[None]] = set()
         self._freed = asyncio.Event()
@@ -80,7 +83,7 @@ class Deliverer:
         if most < 1:
             return 0
         async with self._db.transaction() as tx:
-            claimed = await deliveries.claim(tx, most, self._each, self._in_flight, timedelta(seconds=LEASE_S))
+            claimed = await deliveries.claim(tx, most, self._each, self._in_flight, self._lease)
         for due in claimed:
             self._in_flight[due.webhook_id] += 1
             task = asyncio.create_task(self._deliver(due))
