@@ -18,7 +18,7 @@ from tests.support.hooks import add_owner, receiving
 from tests.support.processes import SECRET, Installation, eventually, running_processes
 
 ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "3"))
-EVENTS = int(os.environ.get("CHAOS_EVENTS", "2000"))
+EVENTS = int(os.environ.get("CHAOS_EVENTS", "10000"))
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
 OBJECTS = 100
 WITHIN_S = 120.0
