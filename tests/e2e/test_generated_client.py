@@ -42,5 +42,5 @@ async def test_a_generated_client_places_an_order(
             str(GENERATOR), "generate", "--url", f"{server.url}/schema/openapi.json", "--meta", "none",
             "--output-path", str(tmp_path / "reseller_gateway_client"), cwd=tmp_path,
         )  # fmt: skip
-        said = await run(sys.executable, "-c", ORDER, server.url, server.reseller, cwd=tmp_path)
+        said = await run(sys.executable, "-c", ORDER, server.url, server.reseller.key, cwd=tmp_path)
     assert said.split()[:2] == ["Status.PENDING", "0.09"] or said.split()[:2] == ["pending", "0.09"]

@@ -1,19 +1,30 @@
-"""What the native API says of itself is so: schemathesis with all its checks, for both roles, on a real server."""
+"""What the native API says of itself is so: schemathesis with all its checks, for both roles, on a real server.
+
+`FUZZ_EXAMPLES` says how many requests of each operation (10), `FUZZ_SEED` which ones. Besides, each bound that the
+description names is always tried. Half of the ids that are asked for are real ones.
+"""
 
 import asyncio
+import itertools
+import json
 import os
 import sys
 from pathlib import Path
 
 import pytest
 
+from gateway.accounts.scopes import Scope
+from gateway.api.v1.router import OPERATIONS
 from gateway.db.engine import Database
 from tests.support.accounts import assert_ledger_is_clean
 from tests.support.described import described
+from tests.support.stock import Known, known_to
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "10"))
-"""An operation; besides, what covers each bound of the description is always tried."""
-CONFIG = Path(__file__).with_name("schemathesis.toml")
+SEED = int(os.environ.get("FUZZ_SEED", "1"))
+REAL = 0.5
+"""Of ids, that they are real."""
+FOLDER = Path(__file__).parent
 SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
 
 
@@ -22,17 +33,35 @@ SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
 async def test_the_description_is_true(
     db: Database, database_url: str, redis_url: str, role: str, tmp_path: Path
 ) -> None:
+    is_admin = role == "admin"
     async with described(db, database_url, redis_url) as server:
-        key = server.reseller if role == "reseller" else server.admin
-        which = (
-            ["--exclude-path-regex", "^/v1/admin/"] if role == "reseller" else ["--include-path-regex", "^/v1/admin/"]
-        )
+        client = server.admin if is_admin else server.reseller
+        known = await known_to(client, [each for each in OPERATIONS if (each.scope is Scope.ADMIN) is is_admin])
+        config = tmp_path / "schemathesis.toml"
+        config.write_text(_config(known))
         process = await asyncio.create_subprocess_exec(
-            str(SCHEMATHESIS), "--config-file", str(CONFIG), "run", f"{server.url}/schema/openapi.json",
-            "--header", f"Authorization: Bearer {key}", *which, "--checks", "all", "--max-examples", str(EXAMPLES),
-            "--seed", "1", "--no-color", "--report", "junit", "--report-dir", str(tmp_path),
+            str(SCHEMATHESIS), "--config-file", str(config), "run", f"{server.url}/schema/openapi.json",
+            "--header", f"Authorization: Bearer {client.key}",
+            "--include-path-regex" if is_admin else "--exclude-path-regex", "^/v1/admin/",
+            "--checks", "all", "--max-examples", str(EXAMPLES), "--seed", str(SEED), "--no-color",
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, cwd=tmp_path,
         )  # fmt: skip
         output, _ = await process.communicate()
-    assert process.returncode == 0, output.decode()[-20_000:]
+        assert process.returncode == 0, output.decode()[-20_000:]
+        assert (await client("GET", "/v1/account")).status == 200, (
+            "it took its own key away, and found nothing from then on"
+        )
     await assert_ledger_is_clean(db)
+
+
+def _config(known: Known) -> str:
+    """The settings beside this file, with our own check, and with ids that there are: in paths, and in bodies."""
+    numbers = {name: [int(value) for value in values if value.isdigit()] for name, values in known.items()}
+    lines = [f"hooks = {json.dumps(str(FOLDER / 'checks.py'))}"]
+    for name, values in known.items():
+        lines.append(f"dictionaries.path_{name}.values = {json.dumps(values)}")
+        lines.append(f"dictionaries.body_{name}.values = {json.dumps(numbers[name] or values)}")
+    lines += [(FOLDER / "schemathesis.toml").read_text(), "[parameters]"]
+    for place, name in itertools.product(("path", "body"), known):
+        lines.append(f'"{place}.{name}" = {{ dictionary = "{place}_{name}", probability = {REAL} }}')
+    return "\n".join(lines)

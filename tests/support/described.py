@@ -10,22 +10,21 @@ from gateway.db.engine import Database
 from tests.support.native import Native
 from tests.support.panel import SECRET, issue, sell
 from tests.support.serving import served
-
-LINK = "https://example.com/p/1"
+from tests.support.stock import stock
 
 
 @dataclass(frozen=True)
 class Described:
-    """Where it is, and a key of each role."""
+    """Where it is, and a client of each role."""
 
     url: str
-    reseller: str
-    admin: str
+    reseller: Native
+    admin: Native
 
 
 @asynccontextmanager
 async def described(db: Database, database_url: str, redis_url: str) -> AsyncIterator[Described]:
-    """A serving process; the reseller has orders, a webhook and a second key."""
+    """A serving process with some of everything."""
     environ = {
         "GATEWAY_DATABASE_URL": database_url,
         "GATEWAY_REDIS_URL": redis_url,
@@ -38,11 +37,9 @@ async def described(db: Database, database_url: str, redis_url: str) -> AsyncIte
     await sell(db, 1)
     await sell(db, 2, kind="Custom Comments")
     reseller, admin = await issue(db, deposit="1000000"), await issue(db, role="admin")
+    async with db.transaction() as tx:
+        await tx.execute("UPDATE api_keys SET requests_per_minute = 1000000")  # whatever becomes of the tier
     async with served(environ) as (_, url), aiohttp.ClientSession() as http:
-        api = Native(http, url, reseller)
-        for quantity in (100, 200):
-            placed = await api("POST", "/v1/orders", {"service": 1, "link": LINK, "quantity": quantity})
-            assert placed.status == 201
-        await api("POST", "/v1/webhooks", {"url": "https://example.com/hook", "events": ["*"]})
-        await api("POST", "/v1/api-keys", {"name": "second"})
-        yield Described(url, reseller, admin)
+        api, operator = Native(http, url, reseller), Native(http, url, admin)
+        await stock(db, api, operator)
+        yield Described(url, api, operator)

@@ -10,7 +10,7 @@ from msgspec import json as msgjson
 from gateway import errors
 from gateway.api.reference.links import LINKS
 from gateway.api.v1 import problems
-from gateway.api.v1.formats import LIMIT_MAX
+from gateway.api.v1.formats import LIMIT_MAX, PATH_FORMS, Id
 from gateway.api.v1.operations import Operation
 from gateway.api.v1.problems import Problem
 
@@ -92,8 +92,7 @@ def _operation(operation: Operation, of: dict[str, Any], components: dict[str, A
 
 def _parameters(operation: Operation, of: dict[str, Any], components: dict[str, Any]) -> Iterable[dict[str, Any]]:
     for name in re.findall(r"\{(\w+)\}", operation.path):
-        schema = {"type": "string", "minLength": 1, "maxLength": 64, "pattern": "^[0-9A-Za-z-]+$"}
-        yield {"name": name, "in": "path", "required": True, "schema": schema}
+        yield {"name": name, "in": "path", "required": True, "schema": msgjson.schema(PATH_FORMS.get(name, Id))}
     if operation.query is not None:
         form = components[of[repr(operation.query)]["$ref"].rpartition("/")[2]]
         for name, schema in form["properties"].items():
@@ -103,7 +102,7 @@ def _parameters(operation: Operation, of: dict[str, Any], components: dict[str, 
         names.append("Idempotency-Key")
     if operation.method == "GET" and operation.media_type == "application/json":
         names.append("If-None-Match")
-    if operation.method in ("PATCH", "DELETE") and operation.tag != "admin: tiers":
+    if operation.is_conditional:
         names.append("If-Match")
     for name in names:
         yield {"$ref": _COMPONENT.format("parameters", name)}
@@ -153,21 +152,18 @@ def _shared(operations: Sequence[Operation]) -> dict[str, Any]:
 
 
 def _refusals(operation: Operation) -> dict[int, list[problems.Kind]]:
-    refusals: list[type[errors.GatewayError]] = [*_OF_ALL, *operation.refuses]
+    refusals: list[type[errors.GatewayError] | problems.Kind] = [*_OF_ALL, *operation.refuses]
     if operation.body is not None:
         refusals += _OF_BODIES
     if operation.is_idempotent:
         refusals += _OF_KEYS
     if "{" in operation.path:
         refusals.append(errors.NotFound)
-    if operation.method in ("PATCH", "DELETE"):
+    if operation.is_conditional:
         refusals.append(errors.ChangedMeanwhile)
-    if operation.tag == "orders" and operation.method == "POST":
-        kinds = [kind for kind in problems.all_kinds() if kind.slug in ("incorrect-link", "incorrect-order")]
-    else:
-        kinds = []
     found: dict[int, list[problems.Kind]] = {}
-    for kind in [*map(problems.kind_of, refusals), *kinds, problems.INTERNAL]:
+    for each in [*refusals, problems.INTERNAL]:
+        kind = each if isinstance(each, problems.Kind) else problems.kind_of(each)
         if kind not in found.setdefault(kind.status, []):
             found[kind.status].append(kind)
     return found
@@ -196,20 +192,20 @@ def _refer(names: list[str]) -> dict[str, Any]:
     return {name: {"$ref": _COMPONENT.format("headers", name)} for name in names}
 
 
-def _header(description: str, **schema: Any) -> dict[str, Any]:
-    return {"description": description, "schema": {"type": "string", **schema}}
+def _header(description: str, *, required: bool = False, **schema: Any) -> dict[str, Any]:
+    return {"description": description, "required": required, "schema": {"type": "string", **schema}}
 
 
 _HEADERS = {
-    "X-Request-Id": _header("Names the request in our log; the caller's own where he gave one."),
+    "X-Request-Id": _header("Names the request in our log; the caller's own where he gave one.", required=True),
     "RateLimit-Policy": _header("The key's limit: requests (`q`) in seconds (`w`).", examples=['"key";q=600;w=60']),
     "RateLimit": _header("Requests left (`r`), and in how many seconds one more comes (`t`)."),
-    "Retry-After": _header("Seconds to wait.", pattern="^[0-9]+$"),
-    "ETag": _header("The tag of this very answer."),
+    "Retry-After": _header("Seconds to wait.", required=True, pattern="^[0-9]+$"),
+    "ETag": _header("The tag of this very answer.", required=True),
     "Cache-Control": _header("An answer is the caller's own, and asked for anew each time."),
     "Vary": _header("An answer depends on these."),
     "Idempotency-Replayed": _header("`true` where the answer is that of the first request.", const="true"),
-    "WWW-Authenticate": _header("`Bearer`.", const="Bearer"),
+    "WWW-Authenticate": _header("`Bearer`.", required=True, const="Bearer"),
 }
 
 

@@ -17,6 +17,12 @@ Number: TypeAlias = Annotated[int, Meta(ge=1, le=2_147_483_647)]
 """Of a service, an order or a refill."""
 Currency: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Z]{3}$", examples=["USD"])]
 
+Id: TypeAlias = Annotated[str, Meta(pattern="^[0-9A-Za-z-]+$", min_length=1, max_length=64)]
+"""In a path: an id, or a number."""
+TierName: TypeAlias = Annotated[str, Meta(pattern="^[a-z][a-z0-9-]{0,49}$", examples=["pro"])]
+PATH_FORMS = {"tier": TierName}
+"""Of path parameters that are no `Id`."""
+
 LIMIT_MAX = 100
 
 Item = TypeVar("Item")

@@ -45,7 +45,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     returns: Any
     status: int
     media_type: str
-    refuses: tuple[type[GatewayError], ...]
+    refuses: tuple[type[GatewayError] | problems.Kind, ...]
     example: dict[str, Any] | None
     handler: Handler
 
@@ -53,6 +53,11 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     def is_idempotent(self) -> bool:
         """Whether it takes an `Idempotency-Key`."""
         return self.method == "POST"
+
+    @property
+    def is_conditional(self) -> bool:
+        """Whether it takes an `If-Match`: whether its handler looks at it."""
+        return Call.check_unchanged.__name__ in self.handler.__code__.co_names
 
 
 def operation(
@@ -64,7 +69,7 @@ def operation(
     returns: Any,
     status: int = 200,
     media_type: str = JSON,
-    refuses: tuple[type[GatewayError], ...] = (),
+    refuses: tuple[type[GatewayError] | problems.Kind, ...] = (),
     example: dict[str, Any] | None = None,
 ) -> Callable[[Handler], Operation]:
     """Describe the decorated handler; its `body` and `query` parameters are read in the form of their annotations.

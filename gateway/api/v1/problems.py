@@ -188,6 +188,11 @@ _WORDS: dict[str, Kind] = {
 """What the rules of the kinds of service refuse (`compat.drafts`), by their words."""
 
 
+OF_DRAFTS = tuple(_WORDS.values())
+"""The same, for operations that place one order."""
+_ROOTS = ("$", "query", "header.", "path.")
+
+
 def all_kinds() -> list[Kind]:
     """Each kind once, by its slug."""
     kinds = [*KINDS.values(), *_WORDS.values(), METHOD, INTERNAL]
@@ -203,7 +208,8 @@ def problem_of(refusal: errors.GatewayError | PanelError, root: str = "$") -> Pr
     """The refusal as a problem; a field at fault has a path below `root`."""
     kind = _WORDS[refusal.text] if isinstance(refusal, PanelError) else kind_of(type(refusal))
     detail = _sentence(str(refusal)) if kind.is_detailed else ""
-    faults = [Fault(*fault) for fault in refusal.faults] if isinstance(refusal, errors.Invalid) else []
+    given = refusal.faults if isinstance(refusal, errors.Invalid) else []
+    faults = [Fault(path if path.startswith(_ROOTS) else f"{root}.{path}", message) for path, message in given]
     field = (refusal.field if isinstance(refusal, PanelError) else None) or kind.field
     if field:
         faults = [Fault(f"{root}.{field}", detail)]

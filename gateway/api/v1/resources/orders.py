@@ -15,6 +15,7 @@ from gateway.api.v1.calls import Call, Reply
 from gateway.api.v1.drafting import NewOrder, check_fields, fields_of
 from gateway.api.v1.formats import Currency, Money, Number, Page, PageQuery, money, page
 from gateway.api.v1.operations import operation
+from gateway.api.v1.problems import OF_DRAFTS
 from gateway.db.engine import Transaction
 from gateway.errors import CannotCancel, GatewayError, NotFound
 from gateway.orders.cancels.wishing import take_wishes
@@ -93,7 +94,7 @@ class AskedRefill(msgspec.Struct, frozen=True):
     example={"service": 1, "link": "https://example.com/p/1", "quantity": 100},
     returns=Order,
     status=201,
-    refuses=(*PLACING, errors.IdempotencyMismatch),
+    refuses=(*PLACING, *OF_DRAFTS),
 )
 async def create_order(call: Call, body: NewOrder) -> Reply:
     """Place an order.

@@ -105,10 +105,13 @@ async def list_services(call: Call, query: ServicesQuery) -> Reply:
     return Reply(body, headers=headers)
 
 
+_SINCE = [{"maxLength": 0}, {"pattern": r"^[0-9]{1,18}\.[0-9]{1,18}$"}, {"format": "date-time"}]
+
+
 class ChangesQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`since` is `next` of this list, or a time (RFC 3339) to begin at."""
 
-    since: str = ""
+    since: Annotated[str, Meta(max_length=64, extra_json_schema={"anyOf": _SINCE})] = ""
     limit: Annotated[int, Meta(ge=1, le=CHANGES_MAX)] = 100
 
 

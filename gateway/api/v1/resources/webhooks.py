@@ -19,11 +19,27 @@ from gateway.db.partitions import id_at
 from gateway.webhooks import endpoints, store
 from gateway.webhooks.deliveries import store as deliveries
 from gateway.webhooks.deliveries.store import Statistics
-from gateway.webhooks.model import Endpoint
+from gateway.webhooks.model import TYPES, WILDCARDS, Endpoint
 
-EventName = Annotated[str, Meta(min_length=1, max_length=50, examples=["order.completed", "order.*", "*"])]
+EventName = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=50,
+        examples=["order.completed", "order.*", "*"],
+        extra_json_schema={"enum": sorted({*TYPES, *WILDCARDS})},
+    ),
+]
 EventNames = Annotated[list[EventName], Meta(min_length=1, max_length=50)]
-Url = Annotated[str, Meta(min_length=1, max_length=2048, examples=["https://example.com/hook"])]
+Url = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=2048,
+        examples=["https://example.com/hook"],
+        extra_json_schema={"pattern": r"^https?://[\x21-\x7e]+$"},
+    ),
+]
 Description = Annotated[str, Meta(max_length=255)]
 
 

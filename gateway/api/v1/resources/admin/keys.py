@@ -15,7 +15,7 @@ from gateway.accounts.scopes import Scope
 from gateway.accounts.terms.model import KeyEdit, Terms
 from gateway.api.v1 import once
 from gateway.api.v1.calls import Call, Reply
-from gateway.api.v1.formats import Amount, Currency, Page, PageQuery, page
+from gateway.api.v1.formats import Amount, Currency, Page, PageQuery, TierName, page
 from gateway.api.v1.operations import operation
 from gateway.api.v1.resources.api_keys import (
     ApiKey,
@@ -31,7 +31,6 @@ from gateway.api.v1.resources.api_keys import (
 from gateway.db.engine import Transaction
 from gateway.errors import NotFound
 
-TierName = Annotated[str, Meta(pattern="^[a-z][a-z0-9-]{0,49}$", examples=["pro"])]
 Limit = Annotated[int, Meta(ge=1, le=1_000_000)]
 
 

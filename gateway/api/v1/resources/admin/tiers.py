@@ -1,6 +1,5 @@
 """`/v1/admin/tiers`: how many requests a minute the keys of each tier have."""
 
-import re
 from typing import Annotated
 
 import msgspec
@@ -11,10 +10,9 @@ from gateway.accounts import tiers
 from gateway.accounts.model import Tier
 from gateway.accounts.scopes import Scope
 from gateway.api.v1.calls import Call, Reply
+from gateway.api.v1.formats import TierName
 from gateway.api.v1.operations import operation
 from gateway.errors import Invalid, NotFound
-
-_NAME = re.compile(r"[a-z][a-z0-9-]{0,49}", re.ASCII)
 
 
 class Tiers(msgspec.Struct, frozen=True):
@@ -48,8 +46,12 @@ async def admin_list_tiers(call: Call) -> Reply:
 async def admin_set_tier(call: Call, body: TierLimit) -> Reply:
     """Set a tier's limit, in force within a second, or add a tier."""
     name = call.path_parameters["tier"]
-    if not _NAME.fullmatch(name):
-        raise Invalid([("path.tier", "a name has small letters, digits and hyphens, and begins with a letter")])
+    try:
+        msgspec.convert(name, TierName)
+    except msgspec.ValidationError:
+        raise Invalid(
+            [("path.tier", "a name has small letters, digits and hyphens, and begins with a letter")]
+        ) from None
     async with call.acting().transaction() as tx:
         await tiers.set_tier(tx, name, body.requests_per_minute)
         found = next(tier for tier in await tiers.list_tiers(tx) if tier.name == name)
