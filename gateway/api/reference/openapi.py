@@ -171,7 +171,7 @@ def _refusals(operation: Operation) -> dict[int, list[problems.Kind]]:
 
 def _refusal(status: int, kinds: list[problems.Kind]) -> dict[str, Any]:
     headers = ["X-Request-Id"]
-    headers += ["WWW-Authenticate"] if status == 401 else ["RateLimit-Policy", "RateLimit"]
+    headers += {401: ["WWW-Authenticate"], 500: []}.get(status, ["RateLimit-Policy", "RateLimit"])
     headers += ["Retry-After"] if status == 429 else []
     schema = {
         "allOf": [{"$ref": "#/components/schemas/Problem"}],

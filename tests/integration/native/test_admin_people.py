@@ -5,6 +5,8 @@ from uuid import uuid4
 
 import pytest
 
+from gateway.api.reference.openapi import describe
+from gateway.api.v1.router import OPERATIONS
 from gateway.db.engine import Database
 from tests.support.accounts import assert_ledger_is_clean
 from tests.support.faults import eventually
@@ -154,3 +156,33 @@ async def test_resellers_are_kept_out_of_all_of_it(api: Native) -> None:
     ):  # fmt: skip
         refused = await api(method, f"/v1/admin/{path}")
         assert (refused.status, refused.problem) == (403, "forbidden")
+
+
+async def test_a_reference_with_a_line_break_is_no_second_payment(admin: Native) -> None:
+    _, wallet, _ = await made(admin)
+    path = f"/v1/admin/wallets/{wallet['id']}"
+    assert (await admin("POST", f"{path}/deposits", {"amount": "5", "reference": "invoice 7"})).status == 201
+    for body in (
+        {"amount": "5", "reference": "invoice 7\n"}, {"amount": "5\n", "reference": "r"},
+        {"amount": "\u0663", "reference": "r"},
+    ):  # fmt: skip
+        refused = await admin("POST", f"{path}/deposits", body)
+        assert (refused.status, refused.problem) == (422, "invalid")
+    assert (await admin("PATCH", path, {"low_balance": "5\n"})).status == 422
+    assert (await admin("GET", path)).json()["balance"] == "5"
+
+
+def patterns_in(told: Any) -> set[str]:
+    """Of all the forms in a description."""
+    if isinstance(told, list):
+        return {each for part in told for each in patterns_in(part)}
+    if not isinstance(told, dict):
+        return set()
+    found = {told["pattern"]} if isinstance(told.get("pattern"), str) else set()
+    return found | {each for part in told.values() for each in patterns_in(part)}
+
+
+def test_no_pattern_lets_a_line_break_or_foreign_digits_through() -> None:
+    patterns = patterns_in(describe(OPERATIONS)["components"]["schemas"])
+    assert patterns
+    assert [pattern for pattern in patterns if not pattern.endswith("$(?!\n)") or r"\d" in pattern] == []

@@ -6,8 +6,10 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+import schemathesis
 
 from gateway.accounts.scopes import Scope
+from gateway.api.reference.openapi import describe
 from gateway.api.v1 import problems
 from gateway.api.v1.operations import Operation
 from gateway.api.v1.router import OPERATIONS
@@ -41,6 +43,10 @@ async def test_the_description_is_that_of_every_operation(api: Native) -> None:
     assert all(each["description"] and each["summary"] for path in told["paths"].values() for each in path.values())
     unchanged = await api("GET", "/schema/openapi.json", If_None_Match=reply.headers["ETag"])
     assert unchanged.status == 304
+
+
+def test_the_description_is_openapi() -> None:
+    schemathesis.openapi.from_dict(describe(OPERATIONS)).validate()
 
 
 async def test_the_docs_need_no_network(api: Native) -> None:

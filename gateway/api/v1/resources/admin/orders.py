@@ -51,7 +51,7 @@ class OrderRefund(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """How much to give back, null for all that is still charged; the same `reference` is booked once an order."""
 
     amount: Amount | None
-    reference: Annotated[str, Meta(pattern=r"^[\x20-\x7e]+$", min_length=1, max_length=80)]
+    reference: Annotated[str, Meta(pattern=r"^[\x20-\x7e]+$(?!\n)", min_length=1, max_length=80)]
     reason: Annotated[str, Meta(min_length=1, max_length=500)] | None = None
 
 
@@ -63,7 +63,7 @@ class Resolution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """
 
     decision: Literal["placed_as", "not_placed", "refund"]
-    upstream_id: Annotated[str, Meta(pattern="^[0-9A-Za-z_-]{1,64}$")] | None = None
+    upstream_id: Annotated[str, Meta(pattern=r"^[0-9A-Za-z_-]{1,64}$(?!\n)")] | None = None
     reason: Annotated[str, Meta(min_length=1, max_length=500)] | None = None
 
 

@@ -29,7 +29,7 @@ from gateway.providers.store import SealedProvider
 
 PAUSE_S_MAX = 31_536_000
 
-Percent = Annotated[str, Meta(pattern=r"^-?\d{1,5}(\.\d{1,4})?$", examples=["12.5"])]
+Percent = Annotated[str, Meta(pattern=r"^-?[0-9]{1,5}(\.[0-9]{1,4})?$(?!\n)", examples=["12.5"])]
 Priority = Annotated[int, Meta(ge=-1_000_000, le=1_000_000)]
 Name = Annotated[str, Meta(min_length=1, max_length=255)]
 Url = Annotated[str, Meta(min_length=1, max_length=2048, examples=["https://panel.example/api/v2"])]

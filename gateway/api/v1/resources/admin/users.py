@@ -23,7 +23,7 @@ from gateway.errors import NotFound
 _PART = r"[^@\s\x00-\x20\x7f-\xa0\ufeff]"
 """No white space, by whichever book: regular expressions of Python and of JavaScript differ in what that is."""
 Email = Annotated[
-    str, Meta(pattern=f"^{_PART}{{1,64}}@{_PART}{{1,189}}$", max_length=254, examples=["ann@example.com"])
+    str, Meta(pattern=rf"^{_PART}{{1,64}}@{_PART}{{1,189}}$(?!\n)", max_length=254, examples=["ann@example.com"])
 ]
 Password = Annotated[str, Meta(min_length=12, max_length=200)]
 Reason = Annotated[str, Meta(min_length=1, max_length=500)]

@@ -22,7 +22,9 @@ from gateway.ledger.booking import Booking, book
 from gateway.ledger.reading import store as wallets
 from gateway.ledger.reading.model import WalletRow
 
-Reference = Annotated[str, Meta(pattern=r"^[\x20-\x7e]+$", min_length=1, max_length=80, examples=["invoice 2026-117"])]
+Reference = Annotated[
+    str, Meta(pattern=r"^[\x20-\x7e]+$(?!\n)", min_length=1, max_length=80, examples=["invoice 2026-117"])
+]
 Note = Annotated[str, Meta(min_length=1, max_length=500)]
 
 
