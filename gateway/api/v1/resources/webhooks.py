@@ -37,7 +37,7 @@ Url = Annotated[
         min_length=1,
         max_length=2048,
         examples=["https://example.com/hook"],
-        extra_json_schema={"pattern": r"^https?://[\x21-\x7e]+$"},
+        extra_json_schema={"pattern": r"^https?://[\x21-\x7e]+$(?!\n)"},
     ),
 ]
 Description = Annotated[str, Meta(max_length=255)]
