@@ -29,7 +29,7 @@ run: setup  ## everything on this machine: servers, a simulated upstream, API, w
 	@$(BIN)/gateway demo $(ARGS)
 
 test: setup  ## the whole suite on real PostgreSQL and Valkey
-	$(BIN)/pytest -n 2 --dist worksteal $(ARGS)
+	$(BIN)/pytest -n 3 --dist worksteal $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check .
