@@ -136,8 +136,10 @@ async def revoke_key(tx: Transaction, key_id: UUID) -> None:
         await _tell(tx, "key.revoked", key_id)
 
 
-async def find_key(connection: Transaction, key_id: UUID) -> KeySummary | None:
-    """Anybody's key: whether the caller may see it is for the caller to tell."""
+async def find_key(connection: Transaction, key_id: UUID, *, lock: bool = False) -> KeySummary | None:
+    """Anybody's key: whether the caller may see it is for the caller to tell. Locked, it stays as it is read."""
+    if lock:
+        await terms_store.lock_key(connection, key_id)
     return await terms_store.find_key(connection, key_id)
 
 

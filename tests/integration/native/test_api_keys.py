@@ -1,5 +1,6 @@
 """`/v1/api-keys`: issued within the caller's own bounds, shown once, rotated, revoked."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -150,3 +151,11 @@ async def test_what_happens_to_a_key_is_told_once_and_in_order(db: Database, api
         ("key.created", 1), ("key.changed", 2), ("key.rotated", 3), ("key.revoked", 4),
     ]  # fmt: skip
     assert rows[1]["data"] == {"name": "other"}
+
+
+async def test_of_changes_at_once_with_one_tag_the_first_alone_is_made(api: Native) -> None:
+    key, _ = await issued(api)
+    path = f"/v1/api-keys/{key['id']}"
+    tag = (await api("GET", path)).headers["ETag"]
+    replies = await asyncio.gather(*(api("PATCH", path, {"name": f"n{n}"}, If_Match=tag) for n in range(8)))
+    assert sorted(reply.status for reply in replies) == [200] + [412] * 7

@@ -139,27 +139,15 @@ async def get_api_key(call: Call) -> Reply:
 @operation("PATCH", "/api-keys/{key}", scope=Scope.KEYS_WRITE, tag="api-keys", example={"name": "shop"}, returns=ApiKey)
 async def change_api_key(call: Call, body: ApiKeyChange) -> Reply:
     """Change what a key may do; in force within a second."""
-    edit = KeyEdit(
-        name=body.name,
-        scopes=tuple(body.scopes) if isinstance(body.scopes, list) else body.scopes,
-        allowed_addresses=networks_of(body.allowed_addresses)
-        if isinstance(body.allowed_addresses, list)
-        else body.allowed_addresses,
-        daily_spend_cap=Decimal(body.daily_spend_cap)
-        if isinstance(body.daily_spend_cap, str)
-        else body.daily_spend_cap,
-        expires_at=body.expires_at,
-        refuse_duplicates=body.refuse_duplicates,
-    )
     async with call.acting().transaction() as tx:
-        before = await _find(call, tx, call.uuid("key", "api key"))
+        before = await _find(call, tx, call.uuid("key", "api key"), lock=True)
+        call.check_unchanged(ApiKey(**fields_shown(before)))
 
         def allow(was: Terms, will_be: Terms) -> None:
             for terms in (was, will_be):
                 require_within(call.account, terms, before.currency)
 
-        after = await keys.change_key(tx, before.key_id, edit, allow)
-        call.check_unchanged(ApiKey(**fields_shown(before)))
+        after = await keys.change_key(tx, before.key_id, edit_of(body), allow)
     return Reply(ApiKey(**fields_shown(after)))
 
 
@@ -189,14 +177,14 @@ async def rotate_api_key(call: Call, body: KeyRotation) -> Reply:
 async def revoke_api_key(call: Call) -> Reply:
     """Revoke a key: within a second nobody can use it any more."""
     async with call.acting().transaction() as tx:
-        found = await _find(call, tx, call.uuid("key", "api key"))
+        found = await _find(call, tx, call.uuid("key", "api key"), lock=True)
         call.check_unchanged(ApiKey(**fields_shown(found)))
         await keys.revoke_key(tx, found.key_id)
     return Reply(None, 204)
 
 
-async def _find(call: Call, tx: Transaction, key_id: UUID) -> KeySummary:
-    found = await keys.find_key(tx, key_id)
+async def _find(call: Call, tx: Transaction, key_id: UUID, *, lock: bool = False) -> KeySummary:
+    found = await keys.find_key(tx, key_id, lock=lock)
     if found is None or found.user_id != call.account.user_id:
         raise NotFound("api key")
     return found
@@ -212,6 +200,19 @@ def networks_of(texts: list[str] | None) -> tuple[Network, ...] | None:
         except ValueError as error:
             raise Invalid([(f"$.allowed_addresses[{index}]", str(error))]) from None
     return tuple(networks)
+
+
+def edit_of(body: ApiKeyChange) -> KeyEdit:
+    """What a change sets, in the forms of the accounts."""
+    addresses, cap = body.allowed_addresses, body.daily_spend_cap
+    return KeyEdit(
+        name=body.name,
+        scopes=tuple(body.scopes) if isinstance(body.scopes, list) else body.scopes,
+        allowed_addresses=networks_of(addresses) if isinstance(addresses, list) else addresses,
+        daily_spend_cap=Decimal(cap) if isinstance(cap, str) else cap,
+        expires_at=body.expires_at,
+        refuse_duplicates=body.refuse_duplicates,
+    )
 
 
 def terms_of(found: KeySummary) -> Terms:

@@ -12,7 +12,7 @@ from gateway.accounts import keys
 from gateway.accounts.model import KeySummary
 from gateway.accounts.people import store as people
 from gateway.accounts.scopes import Scope
-from gateway.accounts.terms.model import KeyEdit, Terms
+from gateway.accounts.terms.model import Terms
 from gateway.api.v1 import once
 from gateway.api.v1.calls import Call, Reply
 from gateway.api.v1.formats import Amount, Currency, Page, PageQuery, TierName, page
@@ -25,6 +25,7 @@ from gateway.api.v1.resources.api_keys import (
     Networks,
     Scopes,
     Time,
+    edit_of,
     fields_shown,
     networks_of,
 )
@@ -136,25 +137,16 @@ async def admin_get_key(call: Call) -> Reply:
 )
 async def admin_change_key(call: Call, body: AdminKeyChange) -> Reply:
     """Change what a key may do and how often; in force within a second."""
-    edit = KeyEdit(
-        name=body.name,
+    edit = msgspec.structs.replace(
+        edit_of(body),
         tier=body.tier,
-        scopes=tuple(body.scopes) if isinstance(body.scopes, list) else body.scopes,
-        allowed_addresses=networks_of(body.allowed_addresses)
-        if isinstance(body.allowed_addresses, list)
-        else body.allowed_addresses,
-        daily_spend_cap=Decimal(body.daily_spend_cap)
-        if isinstance(body.daily_spend_cap, str)
-        else body.daily_spend_cap,
         requests_per_minute=body.requests_per_minute,
-        expires_at=body.expires_at,
         replay_window_s=body.replay_window_s,
-        refuse_duplicates=body.refuse_duplicates,
     )
     async with call.acting().transaction() as tx:
-        before = await _find(tx, call.uuid("key", "api key"))
-        after = await keys.change_key(tx, before.key_id, edit)
+        before = await _find(tx, call.uuid("key", "api key"), lock=True)
         call.check_unchanged(AdminKey(**_fields(before)))
+        after = await keys.change_key(tx, before.key_id, edit)
     return Reply(AdminKey(**_fields(after)))
 
 
@@ -182,14 +174,14 @@ async def admin_rotate_key(call: Call, body: KeyRotation) -> Reply:
 async def admin_revoke_key(call: Call) -> Reply:
     """Revoke any key: within a second nobody can use it any more."""
     async with call.acting().transaction() as tx:
-        found = await _find(tx, call.uuid("key", "api key"))
+        found = await _find(tx, call.uuid("key", "api key"), lock=True)
         call.check_unchanged(AdminKey(**_fields(found)))
         await keys.revoke_key(tx, found.key_id)
     return Reply(None, 204)
 
 
-async def _find(tx: Transaction, key_id: UUID) -> KeySummary:
-    found = await keys.find_key(tx, key_id)
+async def _find(tx: Transaction, key_id: UUID, *, lock: bool = False) -> KeySummary:
+    found = await keys.find_key(tx, key_id, lock=lock)
     if found is None:
         raise NotFound("api key")
     return found
