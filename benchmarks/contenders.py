@@ -24,6 +24,11 @@ class Sample(msgspec.Struct, frozen=True):
     late_ms: float | None = None
     """How late the open loop sent, at the median: what of its latencies is not the server's."""
 
+    @property
+    def cost_us(self) -> float | None:
+        """Processor time of the server's process for each answer, which strangers change little."""
+        return self.cores / self.rate * 1e6 if self.cores else None
+
 
 class Contender(Protocol):
     """`places` where each right answer is an order; `placed` counts those."""
@@ -55,7 +60,7 @@ class Asked:
         self._connections, self._a_second = connections, a_second
 
     async def sample(self, seconds: float) -> Sample:
-        pid, cores = self._server.popen.pid, self._cores.api | self._cores.rest
+        pid, cores = self._server.popen.pid, self._cores.all
         port = port_of(self._server)
         before, own = usage(pid, cores), time.process_time()
         if self._a_second is None:

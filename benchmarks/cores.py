@@ -18,6 +18,10 @@ class Cores(msgspec.Struct, frozen=True):
     rest: frozenset[int]
 
     @property
+    def all(self) -> frozenset[int]:
+        return self.api | self.rest
+
+    @property
     def told(self) -> str:
         if not self.api:
             return "not pinned: this system does not let a process choose its cores"
@@ -35,9 +39,10 @@ def find_cores() -> Cores:
 
 
 def pin(pid: int, cores: frozenset[int]) -> None:
-    """Before the process has threads: what it starts inherits its cores."""
+    """All threads of the process, and what it starts from now on; not the processes that it has started."""
     if cores:
-        os.sched_setaffinity(pid, cores)
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            os.sched_setaffinity(int(task.name), cores)
 
 
 class Usage(msgspec.Struct, frozen=True):

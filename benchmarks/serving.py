@@ -5,7 +5,7 @@ It ends with `gateway ledger verify` and with the count of orders beside that of
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import asyncpg
 import msgspec
@@ -15,7 +15,7 @@ from benchmarks import floors, pgbench, subjects
 from benchmarks.contenders import Asked, Contender, Sample
 from benchmarks.load import fetch
 from benchmarks.report import Report, Samples, describe_machine, median_rate
-from benchmarks.stage import Stage, answering, open_stage, port_of, sync_ms
+from benchmarks.stage import Stage, open_stage, port_of, sync_ms
 from benchmarks.stock import Size, Stock, add_stock
 from gateway.db import migrate
 from gateway.db.engine import Database
@@ -64,12 +64,13 @@ def run(options: Options) -> Report:
 
 async def _run(stage: Stage, options: Options) -> Report:
     url = stage.database_url
+    servers = {name: stage.begin_floor(name) for name in ("socket", *floors.APPS) if name != "bytes"}
     await migrate.upgrade(url)
     gateway = stage.gateway(url)
     stock = await _stock(gateway, options.size)
     await pgbench.prepare(url, stock)
     session = Session(stage, options, stock, gateway)
-    samples = await session.measure()
+    samples = await session.measure(servers)
     verified = await gateway.command("ledger", "verify")
     orders, answers = await _count_orders(url), stock.placed + session.placed
     assert orders == answers, f"{orders} orders, but {answers} answers that promised one"
@@ -119,25 +120,25 @@ class Session:
     def placed(self) -> int:
         return sum(contender.placed for contender in self._met if contender.places)
 
-    async def measure(self) -> Samples:
+    async def measure(self, floors: Mapping[str, Running]) -> Samples:
+        """Everything, beside floors that were begun."""
         options = self._options
-        api = self._stage.serve(self._gateway)
-        contenders = [*self._floors(), *await self._subjects(api)]
+        api = self._stage.answering(self._stage.begin_serving(self._gateway))
+        contenders = [*self._floors(floors), *await self._subjects(api)]
         samples = await self._in_turn(contenders, options.rounds, options.seconds)
         idle = [self._idle(api, name) for name in PAIR]
         samples |= await self._in_turn(idle, options.rounds, options.seconds / 2)
         half = max(median_rate(samples["add"]) / 2, 1.0)
         clock = subjects.add_by_the_clock(api, self._stage.cores, self._stock, 4 * options.connections, half)
         samples |= await self._in_turn([clock], options.rounds, 2 * options.seconds)
-        two = self._stage.serve(self._gateway, workers=2)
+        two = self._stage.answering(self._stage.begin_serving(self._gateway, workers=2), self._stage.cores.all)
         pairs = [self._named(server, name, suffix) for server, suffix in ((api, "one"), (two, "two")) for name in PAIR]
         return samples | await self._in_turn(pairs, options.rounds, options.seconds)
 
-    def _floors(self) -> list[Contender]:
+    def _floors(self, servers: Mapping[str, Running]) -> list[Contender]:
         stage, cores, connections = self._stage, self._stage.cores, self._options.connections
-        servers = {name: stage.begin_floor(name) for name in ("socket", *floors.APPS) if name != "bytes"}
         found: list[Contender] = [
-            subjects.floor(name, answering(server), cores, connections) for name, server in servers.items()
+            subjects.floor(name, stage.answering(server), cores, connections) for name, server in servers.items()
         ]
         for name, hot in (("pgbench", False), ("pgbench_hot", True)):
             found.append(pgbench.Pgbench(name, stage.database_url, cores, self._stock, stage.folder, hot=hot))
@@ -146,7 +147,7 @@ class Session:
     async def _subjects(self, api: Running) -> list[Contender]:
         stage, connections = self._stage, self._options.connections
         _, listed = await fetch(port_of(api), subjects.services_request(api, self._stock))
-        server = answering(stage.begin_floor("bytes", listed))
+        server = stage.answering(stage.begin_floor("bytes", listed))
         same = subjects.floor("bytes", server, stage.cores, connections, b'200 [{"service":')
         return [same, *subjects.subjects(api, stage.cores, self._stock, connections)]
 

@@ -33,30 +33,37 @@ class Stage:
         usual = {"check_interval_min_s": 5, "check_interval_max_s": 900, "log_format": "json"}
         return Installation(self._processes, url, self._redis_url, extra=limits | usual)
 
-    def serve(self, gateway: Installation, workers: int = 1) -> Running:
-        """`gateway serve`, which answers by now: on the one core, or on as many as it has processes."""
-        api = gateway.begin_serving(workers=str(workers))
-        pin(api.popen.pid, self.cores.api if workers == 1 else self.cores.api | self.cores.rest)
-        return answering(api)
+    def begin_serving(self, gateway: Installation, workers: int = 1) -> Running:
+        """`gateway serve`, not yet `answering`."""
+        with self._all_cores():
+            return gateway.begin_serving(workers=str(workers))
 
     def begin_floor(self, name: str, answer: bytes = b"") -> Running:
         """A server of `floors.py` in the place of the gateway, not yet `answering`; `answer` is what `bytes` sends."""
         output, given = self.folder / f"floor-{name}.log", self.folder / f"floor-{name}.bytes"
         given.write_bytes(answer)
         words = [sys.executable, "-m", "benchmarks.floors", name, given]
-        with output.open("wb") as out:
+        with output.open("wb") as out, self._all_cores():
             popen = spawn(words, env=plain_environment(), directory=PROJECT, stdout=out, stderr=out)
         floor = Running(f"floor {name}", popen, output)
         self._processes.started.append(floor)
-        pin(popen.pid, self.cores.api)
         return floor
 
+    def answering(self, server: Running, cores: frozenset[int] | None = None) -> Running:
+        """The same, once it listens: on the one core for what is measured, where no others are named."""
+        said = wait_until(lambda: server.has_said("listening on "), within_s=START_S_MAX, what=server.name)
+        server.url = said.rpartition(" ")[2]
+        pin(server.popen.pid, self.cores.api if cores is None else cores)
+        return server
 
-def answering(server: Running) -> Running:
-    """The same, once it listens; `url` is its address."""
-    said = wait_until(lambda: server.has_said("listening on "), within_s=START_S_MAX, what=server.name)
-    server.url = said.rpartition(" ")[2]
-    return server
+    @contextlib.contextmanager
+    def _all_cores(self) -> Iterator[None]:
+        """For what is started in the block, which would else inherit the core of the load."""
+        pin(os.getpid(), self.cores.all)
+        try:
+            yield
+        finally:
+            pin(os.getpid(), self.cores.rest)
 
 
 def port_of(server: Running) -> int:
@@ -68,7 +75,7 @@ def open_stage() -> Iterator[Stage]:
     """Call it in the main thread, which stays on the core of load and servers."""
     cores = find_cores()
     before = os.sched_getaffinity(0) if cores.rest else set()
-    pin(0, cores.rest)
+    pin(os.getpid(), cores.rest)
     try:
         with tempfile.TemporaryDirectory(prefix="gateway-bench-") as name:
             folder = Path(name)
@@ -77,7 +84,7 @@ def open_stage() -> Iterator[Stage]:
             with EmbeddedServers(folder / "data") as servers, running_processes(folder) as processes:
                 yield Stage(folder, cores, processes, servers)
     finally:
-        pin(0, frozenset(before))
+        pin(os.getpid(), frozenset(before))
 
 
 def sync_ms(folder: Path) -> float:
