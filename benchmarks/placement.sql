@@ -1,5 +1,6 @@
 -- The writes of one placement (gateway/ledger/store.py, gateway/orders/store.py, gateway/events/store.py) as one
--- function call an order: what the gateway would be without sharing transactions between requests.
+-- function call an order: what the gateway would be without sharing transactions between requests. Dispatchers are not
+-- notified, since PostgreSQL commits those who notify one after the other, each with its own sync of the disk.
 CREATE TABLE bench_buyers (n integer PRIMARY KEY, wallet_id uuid, user_id uuid, api_key_id uuid);
 GRANT SELECT ON bench_buyers TO gateway_service;
 
@@ -27,7 +28,6 @@ BEGIN
   VALUES (placed, who.user_id, who.api_key_id, service, provider, 'https://example.com/b/' || buyer, wanted, price,
     wallet.currency, 'queued')
   RETURNING number INTO placed_number;
-  PERFORM pg_notify('orders_queued', '');
   INSERT INTO events (type, user_id, object_type, object_id, data, sequence, relayed)
   VALUES ('order.created', who.user_id, 'order', placed,
     jsonb_build_object('number', placed_number, 'status', 'pending', 'price', trim_scale(price)::text,
