@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import uvloop
 
 from gateway import serving
@@ -20,6 +21,13 @@ ANSWER = b'{"order":1234567}'
 PATH = "/api/v2"
 
 
+class _Form(msgspec.Struct):
+    key: str
+    action: str
+    service: str
+    quantity: str
+
+
 def form_app(_file: bytes) -> Any:
     """F1: a form of four fields read, a fixed JSON answered, in Litestar."""
     from litestar import Litestar, post
@@ -27,10 +35,8 @@ def form_app(_file: bytes) -> Any:
     from litestar.params import Body
 
     @post(PATH, status_code=200)
-    async def answer(
-        data: Annotated[dict[str, str], Body(media_type=RequestEncodingType.URL_ENCODED)],
-    ) -> dict[str, int]:
-        return {"order": 1234567 if data["key"] else 0}
+    async def answer(data: Annotated[_Form, Body(media_type=RequestEncodingType.URL_ENCODED)]) -> dict[str, int]:
+        return {"order": 1234567}
 
     return Litestar([answer], openapi_config=None, logging_config=None)
 

@@ -40,7 +40,7 @@ class Options(msgspec.Struct, frozen=True):
     size: Size = Size()
 
 
-QUICK = Options(rounds=2, seconds=1.0, warm_up_s=0.5, retakes=0)
+QUICK = Options(rounds=2, seconds=1.0, warm_up_s=0.25, retakes=0)
 SHORTEST = Options(
     rounds=1,
     seconds=0.2,
