@@ -72,7 +72,7 @@ class SharedPipeline:
         now = asyncio.get_running_loop().time()
         live = [call for call in calls if call.deadline > now]
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout_at(max((call.deadline for call in live), default=now)):
                 answers = iter(await self._run(live))
         except Exception as error:
             # A cluster's client has errors that are no RedisError, while it looks for the nodes.
