@@ -17,7 +17,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """Which lines of a wallet, None for whatever. `since` is included, `until` is not; `before` is a line's id."""
 
     wallet_id: UUID
-    type: str | None = None
+    type: EntryType | None = None
     order_id: UUID | None = None
     since: datetime | None = None
     until: datetime | None = None
