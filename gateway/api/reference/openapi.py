@@ -8,6 +8,7 @@ import msgspec
 from msgspec import json as msgjson
 
 from gateway import errors
+from gateway.api.reference import events
 from gateway.api.reference.links import LINKS
 from gateway.api.v1 import problems
 from gateway.api.v1.formats import LIMIT_MAX, PATH_FORMS, Id
@@ -54,8 +55,9 @@ def describe(operations: Sequence[Operation]) -> dict[str, Any]:
         "security": [{"key": []}],
         "tags": [{"name": tag} for tag in dict.fromkeys(each.tag for each in operations)],
         "paths": paths,
+        "webhooks": events.webhooks(),
         "components": {
-            "schemas": named,
+            "schemas": named | events.schemas("#/components/schemas/{name}"),
             "responses": _shared(operations),
             "headers": _HEADERS,
             "parameters": _PARAMETERS,

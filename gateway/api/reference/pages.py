@@ -8,6 +8,7 @@ from typing import Any
 from litestar import Request, Response, get
 from litestar.params import FromPath
 
+from gateway.api.reference import events
 from gateway.api.reference.openapi import encoded
 from gateway.api.v1 import problems
 from gateway.api.v1.conditional import etag_of, matches
@@ -82,6 +83,12 @@ async def get_description(request: Request[Any, Any, Any]) -> Response[bytes]:
     return _tagged(request, _description(), "application/json")
 
 
+@get("/schema/events.json")
+async def get_events(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """What webhooks carry, as JSON Schema."""
+    return _tagged(request, _events(), "application/schema+json")
+
+
 @get("/problems")
 async def list_problems() -> Response[bytes]:
     """All kinds of problems."""
@@ -110,6 +117,11 @@ def _description() -> bytes:
 
 
 @functools.cache
+def _events() -> bytes:
+    return events.encoded()
+
+
+@functools.cache
 def _asset(name: str) -> bytes:
     return (files("swagger_ui") / "static" / name).read_bytes()
 
@@ -126,4 +138,4 @@ def _tagged(request: Request[Any, Any, Any], body: bytes, media_type: str) -> Re
     return Response(body, headers=headers, media_type=media_type)
 
 
-HANDLERS: list[Any] = [show_docs, get_asset, get_description, list_problems, show_problem]
+HANDLERS: list[Any] = [show_docs, get_asset, get_description, get_events, list_problems, show_problem]

@@ -20,6 +20,7 @@ from gateway.orders.families import store as families
 from gateway.orders.families.model import POSTS_AHEAD, UNPAID, Family, State, child_of
 from gateway.orders.model import Dispatch, Order, Status
 from gateway.orders.placement import created
+from gateway.orders.shown import told
 from gateway.orders.store import NewOrder
 
 
@@ -82,9 +83,8 @@ async def top_up(tx: Transaction, parent_id: UUID) -> None:
 
 
 async def _tell(tx: Transaction, parent: Order, state: State) -> None:
-    data = {"number": parent.number, "status": parent.status, "currency": parent.currency}
     event = "order.paused" if state is State.PAUSED else "order.resumed"
-    await events.insert(tx, [Event(event, parent.user_id, "order", parent.id, data)])
+    await events.insert(tx, [Event(event, parent.user_id, "order", parent.id, told(parent))])
     if state is State.PAUSED:
         message = "the wallet has no money for the next posts of this subscription"
         await alerts.raise_(tx, [Alert(UNPAID, f"order {parent.number}", message)])
