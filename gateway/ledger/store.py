@@ -4,11 +4,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 from uuid_utils.compat import uuid7
 
+from gateway.db import refusals
 from gateway.db.engine import Transaction
-from gateway.errors import Conflict
 from gateway.ledger.model import Entry, Wallet
 
 _WALLET = "id, user_id, currency, balance, hold_amount, last_seq"
@@ -67,12 +66,8 @@ async def write(tx: Transaction, wallets: Iterable[Wallet], entries: Sequence[En
     """
     if not entries:
         return
-    try:
+    with refusals.told({"uq_ledger_references_once": "this was booked before"}):
         await tx.execute(_WRITE, *_entry_columns(entries), *_wallet_columns(list(wallets)))
-    except asyncpg.UniqueViolationError as error:
-        if error.constraint_name == "uq_ledger_references_once":
-            raise Conflict("this was booked before") from error
-        raise
 
 
 def _entry_columns(entries: Sequence[Entry]) -> list[list[Any]]:
