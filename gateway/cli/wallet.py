@@ -32,7 +32,7 @@ class Amount(click.ParamType[Decimal]):
             amount = Decimal(str(value))
         except InvalidOperation:
             self.fail(f"{value!r} is not an amount", param, ctx)
-        if not amount.is_finite() or "_" in str(value):
+        if not amount.is_finite() or "_" in str(value) or not str(value).isascii():
             self.fail(f"{value!r} is not an amount", param, ctx)
         if abs(amount) >= LIMIT:
             self.fail(f"{value!r} is too large an amount", param, ctx)

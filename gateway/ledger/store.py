@@ -8,7 +8,7 @@ from uuid_utils.compat import uuid7
 
 from gateway.db import refusals
 from gateway.db.engine import Transaction
-from gateway.ledger.model import Entry, Wallet
+from gateway.ledger.model import Booked, Entry, EntryType, Reference, Wallet
 
 _WALLET = "id, user_id, currency, balance, hold_amount, last_seq"
 
@@ -53,6 +53,22 @@ async def open_wallet(tx: Transaction, user_id: UUID, currency: str) -> UUID:
         "SELECT id FROM wallets WHERE user_id = $1 AND currency = $2", user_id, currency
     )
     return wallet_id
+
+
+async def find_booked(tx: Transaction, reference: Reference, entry_type: EntryType) -> Booked | None:
+    """The row that is booked for it. Whoever holds the lock of the wallet knows that none comes meanwhile."""
+    row = await tx.fetchrow(
+        """
+        SELECT l.id, l.amount, l.created_at
+          FROM ledger_references r JOIN ledger l ON l.wallet_id = r.wallet_id AND l.wallet_seq = r.wallet_seq
+         WHERE r.reference_type = $1 AND r.reference_id = $2 AND r.part = $3 AND r.type = $4
+        """,
+        reference.type,
+        reference.id,
+        reference.part,
+        entry_type.value,
+    )
+    return Booked(*row) if row else None
 
 
 async def write(tx: Transaction, wallets: Iterable[Wallet], entries: Sequence[Entry]) -> None:

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from compat.money import format_amount, round8
+from gateway.ledger.model import NOTE_CHARS_MAX
 
 # A pattern ends in `$(?!\n)`: in Python `$` alone lets a line break follow, and two references that differ by one
 # would be two payments. Digits are spelt out, since `\d` takes those of any script.
@@ -18,6 +19,17 @@ Amount: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9]{1,12}(\.[0-9]{1,8})?$(?
 Number: TypeAlias = Annotated[int, Meta(ge=1, le=2_147_483_647)]
 """Of a service, an order or a refill."""
 Currency: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)", examples=["USD"])]
+Reference: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=r"^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$(?!\n)",
+        min_length=1,
+        max_length=80,
+        examples=["invoice 2026-117"],
+    ),
+]
+"""An operator's name for money that is booked once. Blanks round it would make two of one."""
+Note: TypeAlias = Annotated[str, Meta(min_length=1, max_length=NOTE_CHARS_MAX)]
 
 Id: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9A-Za-z-]+$(?!\n)", min_length=1, max_length=64)]
 """In a path: an id, or a number."""
