@@ -9,6 +9,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from compat.money import CENT, LIMIT
 from compat.status import UpstreamStatus
 from gateway.audit import store as audit
 from gateway.audit.model import Actor
@@ -121,8 +122,10 @@ async def test_an_order_is_refunded_in_parts_and_never_beyond_what_it_cost(db: D
     before = await read_wallet(db, shop.account.wallet_id)
     third = (order.charge / 3).quantize(Decimal("0.00000001"))
     await refund(db, order, third, "r 1")
-    with pytest.raises(Conflict, match="booked before"):
+    with pytest.raises(AlreadyBooked, match="refund of"):
         await refund(db, order, third, "r 1")
+    with pytest.raises(ReferenceTaken):
+        await refund(db, order, None, "r 1")
     seen = await read_order(db, order.number)
     assert (seen.status, seen.charge) == (Status.REFUNDED, order.charge - third)
     assert seen.remains == order.quantity - int(seen.charge * order.quantity / order.price)
@@ -132,7 +135,9 @@ async def test_an_order_is_refunded_in_parts_and_never_beyond_what_it_cost(db: D
     seen = await read_order(db, order.number)
     assert (seen.charge, seen.remains) == (0, order.quantity)
     assert (await read_wallet(db, shop.account.wallet_id)).balance - before.balance == order.price
-    with pytest.raises(Conflict):
+    with pytest.raises(AlreadyBooked):
+        await refund(db, order, None, "r 3")
+    with pytest.raises(Conflict, match="refunded with a charge of 0"):
         await refund(db, order, None, "r 4")
     async with db.connection() as connection:
         lines = await audit.list_records(
@@ -201,3 +206,18 @@ async def test_a_note_that_cannot_be_kept_is_refused(db: Database, shop: Shop, n
     with pytest.raises(Conflict, match="note has"):
         async with db.transaction() as tx:
             await book(tx, shop.account.wallet_id, "fee", Decimal(1), note=note)
+
+
+@pytest.mark.parametrize("amount", ["0", "-1", "1e-9", "1e400", "NaN", "sNaN", "Infinity"])
+async def test_a_refund_is_an_amount(db: Database, shop: Shop, amount: str) -> None:
+    order = await completed(db, shop)
+    with pytest.raises(Conflict, match="an amount is above 0"):
+        await refund(db, order, Decimal(amount), "r 1")
+
+
+async def test_a_refund_that_the_wallet_cannot_hold_is_refused(db: Database, shop: Shop) -> None:
+    order = await completed(db, shop)
+    room = LIMIT - CENT - (await read_wallet(db, shop.account.wallet_id)).balance
+    await one(db, shop.account.wallet_id, "deposit", room)
+    with pytest.raises(Conflict, match="a wallet holds less"):
+        await refund(db, order, None, "r 1")
