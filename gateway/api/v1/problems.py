@@ -152,7 +152,7 @@ KINDS: dict[type[errors.GatewayError], Kind] = {
         "idempotency-mismatch",
         "The idempotency key was used with another request",
         422,
-        "A key stands for one request for 24 hours. Take a new one for a new request.",
+        "A key stands for one request for 24 hours, and for one API key where it is no order. Take a new one.",
     ),
     errors.ActiveOrder: Kind(
         "active-order",

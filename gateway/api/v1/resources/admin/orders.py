@@ -14,7 +14,6 @@ from gateway.api.v1.calls import Call, Reply
 from gateway.api.v1.formats import Amount, Money, Note, Page, Reference, money, page
 from gateway.api.v1.operations import operation
 from gateway.api.v1.resources.orders import Order, OrdersQuery, fields_shown, find_order
-from gateway.audit import store as audit
 from gateway.db.engine import Transaction
 from gateway.dispatch.explaining.story import Story, explain_order
 from gateway.dispatch.resolve import NotPlaced, PlacedAs, Refund, resolve_order
@@ -116,11 +115,9 @@ async def admin_resolve_order(call: Call, body: Resolution) -> Reply:
     decision = _decision(body)
 
     async def resolve(tx: Transaction) -> Reply:
-        before = await find_order(call, tx, None)
-        await resolve_order(tx, before.order, decision, call.account.key_name)
-        after = await find_order(call, tx, None)
-        await audit.record(tx, "orders", str(before.order.id), _standing(before), _standing(after))
-        return Reply(_shown(after))
+        found = await find_order(call, tx, None)
+        await resolve_order(tx, found.order, decision, call.account.key_name)
+        return Reply(_shown(await find_order(call, tx, None)))
 
     return await once.once(call, resolve, call.acting(body.reason))
 
@@ -152,11 +149,6 @@ def _decision(body: Resolution) -> PlacedAs | NotPlaced | Refund:
     if body.upstream_id is not None:
         return PlacedAs(body.upstream_id)
     return NotPlaced() if body.decision == "not_placed" else Refund()
-
-
-def _standing(listed: Listed) -> dict[str, object]:
-    order = listed.order
-    return {"status": order.status, "dispatch": order.dispatch, "external_order_id": order.external_order_id}
 
 
 def _shown(listed: Listed) -> AdminOrder:
