@@ -57,8 +57,8 @@ async def book(
     Raises:
         AlreadyBooked: the same amount was booked with the reference before, whatever can be spent by now.
         ReferenceTaken: another amount was.
-        Conflict: the wallet would hold too much, or the amount, the reference or the note is none
-            (`check_amount`, `check_reference`, `check_note`).
+        Invalid: the amount, the reference or the note is none (`check_amount`, `check_reference`, `check_note`).
+        Conflict: the wallet would hold too much.
         InsufficientFunds: a pay-out or a fee above what can be spent.
     """
     check_amount(amount)

@@ -11,7 +11,7 @@ import msgspec
 from uuid_utils.compat import uuid7
 
 from compat.money import format_amount, is_exact
-from gateway.errors import AlreadyBooked, Conflict, InsufficientFunds, ReferenceTaken
+from gateway.errors import AlreadyBooked, InsufficientFunds, Invalid, ReferenceTaken
 
 ZERO = Decimal(0)
 NOTE_CHARS_MAX = 500
@@ -132,23 +132,23 @@ class Booked(msgspec.Struct, frozen=True):
 
 
 def check_amount(amount: Decimal) -> Decimal:
-    """Raises Conflict for an amount that no single row may have."""
+    """Raises Invalid for an amount that no single row may have."""
     if not is_exact(amount) or amount <= 0:
-        raise Conflict("an amount is above 0, below 10^12 and has at most 8 decimal places")
+        raise Invalid([("amount", "it is above 0, below 10^12 and has at most 8 decimal places")])
     return amount
 
 
 def check_reference(reference: str) -> str:
-    """Raises Conflict for an operator's reference that two people might write or read in two ways."""
+    """Raises Invalid for an operator's reference that two people might write or read in two ways."""
     if not _REFERENCE.fullmatch(reference):
-        raise Conflict("a reference is 1 to 80 printable characters of ASCII, without blanks round it")
+        raise Invalid([("reference", "it is 1 to 80 printable characters of ASCII, without blanks round it")])
     return reference
 
 
 def check_note(note: str) -> str:
-    """Raises Conflict for a note that is too long or cannot be stored."""
+    """Raises Invalid for a note that is too long or cannot be stored."""
     if len(note) > NOTE_CHARS_MAX or _UNWRITABLE.search(note):
-        raise Conflict(f"a note has at most {NOTE_CHARS_MAX} characters that can be stored")
+        raise Invalid([("note", f"it is at most {NOTE_CHARS_MAX} characters that can be stored")])
     return note
 
 

@@ -28,8 +28,9 @@ async def refund_order(tx: Transaction, order: Order, amount: Decimal | None, re
     Raises:
         AlreadyBooked: the same was given back with the reference before.
         ReferenceTaken: another amount was.
-        Conflict: the order was charged less or has not ended, its runs are to be refunded, which are named, the
-            wallet would hold too much, or it is no amount or no reference.
+        Invalid: it is no amount, or no reference.
+        Conflict: the order was charged less or has not ended, its runs are to be refunded, which are named, or the
+            wallet would hold too much.
     """
     check_reference(reference)
     owner = order.user_id, order.currency

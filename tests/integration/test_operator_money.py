@@ -14,7 +14,7 @@ from compat.status import UpstreamStatus
 from gateway.audit import store as audit
 from gateway.audit.model import Actor
 from gateway.db.engine import Database
-from gateway.errors import AlreadyBooked, Conflict, InsufficientFunds, ReferenceTaken
+from gateway.errors import AlreadyBooked, Conflict, InsufficientFunds, Invalid, ReferenceTaken
 from gateway.ledger.booking import Booking, book
 from gateway.ledger.verify import verify
 from gateway.orders.model import Order, Status
@@ -83,7 +83,7 @@ async def one(db: Database, wallet_id: UUID, booking: Booking, amount: Decimal) 
     ["0", "-0", "-1", "0.000000001", "1000000000000", "1E+20", "1E-30", "1E+400", "NaN", "sNaN", "Infinity"],
 )
 async def test_an_amount_that_is_none_is_refused(db: Database, shop: Shop, amount: str) -> None:
-    with pytest.raises(Conflict):
+    with pytest.raises(Invalid, match="amount: it is above 0"):
         await one(db, shop.account.wallet_id, "fee", Decimal(amount))
 
 
@@ -197,13 +197,13 @@ async def test_of_the_same_booking_at_once_one_is_booked_and_the_others_are_told
 
 @pytest.mark.parametrize("reference", ["", " ", "r ", " r", "r\n", "r\x7f", "\u0159", "r" * 81])
 async def test_a_reference_that_may_be_read_in_two_ways_is_refused(db: Database, shop: Shop, reference: str) -> None:
-    with pytest.raises(Conflict, match="reference is"):
+    with pytest.raises(Invalid, match="reference: it is"):
         await in_its_own(db, shop.account.wallet_id, "deposit", reference)
 
 
 @pytest.mark.parametrize("note", ["n" * 501, "a\0b", "a\udc80"])
 async def test_a_note_that_cannot_be_kept_is_refused(db: Database, shop: Shop, note: str) -> None:
-    with pytest.raises(Conflict, match="note has"):
+    with pytest.raises(Invalid, match="note: it is"):
         async with db.transaction() as tx:
             await book(tx, shop.account.wallet_id, "fee", Decimal(1), note=note)
 
@@ -211,7 +211,7 @@ async def test_a_note_that_cannot_be_kept_is_refused(db: Database, shop: Shop, n
 @pytest.mark.parametrize("amount", ["0", "-1", "1e-9", "1e400", "NaN", "sNaN", "Infinity"])
 async def test_a_refund_is_an_amount(db: Database, shop: Shop, amount: str) -> None:
     order = await completed(db, shop)
-    with pytest.raises(Conflict, match="an amount is above 0"):
+    with pytest.raises(Invalid, match="amount: it is above 0"):
         await refund(db, order, Decimal(amount), "r 1")
 
 
