@@ -16,6 +16,8 @@ Money: TypeAlias = Annotated[str, Meta(pattern=r"^-?[0-9]{1,13}(\.[0-9]{1,8})?$(
 """A decimal as text: no exponent, at most eight places."""
 Amount: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9]{1,12}(\.[0-9]{1,8})?$(?!\n)", examples=["25.00"])]
 """A decimal that is given, not below zero."""
+Percent: TypeAlias = Annotated[str, Meta(pattern=r"^-?[0-9]{1,40}(\.[0-9]{1,8})?$(?!\n)", examples=["33.33"])]
+"""A share as text, likewise; of a price that is next to nothing it may be far below zero."""
 Number: TypeAlias = Annotated[int, Meta(ge=1, le=2_147_483_647)]
 """Of a service, an order or a refill."""
 Currency: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)", examples=["USD"])]
