@@ -16,7 +16,8 @@ from gateway.ledger import store as ledger
 from gateway.ledger.model import Entry, Reference, Wallet, post
 from gateway.orders import store
 from gateway.orders.families import store as families
-from gateway.orders.families.model import UNPAID, Children, is_of_family, settle_parent
+from gateway.orders.families.model import UNPAID, Children
+from gateway.orders.families.settling import is_of_family, settle_parent
 from gateway.orders.model import Order, Transition, decide
 from gateway.orders.shown import told
 from gateway.orders.store import HistoryLine

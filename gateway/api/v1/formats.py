@@ -10,13 +10,27 @@ from msgspec import Meta
 from compat.money import format_amount, round8
 from gateway.events.payloads import Currency as Currency
 from gateway.events.payloads import Money as Money
+from gateway.ledger.model import NOTE_CHARS_MAX
 
 # A pattern ends in `$(?!\n)`: in Python `$` alone lets a line break follow, and two references that differ by one
 # would be two payments. Digits are spelt out, since `\d` takes those of any script.
 Amount: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9]{1,12}(\.[0-9]{1,8})?$(?!\n)", examples=["25.00"])]
 """A decimal that is given, not below zero."""
+Percent: TypeAlias = Annotated[str, Meta(pattern=r"^-?[0-9]{1,40}(\.[0-9]{1,8})?$(?!\n)", examples=["33.33"])]
+"""A share as text, likewise; of a price that is next to nothing it may be far below zero."""
 Number: TypeAlias = Annotated[int, Meta(ge=1, le=2_147_483_647)]
 """Of a service, an order or a refill."""
+Reference: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=r"^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$(?!\n)",
+        min_length=1,
+        max_length=80,
+        examples=["invoice 2026-117"],
+    ),
+]
+"""An operator's name for money that is booked once. Blanks round it would make two of one."""
+Note: TypeAlias = Annotated[str, Meta(min_length=1, max_length=NOTE_CHARS_MAX)]
 
 Id: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9A-Za-z-]+$(?!\n)", min_length=1, max_length=64)]
 """In a path: an id, or a number."""
