@@ -111,9 +111,14 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
             raise NotFound(what) from None
 
     def check_unchanged(self, current: Any) -> None:
-        """Raises ChangedMeanwhile where `If-Match` does not have the tag of what a GET would answer now."""
+        """Raises ChangedMeanwhile where `If-Match` does not have the tag of what a GET would answer now.
+
+        What there is not (None) has no tag, and is not `*` either.
+        """
         header = self.headers.get("if-match", "")
-        if header and not matches(header, etag_of(msgspec.json.encode(current)), weakly=False):
+        if not header:
+            return
+        if current is None or not matches(header, etag_of(msgspec.json.encode(current)), weakly=False):
             raise ChangedMeanwhile
 
     def fields_hash(self) -> bytes:

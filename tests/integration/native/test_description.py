@@ -60,6 +60,12 @@ async def test_the_docs_need_no_network(api: Native) -> None:
         assert address.startswith("/")
         assert (await api("GET", address)).status == 200
     assert "<script>" not in text
+    for page in (page, await api("GET", "/problems"), await api("GET", "/problems/not-found")):
+        assert "unsafe" not in page.headers["Content-Security-Policy"]
+        assert "<style" not in page.body.decode()
+        for address in re.findall(r'(?:src|href)="([^"]+)"', page.body.decode()):
+            assert (await api("GET", address)).status == 200
+    assert "[/problems](/problems)" in (await api("GET", "/schema/openapi.json")).json()["info"]["description"]
     missing = await api("GET", "/docs/secret.js")
     assert (missing.status, missing.problem) == (404, "not-found")
 
