@@ -12,6 +12,7 @@ from gateway.db.engine import Transaction
 from gateway.errors import Conflict
 from gateway.ledger import store
 from gateway.ledger.model import Entry, EntryType, Reference, Wallet, post
+from gateway.references import check_reference
 
 Booking = Literal["deposit", "withdraw", "fee", "refund"]
 
@@ -45,12 +46,14 @@ async def book(
     The same `reference` books once a wallet and kind of booking, however often it is tried.
 
     Raises:
-        Conflict: the reference was booked before, the wallet would hold too much, or the amount is not above zero
-            and below 10¹² with at most 8 places.
+        Conflict: the reference was booked before or is none, the wallet would hold too much, or the amount is not above
+            zero and below 10¹² with at most 8 places.
         InsufficientFunds: a pay-out or a fee above what can be spent.
     """
     if amount != round8(amount) or not 0 < amount < LIMIT:
         raise Conflict("an amount is above 0, below 10^12 and has at most 8 decimal places")
+    if reference is not None:
+        reference = check_reference(reference)
     reference_type, types = _ROWS[booking]
     wallet = (await store.lock(tx, [wallet_id]))[wallet_id]
     if booking in ("deposit", "refund") and wallet.balance + amount >= LIMIT:

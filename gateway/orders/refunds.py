@@ -12,6 +12,7 @@ from gateway.orders import store
 from gateway.orders.model import Order, Transition
 from gateway.orders.settlement import Change, settle
 from gateway.orders.triggers import RefundGiven
+from gateway.references import check_reference
 
 _REFERENCE = re.compile(r"[\x20-\x7e]{1,80}")
 
@@ -25,6 +26,7 @@ async def refund_order(tx: Transaction, order: Order, amount: Decimal | None, re
         Conflict: the reference was booked before, the order was charged less or has not ended, or it has runs,
             which are refunded each for itself.
     """
+    reference = check_reference(reference)
     if not _REFERENCE.fullmatch(reference):
         raise Conflict("a reference is 1 to 80 printable characters of ASCII")
     if order.is_parent:

@@ -49,8 +49,9 @@ async def test_a_booking_moves_the_balance_once_a_reference(
     assert entry.metadata == {"reference": "r 1", "note": "agreed"}
     after = await read_wallet(db, shop.account.wallet_id)
     assert (after.balance - before.balance, after.hold_amount) == (change, before.hold_amount)
-    with pytest.raises(Conflict):
-        await in_its_own(db, shop.account.wallet_id, booking, "r 1")
+    for same in ("r 1", " r 1", "r 1\n", "", "  "):
+        with pytest.raises(Conflict):
+            await in_its_own(db, shop.account.wallet_id, booking, same)
     for other in ("deposit", "withdraw", "fee", "refund"):
         if other != booking:
             await in_its_own(db, shop.account.wallet_id, other, "r 1")
@@ -117,8 +118,9 @@ async def test_an_order_is_refunded_in_parts_and_never_beyond_what_it_cost(db: D
     before = await read_wallet(db, shop.account.wallet_id)
     third = (order.charge / 3).quantize(Decimal("0.00000001"))
     await refund(db, order, third, "r 1")
-    with pytest.raises(Conflict, match="booked before"):
-        await refund(db, order, third, "r 1")
+    for same in ("r 1", " r 1 "):
+        with pytest.raises(Conflict, match="booked before"):
+            await refund(db, order, third, same)
     seen = await read_order(db, order.number)
     assert (seen.status, seen.charge) == (Status.REFUNDED, order.charge - third)
     assert seen.remains == order.quantity - int(seen.charge * order.quantity / order.price)
