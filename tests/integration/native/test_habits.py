@@ -54,6 +54,21 @@ async def test_a_number_that_no_column_holds_is_nobodys(api: Native, admin: Nati
         assert (reply.status, reply.problem) == (404, "not-found"), path
 
 
+async def test_an_id_has_one_spelling(api: Native) -> None:
+    name = (await api("POST", "/v1/orders", ORDER)).json()["id"]
+    assert (await api("GET", f"/v1/orders/{name.upper()}")).status == 200
+    for other in (f"%7B{name}%7D", f"urn:uuid:{name}", name.replace("-", ""), f"{name}%0A", f"%20{name}"):
+        assert (await api("GET", f"/v1/orders/{other}")).status == 404, other
+
+
+async def test_a_detail_spells_paths_as_they_are(api: Native) -> None:
+    for path, name in (("/v1/orders?limit=0", "query.limit"), ("/v1/balance?x=1", "query.x")):
+        refused = (await api("GET", path)).json()
+        assert refused["detail"] == f"{name}: {refused['errors'][0]['message']}"
+    refused = (await api("POST", "/v1/api-keys", {"name": "x", "scopes": []})).json()
+    assert refused["detail"] == "$.scopes: a key has at least one scope"
+
+
 @pytest.mark.parametrize(
     ("body", "path"),
     [
