@@ -10,7 +10,7 @@ from msgspec import json as msgjson
 from gateway import errors
 from gateway.api.reference.links import LINKS
 from gateway.api.v1 import problems
-from gateway.api.v1.formats import LIMIT_MAX, PATH_FORMS, Id
+from gateway.api.v1.formats import PATH_FORMS, Id
 from gateway.api.v1.operations import Operation
 from gateway.api.v1.problems import Problem
 
@@ -22,7 +22,7 @@ _OF_ALL = (
 )  # fmt: skip
 _OF_BODIES = (errors.TooLarge, errors.UnsupportedMediaType)
 _OF_KEYS = (errors.InProgress, errors.IdempotencyMismatch, errors.Conflict)
-_INTRODUCTION = f"""
+_INTRODUCTION = """
 JSON over HTTP for scripts and operators. Send `Authorization: Bearer` with an API key.
 
 - Money is text, a decimal with at most eight places; times are RFC 3339 in UTC.
@@ -30,7 +30,7 @@ JSON over HTTP for scripts and operators. Send `Authorization: Bearer` with an A
   lists them all.
 - A POST takes an `Idempotency-Key`: it has its effect once, however often it is sent within 24 hours, and the answer
   is given again with `Idempotency-Replayed: true`. A refusal is not kept.
-- Lists have at most {LIMIT_MAX} rows a page; `next`, given as `after`, goes on behind them while rows arrive.
+- Lists come a page at a time, of at most `limit` rows; `next`, given as `after`, goes on behind them while rows arrive.
 - Reads have an `ETag`, and take it as `If-None-Match`; where PATCH, PUT and DELETE change what a GET shows, they take
   it as `If-Match`.
 
