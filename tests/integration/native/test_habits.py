@@ -127,6 +127,18 @@ async def test_a_header_on_two_lines_is_one_list(api: Native) -> None:
         assert (reply.status, (await reply.json())["errors"][0]["path"]) == (422, "header.Idempotency-Key")
 
 
+async def test_other_bytes_have_another_tag(api: Native) -> None:
+    whole = await api("GET", "/v1/services", Accept_Encoding="identity")
+    zipped = await api("GET", "/v1/services", Accept_Encoding="gzip")
+    assert (zipped.headers["Content-Encoding"], zipped.json()) == ("gzip", whole.json())
+    tags = {"identity": whole.headers["ETag"], "gzip": zipped.headers["ETag"]}
+    assert len(set(tags.values())) == 2
+    for coding in tags:
+        for tag in tags.values():
+            again = await api("GET", "/v1/services", Accept_Encoding=coding, If_None_Match=tag)
+            assert (again.status == 304) is (tag == tags[coding])
+
+
 async def test_no_cache_keeps_a_secret_or_a_refusal(api: Native) -> None:
     assert (await api("GET", "/v1/balance")).headers["Cache-Control"] == "private, no-cache"
     for reply in (await api("POST", "/v1/api-keys", {"name": "x"}), await api("GET", "/v1/orders/1")):
