@@ -1,6 +1,7 @@
 """Reading requests of the native API: strict, bounded, and with the path of whatever is at fault."""
 
 import asyncio
+import functools
 import json
 import math
 import re
@@ -16,6 +17,8 @@ from gateway.errors import BadRequest, Invalid, TooLarge, UnsupportedMediaType
 
 BODY_BYTES_MAX = 8 * 1024 * 1024
 """A thousand orders with long links and lists fit in."""
+VALUES_MAX = 200_000
+"""Fields and items of a body: a thousand orders with all their fields, and a hundred lines each."""
 BODY_TIMEOUT_S = 30.0
 QUERY_FIELDS_MAX = 50
 
@@ -45,7 +48,8 @@ async def read_body(request: Request[Any, Any, Any], headers: Mapping[str, str],
     """The JSON body in its form; nothing is converted: a number in quotes is no number.
 
     Raises:
-        UnsupportedMediaType, TooLarge: it is not called JSON, is compressed, or is above `BODY_BYTES_MAX`.
+        UnsupportedMediaType: it is not called JSON, or is compressed.
+        TooLarge: it is above `BODY_BYTES_MAX`, or has more values than `VALUES_MAX`.
         BadRequest: it is not JSON, or not sent within `BODY_TIMEOUT_S`.
         Invalid: a field is at fault, or given twice.
     """
@@ -73,8 +77,11 @@ def _check_media(headers: Mapping[str, str]) -> None:
 
 
 def _formed(body: bytes, form: type[Body]) -> Body:
+    if body.count(b"[") + body.count(b"{") > VALUES_MAX:  # to make millions of lists takes seconds already
+        raise TooLarge
     try:
-        value = _storable(_parse(body.decode()), "$")
+        bound = _Bound()
+        value = _storable(_parse(body.decode(), bound), "$", bound)
     except (ValueError, RecursionError):
         raise BadRequest("the body is not JSON, or nested too deep") from None
     try:
@@ -91,7 +98,21 @@ class _Repeated(dict[str, Any]):
         self.name = name
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+class _Bound:
+    """Counts the values of a body as they are met: millions of them would keep all other requests waiting."""
+
+    def __init__(self) -> None:
+        self._left = VALUES_MAX
+
+    def take(self, count: int) -> None:
+        """Raises TooLarge where there are more than `VALUES_MAX`."""
+        self._left -= count
+        if self._left < 0:
+            raise TooLarge
+
+
+def _object(bound: _Bound, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    bound.take(len(pairs) + 1)
     fields: dict[str, Any] = {}
     for name, value in pairs:
         if name in fields:
@@ -111,8 +132,10 @@ def _no_number(text: str) -> None:
     raise ValueError(f"{text} is not JSON")
 
 
-_parse = json.JSONDecoder(object_pairs_hook=_object, parse_float=_float, parse_constant=_no_number).decode
-"""Python's own, since msgspec's passes over a name that comes twice."""
+def _parse(text: str, bound: _Bound) -> Any:
+    """By Python's own reader, since msgspec's passes over a name that comes twice."""
+    hook = functools.partial(_object, bound)
+    return json.JSONDecoder(object_pairs_hook=hook, parse_float=_float, parse_constant=_no_number).decode(text)
 
 
 def read_query(query: str, form: type[Body]) -> Body:
@@ -129,7 +152,7 @@ def read_query(query: str, form: type[Body]) -> Body:
     if len(fields) < len(pairs):
         raise Invalid([("query", "a field is given more than once")])
     try:
-        read = msgspec.convert(_storable(fields, "query"), form, strict=False)
+        read = msgspec.convert(_storable(fields, "query", _Bound()), form, strict=False)
     except msgspec.ValidationError as error:
         raise Invalid([_fault(str(error), "query")]) from None
     faults = [(f"query.{name}", what) for name in fields if (what := _loosely_read(getattr(read, name), fields[name]))]
@@ -189,10 +212,11 @@ def _fault(text: str, root: str) -> tuple[str, str]:
     return (f"{path}.{field['name']}" if field else path), found["what"]
 
 
-def _storable(value: Any, path: str) -> Any:
+def _storable(value: Any, path: str, bound: _Bound) -> Any:
     """The value, with whole numbers as such, however they are written.
 
     Raises:
+        TooLarge: there are more values than `VALUES_MAX`.
         Invalid: a text has what no row can hold: NUL, or half of a surrogate pair.
     """
     match value:
@@ -202,9 +226,12 @@ def _storable(value: Any, path: str) -> Any:
         case float():
             return int(value) if value.is_integer() else value
         case _Repeated():
-            raise Invalid([(f"{path}.{_storable(value.name, path)}", "it is given more than once")])
+            raise Invalid([(f"{path}.{_storable(value.name, path, bound)}", "it is given more than once")])
         case dict():
-            return {_storable(name, path): _storable(each, f"{path}.{name}") for name, each in value.items()}
+            return {
+                _storable(name, path, bound): _storable(each, f"{path}.{name}", bound) for name, each in value.items()
+            }
         case list():
-            return [_storable(each, f"{path}[{index}]") for index, each in enumerate(value)]
+            bound.take(len(value))
+            return [_storable(each, f"{path}[{index}]", bound) for index, each in enumerate(value)]
     return value

@@ -8,6 +8,7 @@ import pytest
 
 from gateway.accounts.scopes import Scope
 from gateway.api.v1 import problems
+from gateway.api.v1.reading import VALUES_MAX
 from gateway.api.v1.router import OPERATIONS
 from gateway.db.engine import Database
 from tests.support.native import Native
@@ -96,6 +97,19 @@ async def test_a_field_that_is_given_twice_is_refused(api: Native, body: bytes, 
 async def test_what_is_not_json_is_a_bad_request(api: Native, body: bytes) -> None:
     refused = await api("POST", "/v1/orders", body)
     assert (refused.status, refused.problem) == (400, "bad-request")
+
+
+@pytest.mark.parametrize("item", [b"1", b"[]", b"{}", b'"x"', b"[[]]"])
+async def test_a_body_of_millions_of_values_is_too_large(api: Native, item: bytes) -> None:
+    count = VALUES_MAX + 1
+    refused = await api("POST", "/v1/orders/batch", b'{"orders":[' + b",".join([item] * count) + b"]}")
+    assert (refused.status, refused.problem) == (413, "too-large")
+
+
+async def test_a_thousand_orders_with_a_hundred_lines_each_are_read(api: Native) -> None:
+    order = {"service": 99, "link": LINK, "comments": ["a line"] * 100}
+    read = await api("POST", "/v1/orders/batch", {"orders": [order] * 1000})
+    assert (read.status, len(read.json()["data"])) == (200, 1000)
 
 
 async def test_a_compressed_body_is_refused_as_such(api: Native) -> None:
