@@ -11,17 +11,8 @@ from compat.money import LIMIT
 from gateway.db.engine import Transaction
 from gateway.errors import Conflict
 from gateway.ledger import store
-from gateway.ledger.model import (
-    Entry,
-    EntryType,
-    Reference,
-    Wallet,
-    booked_before,
-    check_amount,
-    check_note,
-    check_reference,
-    post,
-)
+from gateway.ledger.model import Entry, EntryType, Reference, Wallet, booked_before, check_amount, check_note, post
+from gateway.references import check_reference
 
 Booking = Literal["deposit", "withdraw", "fee", "refund"]
 

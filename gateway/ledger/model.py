@@ -16,7 +16,6 @@ from gateway.errors import AlreadyBooked, InsufficientFunds, Invalid, ReferenceT
 ZERO = Decimal(0)
 NOTE_CHARS_MAX = 500
 
-_REFERENCE = re.compile(r"(?=.{1,80}\Z)[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 _UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -136,13 +135,6 @@ def check_amount(amount: Decimal) -> Decimal:
     if not is_exact(amount) or amount <= 0:
         raise Invalid([("amount", "it is above 0, below 10^12 and has at most 8 decimal places")])
     return amount
-
-
-def check_reference(reference: str) -> str:
-    """Raises Invalid for an operator's reference that two people might write or read in two ways."""
-    if not _REFERENCE.fullmatch(reference):
-        raise Invalid([("reference", "it is 1 to 80 printable characters of ASCII, without blanks round it")])
-    return reference
 
 
 def check_note(note: str) -> str:

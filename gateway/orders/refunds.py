@@ -7,13 +7,14 @@ from gateway.audit import store as audit
 from gateway.db.engine import Transaction
 from gateway.errors import Conflict
 from gateway.ledger import store as ledger
-from gateway.ledger.model import EntryType, Reference, booked_before, check_amount, check_reference
+from gateway.ledger.model import EntryType, Reference, booked_before, check_amount
 from gateway.orders import store
 from gateway.orders.families import store as families
 from gateway.orders.families.model import Family
 from gateway.orders.model import Order, Transition, part_of
 from gateway.orders.settlement import Change, settle
 from gateway.orders.triggers import RefundGiven
+from gateway.references import check_reference
 
 RUNS_NAMED_MAX = 20
 

@@ -51,8 +51,11 @@ async def test_a_booking_moves_the_balance_once_a_reference(
     assert entry.metadata == {"reference": "r 1", "note": "agreed"}
     after = await read_wallet(db, shop.account.wallet_id)
     assert (after.balance - before.balance, after.hold_amount) == (change, before.hold_amount)
-    with pytest.raises(Conflict):
+    with pytest.raises(AlreadyBooked):
         await in_its_own(db, shop.account.wallet_id, booking, "r 1")
+    for none in (" r 1", "r 1\n", "", "  ", "r\u00a01", "x" * 81):
+        with pytest.raises(Invalid):
+            await in_its_own(db, shop.account.wallet_id, booking, none)
     for other in ("deposit", "withdraw", "fee", "refund"):
         if other != booking:
             await in_its_own(db, shop.account.wallet_id, other, "r 1")

@@ -171,15 +171,20 @@ def _summary(row: asyncpg.Record) -> KeySummary:
 # Tiers ---------------------------------------------------------------------------------------
 
 
+_TIERS = """
+SELECT t.name, t.requests_per_minute,
+       (SELECT count(*) FROM api_keys k WHERE k.rate_limit_tier = t.name AND k.is_active) AS keys
+  FROM tiers t
+"""
+
+
 async def list_tiers(connection: Transaction) -> list[Tier]:
-    rows = await connection.fetch(
-        """
-        SELECT t.name, t.requests_per_minute,
-               (SELECT count(*) FROM api_keys k WHERE k.rate_limit_tier = t.name AND k.is_active) AS keys
-          FROM tiers t ORDER BY t.name
-        """
-    )
-    return [Tier(*row) for row in rows]
+    return [Tier(*row) for row in await connection.fetch(f"{_TIERS} ORDER BY t.name")]
+
+
+async def find_tier(connection: Transaction, name: str, *, lock: bool = False) -> Tier | None:
+    row = await connection.fetchrow(f"{_TIERS} WHERE t.name = $1{' FOR UPDATE OF t' if lock else ''}", name)
+    return Tier(*row) if row else None
 
 
 async def upsert_tier(tx: Transaction, name: str, requests_per_minute: int | None) -> None:

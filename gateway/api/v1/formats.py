@@ -11,6 +11,7 @@ from compat.money import format_amount, round8
 from gateway.events.payloads import Currency as Currency
 from gateway.events.payloads import Money as Money
 from gateway.ledger.model import NOTE_CHARS_MAX
+from gateway.references import CHARS_MAX as REFERENCE_CHARS_MAX
 
 # A pattern ends in `$(?!\n)`: in Python `$` alone lets a line break follow, and two references that differ by one
 # would be two payments. Digits are spelt out, since `\d` takes those of any script.
@@ -25,7 +26,7 @@ Reference: TypeAlias = Annotated[
     Meta(
         pattern=r"^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$(?!\n)",
         min_length=1,
-        max_length=80,
+        max_length=REFERENCE_CHARS_MAX,
         examples=["invoice 2026-117"],
     ),
 ]

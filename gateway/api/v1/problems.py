@@ -232,9 +232,9 @@ def kind_of(refusal: type[errors.GatewayError]) -> Kind:
 def problem_of(refusal: errors.GatewayError | PanelError, root: str = "$") -> Problem:
     """The refusal as a problem; a field at fault has a path below `root`."""
     kind = _WORDS[refusal.text] if isinstance(refusal, PanelError) else kind_of(type(refusal))
-    detail = _sentence(str(refusal)) if kind.is_detailed else ""
     given = refusal.faults if isinstance(refusal, errors.Invalid) else []
     faults = [Fault(path if path.startswith(_ROOTS) else f"{root}.{path}", message) for path, message in given]
+    detail = (_told(faults) or _sentence(str(refusal))) if kind.is_detailed else ""
     field = (refusal.field if isinstance(refusal, PanelError) else None) or kind.field
     if field:
         faults = [Fault(f"{root}.{field}", detail)]
@@ -254,3 +254,8 @@ def plain(kind: Kind) -> Problem:
 
 def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
+
+
+def _told(faults: list[Fault]) -> str:
+    """The fields at fault in one line; paths are spelt as they are."""
+    return "; ".join(f"{fault.path}: {fault.message}" for fault in faults)

@@ -16,7 +16,6 @@ FUNDS_WAIT_S = 30
 SPEND_DAYS = 7
 POSTS_CHARGED = 10
 """Posts that an open subscription is sent for; `POSTS_AHEAD` of families, which stand above."""
-REFERENCE_CHARS_MAX = 255
 
 REASONS = (
     "a deposit or a withdrawal that was not entered, or was entered at another time than it was made",
@@ -102,11 +101,3 @@ def check_low_balance(amount: Decimal) -> Decimal:
     if not is_exact(amount) or amount < 0:
         raise Conflict("a threshold is 0 or more, below 10^12 and has at most 8 decimal places")
     return amount
-
-
-def check_reference(text: str) -> str:
-    """Raises Conflict for a reference that is empty, too long or not one line."""
-    reference = text.strip()
-    if not 0 < len(reference) <= REFERENCE_CHARS_MAX or not reference.isprintable():
-        raise Conflict(f"a reference has 1 to {REFERENCE_CHARS_MAX} printable characters")
-    return reference

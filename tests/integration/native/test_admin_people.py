@@ -117,6 +117,13 @@ async def test_limits_are_data_with_a_tier_and_a_key_of_its_own(admin: Native) -
     await eventually(lambda: has(77))
     assert (await admin("PUT", "/v1/admin/tiers/gold", {"requests_per_minute": None})).status == 409
     assert (await admin("PUT", "/v1/admin/tiers/gold", {"requests_per_minute": 9})).status == 200
+    shown = await admin("GET", "/v1/admin/tiers/gold")
+    assert shown.json() == {"name": "gold", "requests_per_minute": 9, "keys": 0}
+    tag = shown.headers["ETag"]
+    assert (await admin("PUT", "/v1/admin/tiers/gold", {"requests_per_minute": 8}, If_Match=tag)).status == 200
+    assert (await admin("PUT", "/v1/admin/tiers/gold", {"requests_per_minute": 7}, If_Match=tag)).status == 412
+    assert (await admin("PUT", "/v1/admin/tiers/new", {"requests_per_minute": 7}, If_Match="*")).status == 412
+    assert (await admin("DELETE", "/v1/admin/tiers/gold", If_Match=tag)).status == 412
     assert (await admin("DELETE", "/v1/admin/tiers/gold")).status == 204
     assert (await admin("DELETE", "/v1/admin/tiers/gold")).status == 404
     assert (await admin("DELETE", "/v1/admin/tiers/pro")).status == 409
