@@ -3,6 +3,7 @@
 import gc
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 
 import asyncpg
 import pytest
@@ -10,6 +11,7 @@ import structlog
 
 from gateway.db import migrate
 from gateway.db.engine import Database
+from tests.support.payloads import assert_events_fit
 from tests.support.servers import ServerUrls, start_test_servers
 
 # Tracebacks as plain text, as the service writes them; drawn as structlog does by default, each takes a second.
@@ -39,6 +41,9 @@ def redis_url(servers: ServerUrls) -> str:
     return servers.redis_url
 
 
+CLONED = "TEMPLATE template_gateway STRATEGY file_copy"
+
+
 def on_database(url: str, name: str) -> str:
     """The same server's URL for another database."""
     base, _, _ = url.rpartition("/")
@@ -56,33 +61,44 @@ async def template_url(servers: ServerUrls) -> str:
     return url
 
 
-@pytest.fixture
-async def database_url(servers: ServerUrls, template_url: str) -> AsyncIterator[str]:
-    """A fresh migrated database, as the superuser."""
+@asynccontextmanager
+async def fresh(servers: ServerUrls, how: str = "") -> AsyncIterator[str]:
+    """A database of its own while the block runs, as the superuser."""
     name = f"test_{uuid.uuid4().hex}"
     admin = await asyncpg.connect(servers.database_url)
-    await admin.execute(f"CREATE DATABASE {name} TEMPLATE template_gateway STRATEGY file_copy")
+    await admin.execute(f"CREATE DATABASE {name} {how}")
     yield on_database(servers.database_url, name)
     await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
     await admin.close()
+
+
+@pytest.fixture
+async def database_url(servers: ServerUrls, template_url: str) -> AsyncIterator[str]:
+    """A fresh migrated database, as the superuser."""
+    async with fresh(servers, CLONED) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+async def shared_database_url(servers: ServerUrls, template_url: str) -> AsyncIterator[str]:
+    """A fresh migrated database for all tests of a module, which only read it."""
+    async with fresh(servers, CLONED) as url:
+        yield url
 
 
 @pytest.fixture
 async def empty_database_url(servers: ServerUrls) -> AsyncIterator[str]:
     """A fresh database with nothing in it, as the superuser."""
-    name = f"test_{uuid.uuid4().hex}"
-    admin = await asyncpg.connect(servers.database_url)
-    await admin.execute(f"CREATE DATABASE {name}")
-    yield on_database(servers.database_url, name)
-    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    await admin.close()
+    async with fresh(servers) as url:
+        yield url
 
 
 @pytest.fixture
 async def db(database_url: str) -> AsyncIterator[Database]:
-    """The service's own pool on a fresh migrated database."""
+    """The service's own pool on a fresh migrated database; what events say is looked at in the end."""
     database = await Database.open(database_url)
     yield database
+    await assert_events_fit(database)
     await database.close()
 
 

@@ -45,6 +45,8 @@ PANEL: dict[type[errors.GatewayError], Wire] = {
     KeyringError: Wire(words.UNAVAILABLE, 503),
     errors.NotFound: Wire(words.INCORRECT_REQUEST),
     errors.Conflict: Wire(words.INCORRECT_REQUEST),
+    errors.ReferenceTaken: Wire(words.INCORRECT_REQUEST),
+    errors.AlreadyBooked: Wire(words.INCORRECT_REQUEST),
 }
 
 

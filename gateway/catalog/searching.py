@@ -33,7 +33,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
 async def numbers_of(tx: Transaction, text: str) -> set[int]:
     """Services whose name and category have all the words, the last of which may be begun; at most ten words count."""
-    words = re.findall(r"\w+", text)[:WORDS_MAX]
+    words = re.findall(r"[^\W_]+", text)[:WORDS_MAX]
     if not words:
         return set()
     return await store.search(tx, " & ".join([*(f"'{word}'" for word in words[:-1]), f"'{words[-1]}':*"]))

@@ -63,9 +63,10 @@ async def list_services(tx: Transaction) -> list[Service]:
 async def search(tx: Transaction, query: str) -> set[int]:
     """The numbers of services whose name and category match a `tsquery`; by `idx_services_search`."""
     rows = await tx.fetch(
-        """
+        r"""
         SELECT number FROM services
-         WHERE to_tsvector('simple'::regconfig, (((name)::text || ' '::text) || (category)::text))
+         WHERE to_tsvector('simple'::regconfig, translate((((name)::text || ' '::text) || (category)::text),
+                                                          '/\-_.:@+&=#~?%', repeat(' ', 14)))
                @@ to_tsquery('simple', $1)
         """,
         query,

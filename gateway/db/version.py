@@ -2,7 +2,7 @@
 
 import asyncpg
 
-HEAD = "0007"
+HEAD = "0008"
 """The newest migration."""
 
 

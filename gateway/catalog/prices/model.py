@@ -1,7 +1,9 @@
 """Prices from costs, margins, and the prices of single users; pure."""
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from decimal import ROUND_CEILING, Context, Decimal
+from operator import itemgetter
 from uuid import UUID
 
 import msgspec
@@ -66,6 +68,11 @@ def margin_percent(price: Decimal, cost: Decimal) -> Decimal:
     return _EXACT.multiply(_EXACT.divide(_EXACT.subtract(price, cost), price), _HUNDRED)
 
 
+def rounded_margin(price: Decimal, cost: Decimal) -> Decimal:
+    """The same to two places, however far the price is below the cost."""
+    return margin_percent(price, cost).quantize(Decimal("0.01"), context=_EXACT)
+
+
 def moves_beyond(before: Decimal, after: Decimal, percent: Decimal) -> bool:
     """Whether a cost goes up or down by more than the percentage of what it was, or to nothing."""
     if after == 0 < before:
@@ -94,7 +101,7 @@ class CustomPrice(msgspec.Struct, frozen=True):
 
 
 class Tariff(msgspec.Struct, frozen=True):
-    """All custom prices of one user: on single services, and on all others.
+    """All custom prices of one user: on single services, in the order of their ids, and on all others.
 
     Users whose tariffs are equal form a price group: they see the same list.
     """
@@ -104,5 +111,7 @@ class Tariff(msgspec.Struct, frozen=True):
 
     def rate_of(self, service_id: UUID, rate: Decimal) -> Decimal:
         """The user's price of a service whose price for all is `rate`."""
-        custom = next((price for known, price in self.services if known == service_id), self.others)
+        place = bisect_left(self.services, service_id, key=itemgetter(0))
+        found = place < len(self.services) and self.services[place][0] == service_id
+        custom = self.services[place][1] if found else self.others
         return custom.of(rate) if custom else rate

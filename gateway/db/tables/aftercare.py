@@ -50,6 +50,6 @@ refills = Table(
         postgresql_where=text("state IN ('requested', 'accepted', 'unknown')"),
     ),
     Index("idx_refills_order", "order_id", "id"),
-    Index("idx_refills_user_id", "user_id"),
+    Index("idx_refills_user_time", "user_id", "id"),
     Index("idx_refills_due", "provider_id", "next_try_at", postgresql_where=text("state IN ('requested', 'accepted')")),
 )

@@ -62,7 +62,11 @@ services = Table(
     Index("idx_services_is_active", "is_active"),
     Index(
         "idx_services_search",
-        text("to_tsvector('simple'::regconfig, (((name)::text || ' '::text) || (category)::text))"),
+        text(
+            "to_tsvector('simple'::regconfig, "
+            "translate((((name)::text || ' '::text) || (category)::text), "
+            "'/\\-_.:@+&=#~?%'::text, repeat(' '::text, 14)))"
+        ),
         postgresql_using="gin",
     ),
 )

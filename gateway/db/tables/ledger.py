@@ -77,6 +77,13 @@ ledger = Table(
     Index("idx_ledger_created_at", text("created_at DESC")),
     Index("idx_ledger_reference", "reference_type", "reference_id"),
     Index("idx_ledger_wallet_seq", "wallet_id", "wallet_seq"),
+    Index(
+        "idx_ledger_rare",
+        "wallet_id",
+        "type",
+        "wallet_seq",
+        postgresql_where=text("type IN ('deposit', 'refund', 'fee', 'release')"),
+    ),
     postgresql_partition_by="RANGE (id)",
 )
 

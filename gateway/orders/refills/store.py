@@ -229,24 +229,32 @@ async def list_refills(
     tx: Transaction, user_id: UUID, shown: Shown | None, order_id: UUID | None, before: UUID | None, most: int
 ) -> list[ListedRefill]:
     """The user's own, the newest first, below the id `before`."""
-    is_moving = None if shown not in (Shown.PENDING, Shown.IN_PROGRESS) else shown is Shown.IN_PROGRESS
+    values: list[object] = [user_id]
+    conditions = ["r.user_id = $1"]
+    for condition, value in (
+        ("r.order_id = {}", order_id),
+        ("r.id < {}", before),
+        ("r.state = ANY({})", None if shown is None else [state.value for state in STATES_OF[shown]]),
+        (f"(r.state = 'accepted' AND coalesce(r.upstream_status, '') = '{MOVING}') = {{}}", _is_moving(shown)),
+    ):
+        if value is not None:
+            values.append(value)
+            conditions.append(condition.format(f"${len(values)}"))
+    values.append(most)
     rows = await tx.fetch(
         f"""
-        SELECT {_ROW} FROM refills r {_ORDER}
-         WHERE r.user_id = $1 AND ($2::text[] IS NULL OR r.state = ANY($2)) AND ($3::uuid IS NULL OR r.order_id = $3)
-           AND ($4::uuid IS NULL OR r.id < $4)
-           AND ($5::boolean IS NULL OR (r.state = 'accepted' AND coalesce(r.upstream_status, '') = $6) = $5)
-         ORDER BY r.id DESC LIMIT $7
+        SELECT {_ROW} FROM (
+          SELECT * FROM refills r WHERE {" AND ".join(conditions)} ORDER BY r.id DESC LIMIT ${len(values)}) r
+        {_ORDER} ORDER BY r.id DESC
         """,
-        user_id,
-        None if shown is None else [state.value for state in STATES_OF[shown]],
-        order_id,
-        before,
-        is_moving,
-        MOVING,
-        most,
+        *values,
     )
     return [ListedRefill(**{**row, "state": State(row["state"])}) for row in rows]
+
+
+def _is_moving(shown: Shown | None) -> bool | None:
+    """What an accepted refill must be to be shown so; None where that is no matter."""
+    return shown is Shown.IN_PROGRESS if shown in (Shown.PENDING, Shown.IN_PROGRESS) else None
 
 
 async def find_refill(

@@ -15,13 +15,14 @@ LINK = "https://example.com/p/1"
 
 @pytest.fixture
 async def stocked(db: Database, api: Native) -> Native:
-    """Six more services, numbers 11 to 16."""
+    """Seven more services, numbers 11 to 17."""
     rows = [
         (11, "Instagram Followers real", "Instagram | Followers", "instagram", "followers", "0.5", True),
         (12, "Instagram Likes fast", "Instagram | Likes", "instagram", "likes", "0.1", False),
         (13, "TikTok Likes", "TikTok", "tiktok", "likes", "2", False),
         (14, "YouTube Views", "YouTube", "youtube", "views", "1.5", False),
         (15, "Подписчики Telegram", "Telegram", "telegram", "followers", "3", False),
+        (17, "Likes/Views.Com 4K-HQ", "auto_drip", "web", "other", "5", False),
         (16, "100% 'quoted' & likes | !odd:*", "Odd", "other", "likes", "4", False),
     ]
     async with db.transaction() as tx:
@@ -55,6 +56,9 @@ async def numbers(api: Native, query: str) -> list[int]:
         ("q=%D0%BF%D0%BE%D0%B4%D0%BF", [15]),
         ("q=%27quoted%27+%26+%7C+%21odd%3A%2A", [16]),
         ("q=%26%7C%21", []),
+        ("q=views", [14, 17]),
+        ("q=Likes%2FViews+4k", [17]),
+        ("q=com+auto_dr", [17]),
         ("platform=tiktok", [13]),
         ("type=likes", [12, 13, 16]),
         ("category=Instagram+%7C+Likes", [12]),

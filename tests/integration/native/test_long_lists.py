@@ -1,0 +1,203 @@
+"""Lists over many months and many orders: read by index, in the months asked for alone, whatever is asked for."""
+
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from gateway.db.engine import Database
+from gateway.db.partitions import next_month
+from gateway.ledger.model import EntryType
+from gateway.ledger.reading import store as ledger
+from gateway.ledger.reading.model import Wanted as Lines
+from gateway.orders.lists import store as orders
+from gateway.orders.lists.model import Wanted
+from gateway.orders.refills import store as refills
+from gateway.orders.refills.model import Shown
+from tests.support.months import HOT, MANY, RARE, RARE_SERVICE, add_past_months, fill
+from tests.support.reads import Measured
+
+MONTHS = 24
+ORDERS = 60_000
+PAGES_MAX = 400
+"""A few of each month's index and a page's rows; the orders alone are some 1500."""
+LIMIT = 26
+LINES_A_MONTH = ORDERS * 4 // 3 // MONTHS
+
+
+@dataclass(frozen=True)
+class Past:
+    """A database with the months before this one, by their first days."""
+
+    db: Database
+    months: list[date]
+
+    def partitions(self, table: str, since: datetime | None = None, until: datetime | None = None) -> set[str]:
+        """Those that may be read, with a margin for clocks that are apart."""
+        margin = timedelta(minutes=10)
+        months = [*self.months]
+        for _ in range(4):
+            months.append(next_month(months[-1]))
+        first = (since - margin).astimezone(UTC).date().replace(day=1) if since else months[0]
+        last = (until + margin).astimezone(UTC).date() if until else months[-1]
+        return {f"{table}_{month:%Y_%m}" for month in months if first <= month <= last} | {f"{table}_default"}
+
+    def times(self) -> list[dict[str, datetime]]:
+        """Whenever, the last days, within one month of long ago, since it began, before it."""
+        now, day = datetime.now(UTC), timedelta(days=1)
+        long_ago = datetime.combine(self.months[MONTHS // 2], time(), UTC)
+        return [
+            {},
+            {"since": now - 3 * day},
+            {"since": long_ago + 2 * day, "until": long_ago + 20 * day},
+            {"since": long_ago},
+            {"until": long_ago},
+        ]
+
+
+@pytest.fixture(scope="module")
+async def past(shared_database_url: str) -> AsyncIterator[Past]:
+    admin = await asyncpg.connect(shared_database_url)
+    months = await add_past_months(admin, MONTHS)
+    await fill(admin, MONTHS, ORDERS)
+    await admin.close()
+    db = await Database.open(shared_database_url)
+    yield Past(db, months)
+    await db.close()
+
+
+async def too_much(
+    past: Past,
+    table: str,
+    read: Callable[[Any], Awaitable[Any]],
+    when: dict[str, datetime] | None = None,
+    pages_max: int = PAGES_MAX,
+) -> list[str]:
+    """What of a read is beyond its bounds, by either kind of plan."""
+    allowed = past.partitions(table, **(when or {}))
+    found = []
+    for generic in (False, True):
+        async with past.db.connection() as connection:
+            measured = Measured(connection, generic=generic)
+            await read(measured)
+        if measured.pages > pages_max:
+            found.append(f"{measured.pages} pages, {generic=}")
+        if strange := {name for name in measured.tables if name.startswith(f"{table}_")} - allowed:
+            found.append(f"{sorted(strange)}, {generic=}")
+    return found
+
+
+OF_MANY = {
+    "completed": ORDERS,
+    "failed": 2,
+    1: ORDERS // 60,
+    2: ORDERS // 60,
+    RARE_SERVICE: 2,
+    RARE: 2,
+    HOT: ORDERS // 6,
+}
+"""How many orders of `MANY` each filter lets through, at most."""
+
+
+@pytest.mark.parametrize("status", [None, "completed", "failed"])
+@pytest.mark.parametrize("service", [None, 1, 2, RARE_SERVICE])
+async def test_a_users_orders_are_found_by_index_with_every_filter(
+    past: Past, status: str | None, service: int | None
+) -> None:
+    """Several filters at once, which may never meet, cost the rows of the one with the fewest."""
+    faults = {}
+    for link, when in itertools.product((None, RARE, HOT), past.times()):
+        rows = sorted(OF_MANY[each] for each in (status, service, link) if each is not None)
+        wanted = Wanted(user_id=MANY, status=status, service=service, link=link, most=LIMIT, **when)  # type: ignore[arg-type]
+        found = await too_much(
+            past, "orders", partial(list_orders, wanted), when, PAGES_MAX + (rows[0] if len(rows) > 1 else 0)
+        )
+        faults |= {str((link, when)): found} if found else {}
+    assert faults == {}
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {},
+        {"status": "failed"},
+        {"service": RARE_SERVICE},
+        {"service": 999},
+        {"link": RARE},
+        {"link": HOT},
+        {"dispatch": "unknown"},
+        {"status": "failed", "service": 1},
+    ],
+)
+async def test_operators_find_orders_of_all_users_by_index_too(past: Past, filters: dict[str, Any]) -> None:
+    assert await too_much(past, "orders", partial(list_orders, Wanted(most=LIMIT, **filters))) == []
+
+
+async def test_the_last_page_costs_no_more_than_the_first(past: Past) -> None:
+    async with past.db.connection() as connection:
+        before = await connection.fetchval(
+            "SELECT id FROM orders WHERE user_id = $1 ORDER BY id LIMIT 1 OFFSET 30", MANY
+        )
+        line = await connection.fetchval("SELECT id FROM ledger WHERE wallet_id = $1 AND wallet_seq = 30", MANY)
+    wanted = Wanted(user_id=MANY, before=before, most=LIMIT)
+    assert await too_much(past, "orders", partial(list_orders, wanted)) == []
+    assert await too_much(past, "ledger", partial(list_lines, Lines(wallet_id=MANY, before=line, most=LIMIT))) == []
+
+
+@pytest.mark.parametrize("kind", [None, *EntryType])
+async def test_a_wallets_lines_are_found_by_index_with_every_filter(past: Past, kind: EntryType | None) -> None:
+    """With `until`, the lines of its month that are later are passed over."""
+    async with past.db.connection() as connection:
+        order_id = await connection.fetchval("SELECT id FROM orders WHERE user_id = $1 LIMIT 1", MANY)
+    faults = {}
+    for of, when in itertools.product((None, order_id), past.times()):
+        wanted = Lines(wallet_id=MANY, type=kind, order_id=of, most=LIMIT, **when)
+        found = await too_much(past, "ledger", partial(list_lines, wanted), when, PAGES_MAX + LINES_A_MONTH)
+        faults |= {str((of, when)): found} if found else {}
+    assert faults == {}
+
+
+async def test_a_balance_of_the_past_and_a_part_of_a_statement_are_found_by_index(past: Past) -> None:
+    for when in past.times():
+        moment = when.get("until", datetime.now(UTC))
+        found = await too_much(
+            past, "ledger", lambda tx, moment=moment: ledger.standing_at(tx, MANY, moment), {"until": moment},
+            PAGES_MAX + LINES_A_MONTH,
+        )  # fmt: skip
+        assert found == []
+    since = past.times()[3]["since"]
+    async with past.db.connection() as connection:
+        seq = (await ledger.standing_at(connection, MANY, since)).seq
+    found = await too_much(
+        past, "ledger", lambda tx: ledger.lines_between(tx, MANY, seq, seq + 10_000, since), {"since": since},
+        PAGES_MAX + 6 * ledger.BATCH,
+    )  # fmt: skip
+    assert found == []
+
+
+@pytest.mark.parametrize("shown", [None, *Shown])
+async def test_refills_are_found_by_index(past: Past, shown: Shown | None) -> None:
+    def listed(order_id: UUID | None, before: UUID | None) -> Callable[[Any], Awaitable[Any]]:
+        return lambda tx: refills.list_refills(tx, MANY, shown, order_id, before, LIMIT)
+
+    async with past.db.connection() as connection:
+        [order_id, before] = [
+            row["id"]
+            for row in await connection.fetch("SELECT id FROM orders WHERE user_id = $1 ORDER BY id LIMIT 2", MANY)
+        ]
+    for read in (listed(None, None), listed(order_id, None), listed(None, before)):
+        assert await too_much(past, "refills", read) == []
+
+
+async def list_orders(wanted: Wanted, tx: Any) -> Any:
+    return await orders.list_orders(tx, wanted)
+
+
+async def list_lines(wanted: Lines, tx: Any) -> Any:
+    return await ledger.list_lines(tx, wanted)

@@ -1,0 +1,74 @@
+"""What PostgreSQL reads for the statements that a function makes."""
+
+import itertools
+import json
+from typing import Any
+
+from gateway.db.engine import Transaction
+
+_names = itertools.count(1)
+
+
+class Measured:
+    """A connection that also notes what each statement with rows reads.
+
+    `generic` measures the plan that is made once for all values, which PostgreSQL may go over to when a
+    statement was run several times.
+    """
+
+    def __init__(self, connection: Transaction, *, generic: bool = False) -> None:
+        self.connection = connection
+        self._mode = "force_generic_plan" if generic else "force_custom_plan"
+        self.pages = 0
+        """Pages of tables and indexes, each counted as often as it was looked at."""
+        self.tables: set[str] = set()
+        """Those that anything was read of, partitions by their own names."""
+
+    async def fetch(self, query: str, *values: Any) -> Any:
+        await self.measure(query, values, self._mode)
+        return await self.connection.fetch(query, *values)
+
+    async def fetchrow(self, query: str, *values: Any) -> Any:
+        await self.measure(query, values, self._mode)
+        return await self.connection.fetchrow(query, *values)
+
+    async def fetchval(self, query: str, *values: Any) -> Any:
+        await self.measure(query, values, self._mode)
+        return await self.connection.fetchval(query, *values)
+
+    async def prepare(self, query: str) -> "_Prepared":
+        return _Prepared(self, query)
+
+    async def measure(self, query: str, values: tuple[Any, ...], mode: str) -> None:
+        name = f"measured_{next(_names)}"
+        given = f"({', '.join(_literal(value) for value in values)})" if values else ""
+        await self.connection.execute(f"SET plan_cache_mode = {mode}; PREPARE {name} AS {query}")
+        plan = await self.connection.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE {name}{given}")
+        await self.connection.execute(f"DEALLOCATE {name}; RESET plan_cache_mode")
+        [whole] = plan if isinstance(plan, list) else json.loads(plan)
+        self.pages += whole["Plan"]["Shared Hit Blocks"] + whole["Plan"]["Shared Read Blocks"]
+        self._note(whole["Plan"])
+
+    def _note(self, node: dict[str, Any]) -> None:
+        if "Relation Name" in node and node["Actual Loops"]:
+            self.tables.add(node["Relation Name"])
+        for part in node.get("Plans", ()):
+            self._note(part)
+
+
+class _Prepared:
+    """A statement prepared for one use, which is planned for its values."""
+
+    def __init__(self, connection: Measured, query: str) -> None:
+        self._connection = connection
+        self._query = query
+
+    async def fetch(self, *values: Any) -> Any:
+        await self._connection.measure(self._query, values, "force_custom_plan")
+        return await self._connection.connection.fetch(self._query, *values)
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, list):
+        return "ARRAY[" + ", ".join(_literal(each) for each in value) + "]"
+    return "'" + str(value).replace("'", "''") + "'"
