@@ -12,14 +12,18 @@ _IDLE_FIELDS = (3, 4)
 
 
 class Cores(msgspec.Struct, frozen=True):
-    """`api` for what is measured, `rest` for load and servers; the same core where there is but one."""
+    """`api` for what is measured, `rest` for load and servers, the same core where there is but one.
+
+    `two` is for two processes: without a third core they share that of load and servers.
+    """
 
     api: frozenset[int]
     rest: frozenset[int]
+    two: frozenset[int]
 
     @property
     def all(self) -> frozenset[int]:
-        return self.api | self.rest
+        return self.api | self.rest | self.two
 
     @property
     def told(self) -> str:
@@ -27,15 +31,20 @@ class Cores(msgspec.Struct, frozen=True):
             return "not pinned: this system does not let a process choose its cores"
         if self.api == self.rest:
             return "one core for everything: the ratios say little"
-        return f"measured process on core {_named(self.api)}, load and servers on {_named(self.rest)}"
+        shared = ", which load and servers need too" if self.two & self.rest else ""
+        return (
+            f"measured process on core {_named(self.api)}, load and servers on {_named(self.rest)}, "
+            f"two processes on {_named(self.two)}{shared}"
+        )
 
 
 def find_cores() -> Cores:
     """The first core of this process for the API, the second for load and servers. None where nothing can be pinned."""
     if not hasattr(os, "sched_getaffinity"):
-        return Cores(frozenset(), frozenset())
-    ours = sorted(os.sched_getaffinity(0))
-    return Cores(frozenset(ours[:1]), frozenset(ours[1:2] or ours))
+        return Cores(frozenset(), frozenset(), frozenset())
+    first, *others = sorted(os.sched_getaffinity(0))
+    rest = others[:1] or [first]
+    return Cores(frozenset([first]), frozenset(rest), frozenset([first, *(others[1:2] or rest)]))
 
 
 def pin(pid: int, cores: frozenset[int]) -> None:
@@ -43,6 +52,12 @@ def pin(pid: int, cores: frozenset[int]) -> None:
     if cores:
         for task in Path(f"/proc/{pid}/task").iterdir():
             os.sched_setaffinity(int(task.name), cores)
+
+
+def children_of(pid: int) -> list[int]:
+    """Processes that it started; none where the system does not tell."""
+    path = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(child) for child in path.read_text().split()] if path.exists() else []
 
 
 class Usage(msgspec.Struct, frozen=True):

@@ -39,9 +39,9 @@ NAMES = {
     "add_idle": "`add`, one client alone",
     "add_open": "`add` by the clock, at half of its most",
     "status_one": "`status`, one process",
-    "status_two": "`status`, two processes on both cores",
+    "status_two": "`status`, two processes",
     "add_one": "`add`, one process",
-    "add_two": "`add`, two processes on both cores",
+    "add_two": "`add`, two processes",
 }
 RATIOS = {
     "status": ("status", "form"),
@@ -85,6 +85,7 @@ class Goal(msgspec.Struct, frozen=True):
 class Report(msgspec.Struct):
     """All that one run found; `verified` is what `gateway ledger verify` said at its end."""
 
+    commit: str
     machine: dict[str, Any]
     options: Any
     samples: Samples
@@ -92,6 +93,7 @@ class Report(msgspec.Struct):
     answers: int
     verified: str
     retaken: int
+    local_limits: int
 
     def ratios(self) -> dict[str, float]:
         return {
@@ -129,7 +131,7 @@ class Report(msgspec.Struct):
         plain: dict[str, Any] = msgspec.to_builtins(
             {
                 "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-                "commit": _commit(),
+                "commit": self.commit,
                 "machine": self.machine,
                 "options": self.options,
                 "ratios": self.ratios(),
@@ -138,7 +140,11 @@ class Report(msgspec.Struct):
                 "goals": self.goals(),
                 "figures": {name: _figures(samples) for name, samples in self.samples.items()},
                 "orders": {"in_database": self.orders, "answered": self.answers, "ledger_verify": self.verified},
-                "disturbed": {"retaken": self.retaken, "most_strangers": round(self._most_strangers(), 2)},
+                "disturbed": {
+                    "retaken": self.retaken,
+                    "most_strangers": round(self._most_strangers(), 2),
+                    "local_limits": self.local_limits,
+                },
             }
         )
         return plain
@@ -171,11 +177,12 @@ class Report(msgspec.Struct):
         late = _median_of(self.samples["add_open"], "late_ms") or 0.0
         asked = _median_of(self.samples["asgi"], "load_cores") or 0.0
         return [
-            f"{self.machine['cores']}; a sync of the disk takes {self.machine['sync_ms']:.2f} ms.",
+            f"{self.machine['cores']}; a sync of the disk took {self.machine['sync_ms']:.2f} ms, "
+            f"at most {self.machine['sync_ms_most']:.2f} ms.",
             f"{self.orders} orders, {self.answers} promised by answers; `gateway ledger verify`: {self.verified}.",
             f"Against F2 the load generator used {asked:.2f} of a core; by the clock it was {late:.2f} ms late itself.",
             f"{self.retaken} samples were taken again; beside those kept strangers used up to "
-            f"{self._most_strangers():.2f} cores.",
+            f"{self._most_strangers():.2f} cores. Redis was too slow for the limits {self.local_limits} times.",
         ]
 
     def _most_strangers(self) -> float:
@@ -186,12 +193,13 @@ def median_rate(samples: Sequence[Sample]) -> float:
     return statistics.median(sample.rate for sample in samples)
 
 
-def describe_machine(cores: str, sync_ms: float) -> dict[str, Any]:
+def describe_machine(cores: str, syncs_ms: Sequence[float]) -> dict[str, Any]:
     return {
         "processor": _processor(),
         "count": os.cpu_count(),
         "cores": cores,
-        "sync_ms": round(sync_ms, 3),
+        "sync_ms": round(statistics.median(syncs_ms), 3),
+        "sync_ms_most": round(max(syncs_ms), 3),
         "system": platform.platform(),
         "python": platform.python_version(),
         "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
@@ -205,7 +213,7 @@ def _processor() -> str:
     return named[0] if named else platform.processor()
 
 
-def _commit() -> str:
+def find_commit() -> str:
     """Of the sources; with `+` where they were changed since, empty where they are no clone."""
     words = ["git", "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"]
     try:

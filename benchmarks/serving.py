@@ -14,8 +14,8 @@ import uvloop
 from benchmarks import floors, pgbench, subjects
 from benchmarks.contenders import Asked, Contender, Sample
 from benchmarks.load import fetch
-from benchmarks.report import Report, Samples, describe_machine, median_rate
-from benchmarks.stage import Stage, open_stage, port_of, sync_ms
+from benchmarks.report import Report, Samples, describe_machine, find_commit, median_rate
+from benchmarks.stage import Stage, count_lines, open_stage, port_of, sync_ms
 from benchmarks.stock import Size, Stock, add_stock
 from gateway.db import migrate
 from gateway.db.engine import Database
@@ -32,7 +32,7 @@ PAIR = ("status", "add")
 class Options(msgspec.Struct, frozen=True):
     """How long and how often; `retakes` are for samples that strangers on the same cores disturbed."""
 
-    rounds: int = 7
+    rounds: int = 5
     seconds: float = 4.0
     warm_up_s: float = 2.0
     connections: int = 64
@@ -63,7 +63,7 @@ def run(options: Options) -> Report:
 
 
 async def _run(stage: Stage, options: Options) -> Report:
-    url = stage.database_url
+    url, commit = stage.database_url, find_commit()
     servers = {name: stage.begin_floor(name) for name in ("socket", *floors.APPS) if name != "bytes"}
     await migrate.upgrade(url)
     gateway = stage.gateway(url)
@@ -75,13 +75,15 @@ async def _run(stage: Stage, options: Options) -> Report:
     orders, answers = await _count_orders(url), stock.placed + session.placed
     assert orders == answers, f"{orders} orders, but {answers} answers that promised one"
     return Report(
-        machine=describe_machine(stage.cores.told, sync_ms(stage.folder)),
+        commit=commit,
+        machine=describe_machine(stage.cores.told, session.syncs_ms),
         options=options,
         samples=samples,
         orders=orders,
         answers=answers,
         verified=verified,
         retaken=session.retaken,
+        local_limits=session.local_limits,
     )
 
 
@@ -109,12 +111,16 @@ async def _count_orders(url: str) -> int:
 
 
 class Session:
-    """One run on its stage; `placed` counts the orders that answers promised, `retaken` the samples taken again."""
+    """One run on its stage: `placed` counts the orders that answers promised, `retaken` the samples taken again.
+
+    `local_limits` is how often Redis did not answer in time, after which a process limits by itself for a while.
+    """
 
     def __init__(self, stage: Stage, options: Options, stock: Stock, gateway: Installation) -> None:
         self._stage, self._options, self._stock, self._gateway = stage, options, stock, gateway
         self._met: list[Contender] = []
-        self.retaken = 0
+        self.retaken = self.local_limits = 0
+        self.syncs_ms: list[float] = []
 
     @property
     def placed(self) -> int:
@@ -123,7 +129,7 @@ class Session:
     async def measure(self, floors: Mapping[str, Running]) -> Samples:
         """Everything, beside floors that were begun."""
         options = self._options
-        api = self._stage.answering(self._stage.begin_serving(self._gateway))
+        api = self._stage.serve(self._gateway)
         contenders = [*self._floors(floors), *await self._subjects(api)]
         samples = await self._in_turn(contenders, options.rounds, options.seconds)
         idle = [self._idle(api, name) for name in PAIR]
@@ -131,9 +137,11 @@ class Session:
         half = max(median_rate(samples["add"]) / 2, 1.0)
         clock = subjects.add_by_the_clock(api, self._stage.cores, self._stock, 4 * options.connections, half)
         samples |= await self._in_turn([clock], options.rounds, 2 * options.seconds)
-        two = self._stage.answering(self._stage.begin_serving(self._gateway, workers=2), self._stage.cores.all)
+        two = self._stage.serve(self._gateway, workers=2)
         pairs = [self._named(server, name, suffix) for server, suffix in ((api, "one"), (two, "two")) for name in PAIR]
-        return samples | await self._in_turn(pairs, options.rounds, options.seconds)
+        samples |= await self._in_turn(pairs, options.rounds, options.seconds)
+        self.local_limits = sum(count_lines(server, b"rate limits are local") for server in (api, two))
+        return samples
 
     def _floors(self, servers: Mapping[str, Running]) -> list[Contender]:
         stage, cores, connections = self._stage, self._stage.cores, self._options.connections
@@ -168,6 +176,7 @@ class Session:
             await contender.sample(self._options.warm_up_s)
         samples: dict[str, list[Sample]] = {contender.name: [] for contender in contenders}
         for number in range(rounds):
+            self.syncs_ms.append(sync_ms(self._stage.folder))
             for contender in contenders if number % 2 == 0 else reversed(contenders):
                 samples[contender.name].append(await self._calm(contender, seconds))
         return samples

@@ -9,13 +9,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.cores import Cores, find_cores, pin
+from benchmarks.cores import Cores, children_of, find_cores, pin
 from gateway.embedded import EmbeddedServers
 from gateway.processes import spawn, wait_until
 from tests.support.processes import START_S_MAX, Installation, Processes, Running, plain_environment, running_processes
 
 PROJECT = Path(__file__).parents[1]
-SYNCS = 50
+STARTED = "Application startup complete"
+SYNCS = 10
 
 
 class Stage:
@@ -33,10 +34,15 @@ class Stage:
         usual = {"check_interval_min_s": 5, "check_interval_max_s": 900, "log_format": "json"}
         return Installation(self._processes, url, self._redis_url, extra=limits | usual)
 
-    def begin_serving(self, gateway: Installation, workers: int = 1) -> Running:
-        """`gateway serve`, not yet `answering`."""
+    def serve(self, gateway: Installation, workers: int = 1) -> Running:
+        """`gateway serve`, of which every process answers by now: one on its own core, two on theirs."""
         with self._all_cores():
-            return gateway.begin_serving(workers=str(workers))
+            api = gateway.begin_serving(workers=str(workers))
+        self.answering(api, self.cores.api if workers == 1 else self.cores.two)
+        wait_until(lambda: api.said().count(STARTED) == workers, within_s=START_S_MAX, what="all processes")
+        for child in children_of(api.popen.pid):
+            pin(child, self.cores.two)
+        return api
 
     def begin_floor(self, name: str, answer: bytes = b"") -> Running:
         """A server of `floors.py` in the place of the gateway, not yet `answering`; `answer` is what `bytes` sends."""
@@ -66,6 +72,12 @@ class Stage:
             pin(os.getpid(), self.cores.rest)
 
 
+def count_lines(server: Running, text: bytes) -> int:
+    """How many lines with the text it has said so far; a log of requests is long, so never all of it at once."""
+    with server.output.open("rb") as lines:
+        return sum(text in line for line in lines)
+
+
 def port_of(server: Running) -> int:
     return int(server.url.rpartition(":")[2])
 
@@ -88,7 +100,7 @@ def open_stage() -> Iterator[Stage]:
 
 
 def sync_ms(folder: Path) -> float:
-    """The median time that the disk takes to keep a page: what a commit cannot go below."""
+    """The median time that the disk takes to keep a page just now: what a commit cannot go below."""
     taken = []
     descriptor = os.open(folder / "sync", os.O_WRONLY | os.O_CREAT)
     try:
