@@ -7,7 +7,9 @@ import time
 import structlog
 
 from compat.server import ASGIApp, Message, Receive, Scope, Send
+from gateway.api.routing import PANEL_PATHS
 from gateway.request_log import RequestLine, WriteLine, write_with_structlog
+from gateway.telemetry import mask_text
 
 _GIVEN_ID = re.compile(rb"[0-9A-Za-z_-]{1,64}")
 _PATH_CHARS_MAX = 256
@@ -52,4 +54,5 @@ def _request_id(scope: Scope) -> bytes:
 
 def _path(scope: Scope) -> str:
     path = bytes(scope.get("raw_path") or scope["path"].encode()).partition(b"?")[0][:_PATH_CHARS_MAX]
-    return path.decode("ascii", "backslashreplace")
+    text = path.decode("ascii", "backslashreplace")
+    return text if text in PANEL_PATHS else mask_text(text)
