@@ -55,7 +55,7 @@ class Pgbench:
 
     async def sample(self, seconds: float) -> Sample:
         """Of whole seconds, since pgbench knows no others; where less is wanted, of a few orders a client."""
-        length = ["-T", str(round(seconds))] if seconds >= 1 else ["-t", str(ORDERS_LEAST)]
+        length = ["-T", str(max(1, round(seconds)))] if seconds >= 0.5 else ["-t", str(ORDERS_LEAST)]
         options = ["-n", "-M", "prepared", "-c", str(CLIENTS), "-j", "1", *length]
         before = usage(os.getpid(), self._cores.all)
         process = await asyncio.create_subprocess_exec(
