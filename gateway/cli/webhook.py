@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from gateway.db.engine import Database
     from gateway.settings import Settings
-    from gateway.webhooks.deliveries.store import Delivery
+    from gateway.webhooks.deliveries.reading.store import Delivery
     from gateway.webhooks.model import Endpoint
 
 _COLUMNS = {
@@ -151,7 +151,7 @@ def deliveries(webhook_id: UUID, state: str | None, as_json: bool) -> None:
 
     async def action(db: "Database", settings: "Settings") -> "list[Delivery]":
         from gateway.webhooks import endpoints
-        from gateway.webhooks.deliveries import store
+        from gateway.webhooks.deliveries.reading import store
 
         async with db.connection() as connection:
             endpoint = await endpoints.get(connection, None, webhook_id)

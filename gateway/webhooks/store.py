@@ -90,7 +90,7 @@ async def change(tx: Transaction, webhook_id: UUID, fields: dict[str, Any]) -> N
 
 
 async def remove(tx: Transaction, webhook_id: UUID) -> None:
-    """With its queue and its deliveries."""
+    """What waits for it is sent no more, and dropped by and by; its deliveries go with their days."""
     await tx.execute("DELETE FROM webhooks WHERE id = $1", webhook_id)
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import msgspec
 from aiohttp import web
+from uuid_utils.compat import uuid7
 
 from gateway.accounts.users import UNUSABLE_PASSWORD, add_user
 from gateway.db.engine import Database
@@ -67,7 +68,7 @@ async def receiving() -> AsyncIterator[Receiver]:
 
 async def add_owner(db: Database) -> UUID:
     async with db.transaction() as tx:
-        return await add_user(tx, f"{UUID(int=id(tx))}@example.com", "reseller", UNUSABLE_PASSWORD)
+        return await add_user(tx, f"{uuid7()}@example.com", "reseller", UNUSABLE_PASSWORD)
 
 
 async def add_endpoint(db: Database, user_id: UUID, url: str, *wanted: str) -> tuple[Endpoint, str]:
