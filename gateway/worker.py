@@ -42,6 +42,7 @@ from gateway.tracking.refills import follow_refills
 from gateway.webhooks.calling import Caller
 from gateway.webhooks.relay import relay_events
 from gateway.webhooks.sending import IN_FLIGHT_MAX, Deliverer
+from gateway.webhooks.upkeep import drop_outdated, drop_unwanted
 
 log = structlog.get_logger(__name__)
 
@@ -192,6 +193,7 @@ def _upkeep(settings: Settings, db: Database, upstreams: Upstreams, aftercare: l
         ("queued orders", UPKEEP_S, lambda: upkeep.fail_queued(db, settings.queued_max_age_s)),
         ("quality", measuring.INTERVAL_S, lambda: measuring.measure(db)),
         ("events", RELAY_S, lambda: relay_events(db)),
+        ("unwanted deliveries", UPKEEP_S, lambda: drop_unwanted(db)),
         ("partitions", PARTITIONS_S, lambda: keep_partitions(db)),
     ]
     loops = [asyncio.create_task(_every(seconds, name, job), name=name) for name, seconds, job in jobs]
@@ -228,6 +230,7 @@ async def keep_partitions(db: Database) -> None:
         await alerts.raise_(tx, [Alert("default_partition", table, message.format(table)) for table in used])
     async with db.transaction() as tx:
         await partitions.ensure(tx)
+    await drop_outdated(db)
     async with db.transaction() as tx:
         await partitions.keep_days(tx)
     async with db.transaction() as tx:

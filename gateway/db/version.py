@@ -2,7 +2,7 @@
 
 import asyncpg
 
-HEAD = "0008"
+HEAD = "0009"
 """The newest migration."""
 
 

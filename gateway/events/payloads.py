@@ -73,9 +73,8 @@ class PingData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DisabledData(msgspec.Struct, frozen=True, kw_only=True):
-    """A webhook that was switched off, why, and how many deliveries that waited were dropped."""
+    """A webhook that was switched off, why, and how many deliveries that waited were dropped, to 100 000."""
 
-    url: str
     reason: str
     dropped: int
 

@@ -1,7 +1,7 @@
 """One call to an endpoint: signed, bounded in time and size, to public addresses only."""
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 import aiohttp
@@ -17,6 +17,8 @@ from gateway.webhooks.model import Answer, Due, message_of
 TIMEOUT_S = 15.0
 RESPONSE_BYTES_MAX = 1024
 SIGNERS_MAX = 10_000
+SECONDS_DIGITS_MAX = 9
+"""Of `Retry-After`; more of them ask for decades all the same."""
 USER_AGENT = "smm-gateway-webhooks/1"
 
 
@@ -34,7 +36,7 @@ class Caller:
         """What came of it; it never raises but for cancellation, and no redirect is followed."""
         forbid_transaction()
         started = time.perf_counter()
-        status, error, response, retry_after_s = None, None, None, None
+        status, error, retry_after_s, kept = None, None, None, bytearray()
         try:
             headers, body = self._signed(due)
             async with self._session.post(
@@ -42,7 +44,7 @@ class Caller:
             ) as answer:
                 status = answer.status
                 retry_after_s = _seconds(answer.headers.get("Retry-After"))
-                response = (await answer.content.read(RESPONSE_BYTES_MAX)).decode("utf-8", "replace")
+                await self._read(answer.content, kept)
         except KeyringError:
             error = "its secret cannot be opened"
         except TimeoutError:
@@ -52,15 +54,23 @@ class Caller:
             error = "its address is not public" if refused else "it cannot be connected to"
         except (aiohttp.ClientError, OSError, ValueError) as failure:
             error = type(failure).__name__
-        if error is None and not (status is not None and 200 <= status < 300):
-            error = f"it answered {status}"
+        if status is not None:  # what came of its body matters no more
+            error = None if 200 <= status < 300 else f"it answered {status}"
         return Answer(
             status=status,
             error=error,
-            response=None if response is None else response.replace("\x00", "\N{REPLACEMENT CHARACTER}"),
+            response=None if status is None else _text(kept),
             duration_ms=int((time.perf_counter() - started) * 1000),
             retry_after_s=retry_after_s,
         )
+
+    async def _read(self, body: aiohttp.StreamReader, kept: bytearray) -> None:
+        """Its first kilobyte, in however many pieces it comes."""
+        while len(kept) < RESPONSE_BYTES_MAX:
+            piece = await body.read(RESPONSE_BYTES_MAX - len(kept))
+            if not piece:
+                break
+            kept += piece
 
     def _signed(self, due: Due) -> tuple[dict[str, str], bytes]:
         now = utc_now().astimezone(UTC)
@@ -88,16 +98,21 @@ class Caller:
         return signer
 
 
+def _text(body: bytearray) -> str:
+    """As far as it is text; PostgreSQL takes no NUL."""
+    return body.decode("utf-8", "replace").replace("\x00", "\N{REPLACEMENT CHARACTER}")
+
+
 def _seconds(header: str | None) -> float | None:
     """What `Retry-After` asks for, as seconds or as a date; None where it cannot be read."""
     if header is None:
         return None
-    if header.isascii() and header.isdigit() and len(header) < 10:
-        return float(header)
+    if header.isascii() and header.isdigit():
+        return float(header[:SECONDS_DIGITS_MAX])
     try:
         moment = parsedate_to_datetime(header)
-    except ValueError:
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return max(0.0, (moment - utc_now()).total_seconds())
+    except (ValueError, OverflowError):
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds())

@@ -1,13 +1,13 @@
 """Endpoints are made, changed, given a new secret, tried and removed."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from gateway.clock import utc_now
 from gateway.db.engine import Transaction
+from gateway.db.partitions import id_at
 from gateway.errors import Conflict, NotFound
 from gateway.events import store as events
 from gateway.events.payloads import PingData
@@ -15,6 +15,8 @@ from gateway.events.store import Event
 from gateway.keyring import Keyring
 from gateway.webhooks import store
 from gateway.webhooks.deliveries import store as deliveries
+from gateway.webhooks.deliveries.entering import store as entering
+from gateway.webhooks.deliveries.reading import store as reading
 from gateway.webhooks.model import ENDPOINTS_MAX, Endpoint, checked_events, checked_url, new_secret
 
 OVERLAP_S_MAX = 604_800
@@ -52,15 +54,24 @@ async def get(tx: Transaction, user_id: UUID | None, webhook_id: UUID, *, lock: 
 async def change(tx: Transaction, endpoint: Endpoint, fields: dict[str, Any], *, allow_private: bool) -> Endpoint:
     """Change url, events, description or is_active of an endpoint that is locked.
 
-    What waits for one that is switched off is dropped. Raises Invalid as `create` does.
+    What waits for one that is switched off is dropped, here or, where it is much, by and by.
+
+    Raises:
+        Invalid: as `create` does.
+        Conflict: it is to be switched on while what waited for it is still being dropped.
     """
     if "url" in fields:
         checked_url(fields["url"], allow_private=allow_private)
     if "events" in fields:
         fields = fields | {"events": checked_events(fields["events"])}
     await store.change(tx, endpoint.id, fields)
-    if fields.get("is_active") is False:
-        await deliveries.drop_queue(tx, endpoint.id)
+    switched = fields.get("is_active", endpoint.is_active) is not endpoint.is_active
+    if (
+        switched
+        and await deliveries.drop_queue(tx, endpoint.id) == deliveries.DROPPED_AT_ONCE
+        and not endpoint.is_active
+    ):
+        raise Conflict("what waited for it is still being dropped")
     return await get(tx, endpoint.user_id, endpoint.id)
 
 
@@ -72,12 +83,12 @@ async def rotate(tx: Transaction, keyring: Keyring, endpoint: Endpoint, overlap_
     """
     secret = new_secret()
     previous: str | None = None
-    until: datetime | None = None
     if overlap_s:
         old = keyring.unseal(await store.get_secret(tx, endpoint.id), "webhooks", "secret", endpoint.id)
         previous = keyring.seal(old, "webhooks", "previous_secret", endpoint.id)
-        until = utc_now() + timedelta(seconds=overlap_s)
-    await store.set_secret(tx, endpoint.id, keyring.seal(secret, "webhooks", "secret", endpoint.id), previous, until)
+    await store.set_secret(
+        tx, endpoint.id, keyring.seal(secret, "webhooks", "secret", endpoint.id), previous, overlap_s
+    )
     return await get(tx, endpoint.user_id, endpoint.id), secret
 
 
@@ -92,11 +103,11 @@ async def ping(tx: Transaction, endpoint: Endpoint) -> UUID:
     event_id = await events.insert_relayed(
         tx, Event("webhook.ping", endpoint.user_id, "webhook", endpoint.id, PingData(url=endpoint.url))
     )
-    return await deliveries.enqueue(tx, endpoint.id, event_id)
+    return await entering.enqueue(tx, endpoint.id, event_id)
 
 
-async def replay(tx: Transaction, endpoint: Endpoint, delivery_id: UUID) -> None:
-    """Send one delivery again that has ended; one that waits is sent in its turn.
+async def replay(tx: Transaction, endpoint: Endpoint, delivery_id: UUID) -> int:
+    """Send one delivery again that has ended; how many, which is none where it waits and is sent in its turn.
 
     Raises:
         NotFound: the endpoint has none with this id, or it is older than what is kept.
@@ -104,9 +115,9 @@ async def replay(tx: Transaction, endpoint: Endpoint, delivery_id: UUID) -> None
     """
     if not endpoint.is_active:
         raise Conflict("the webhook is switched off")
-    if await deliveries.find_delivery(tx, endpoint.id, delivery_id) is None:
+    if await reading.find_delivery(tx, endpoint.id, delivery_id) is None:
         raise NotFound("delivery")
-    await deliveries.replay(tx, endpoint.id, delivery_id=delivery_id)
+    return await entering.replay(tx, endpoint.id, delivery_id=delivery_id)
 
 
 async def replay_range(
@@ -119,6 +130,11 @@ async def replay_range(
     """
     if not endpoint.is_active:
         raise Conflict("the webhook is switched off")
-    return await deliveries.replay(
-        tx, endpoint.id, since=since, until=until, only_failed=only_failed, most=REPLAYED_MAX
+    return await entering.replay(
+        tx,
+        endpoint.id,
+        since=id_at(since),
+        until=None if until is None else id_at(until),
+        only_failed=only_failed,
+        most=REPLAYED_MAX,
     )

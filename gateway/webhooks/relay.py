@@ -1,7 +1,7 @@
 """From events to deliveries: one for each endpoint that wants the event."""
 
 from gateway.db.engine import Database
-from gateway.webhooks.deliveries import store
+from gateway.webhooks.deliveries.entering import store
 
 BATCHES_MAX = 200
 """Of one turn, so that a flood of events does not keep the loop from other work."""
@@ -18,6 +18,6 @@ async def relay_events(db: Database) -> int:
         async with db.transaction() as tx:
             count = await store.relay(tx)
         relayed += count or 0
-        if count is None or count < store.RELAYED_AT_ONCE:
+        if not count:
             break
     return relayed

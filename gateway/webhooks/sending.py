@@ -12,7 +12,7 @@ import structlog
 from gateway.alerts import store as alerts
 from gateway.alerts.store import Alert
 from gateway.batching import Batcher
-from gateway.db.engine import Database, Transaction
+from gateway.db.engine import ROLLED_BACK, Database, Transaction
 from gateway.errors import GatewayError, Unavailable
 from gateway.events import store as events
 from gateway.events.payloads import DisabledData
@@ -31,6 +31,9 @@ POLL_S = 0.25
 LEASE_S = 60.0
 """Longer than a call and its record take; then another process may send it again."""
 RECORDED_AT_ONCE = 200
+RECORD_TRIES = 3
+FREE_SHARE = 8
+"""An endpoint may have an eighth of what is free at most, so that many that hang together leave turns for others."""
 GONE = "it answered 410 Gone"
 LOST = "it took nothing for three days"
 
@@ -80,11 +83,12 @@ class Deliverer:
         await self._records.close()
 
     async def _claim(self) -> int:
-        most = min(IN_FLIGHT_MAX - len(self._calls), CLAIMED_AT_ONCE)
-        if most < 1:
+        free = IN_FLIGHT_MAX - len(self._calls)
+        if free < 1:
             return 0
         async with self._db.transaction() as tx:
-            claimed = await deliveries.claim(tx, most, self._each, self._in_flight, self._lease)
+            each = min(self._each, free // FREE_SHARE + 1)
+            claimed = await deliveries.claim(tx, min(free, CLAIMED_AT_ONCE), each, self._in_flight, self._lease)
         for due in claimed:
             self._in_flight[due.webhook_id] += 1
             task = asyncio.create_task(self._deliver(due))
@@ -124,23 +128,35 @@ class Deliverer:
             log.error("a delivery is not recorded, and goes out again", delivery=str(due.delivery_id), exc_info=error)
 
     async def _record(self, outcomes: list[Outcome]) -> list[GatewayError | None]:
+        for tries in range(1, RECORD_TRIES + 1):
+            try:
+                await self._write(outcomes)
+                break
+            except Unavailable as error:
+                if tries == RECORD_TRIES or not isinstance(error.__cause__, ROLLED_BACK):
+                    raise
+        return [None] * len(outcomes)
+
+    async def _write(self, outcomes: list[Outcome]) -> None:
         async with self._db.transaction() as tx:
-            await deliveries.record(tx, outcomes)
-            taken = {outcome.webhook_id for outcome in outcomes if outcome.answer.is_taken}
-            failed = {outcome.webhook_id for outcome in outcomes} - taken
-            lost = await deliveries.mark(tx, sorted(taken), sorted(failed))
             gone = {outcome.webhook_id: GONE for outcome in outcomes if outcome.answer.is_gone}
+            taken = {outcome.webhook_id for outcome in outcomes if outcome.answer.is_taken} - gone.keys()
+            lost = await deliveries.mark(tx, {each.webhook_id: each.webhook_id in taken for each in outcomes})
+            await deliveries.record(tx, outcomes)
             for webhook_id, reason in sorted((dict.fromkeys(lost, LOST) | gone).items()):
                 await switch_off(tx, webhook_id, reason)
-        return [None] * len(outcomes)
 
 
 async def switch_off(tx: Transaction, webhook_id: UUID, reason: str) -> None:
-    """Send it nothing more; the user's other endpoints and operators are told."""
+    """Send it nothing more; the user's other endpoints and operators are told, but not its address.
+
+    An address is often a secret of its own, and the other endpoints may be others' machines.
+    """
     endpoint = await store.switch_off(tx, webhook_id, reason)
     if endpoint is None:
         return
-    dropped = await deliveries.drop_queue(tx, webhook_id)
-    data = DisabledData(url=endpoint.url, reason=reason, dropped=dropped)
+    dropped = await deliveries.count_waiting(tx, webhook_id)
+    await deliveries.drop_queue(tx, webhook_id)
+    data = DisabledData(reason=reason, dropped=dropped)
     await events.insert(tx, [Event("webhook.disabled", endpoint.user_id, "webhook", webhook_id, data)])
     await alerts.raise_(tx, [Alert("webhook_off", f"webhook {webhook_id}", f"it was switched off: {reason}")])

@@ -9,6 +9,8 @@ from uuid import UUID
 
 import msgspec
 from aiohttp import web
+from aiohttp.abc import AbstractResolver
+from uuid_utils.compat import uuid7
 
 from gateway.accounts.users import UNUSABLE_PASSWORD, add_user
 from gateway.db.engine import Database
@@ -68,7 +70,7 @@ async def receiving() -> AsyncIterator[Receiver]:
 
 async def add_owner(db: Database) -> UUID:
     async with db.transaction() as tx:
-        return await add_user(tx, f"{UUID(int=id(tx))}@example.com", "reseller", UNUSABLE_PASSWORD)
+        return await add_user(tx, f"{uuid7()}@example.com", "reseller", UNUSABLE_PASSWORD)
 
 
 async def add_endpoint(db: Database, user_id: UUID, url: str, *wanted: str) -> tuple[Endpoint, str]:
@@ -90,12 +92,14 @@ async def tell(db: Database, user_id: UUID, object_id: UUID, *types: str) -> Non
 @asynccontextmanager
 async def delivering(
     db: Database, *, each: int = 32, delays_s: tuple[float, ...] = (0.0, 0.0), timeout_s: float = 2.0,
-    allow_private: bool = True,
+    allow_private: bool = True, resolver: AbstractResolver | None = None,
 ) -> AsyncIterator[Deliverer]:  # fmt: skip
     """A deliverer that runs while the block does."""
     import asyncio
 
-    async with open_session(allow_private=allow_private, limit=200, keepalive_s=15.0, decompress=False) as session:
+    async with open_session(
+        allow_private=allow_private, limit=1000, keepalive_s=15.0, decompress=False, resolver=resolver
+    ) as session:
         deliverer = Deliverer(db, Caller(session, KEYRING, timeout_s), each=each, delays_s=delays_s)
         task = asyncio.create_task(deliverer.run())
         try:

@@ -15,12 +15,14 @@ PROTOCOL = import_module("migrations.versions.0003_whole_protocol")
 PROVIDERS = import_module("migrations.versions.0004_providers_and_prices")
 NATIVE = import_module("migrations.versions.0005_native_api")
 WEBHOOKS = import_module("migrations.versions.0006_webhooks")
+QUEUE = import_module("migrations.versions.0009_queue_in_turn")
 TRIGGERS: tuple[str, ...] = (
     *GUARDS.TRIGGERS,
     *PROTOCOL.TRIGGERS,
     *PROVIDERS.TRIGGERS,
-    *NATIVE.TRIGGERS,
+    *(each for each in NATIVE.TRIGGERS if "webhooks_audit" not in each),
     *WEBHOOKS.TRIGGERS,
+    *QUEUE.TRIGGERS,
 )
 READ_WRITE: tuple[str, ...] = (*GUARDS.READ_WRITE, *PROTOCOL.READ_WRITE)
 DIALECT = make_url("postgresql+asyncpg://").get_dialect()()

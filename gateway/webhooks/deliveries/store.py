@@ -1,7 +1,11 @@
-"""SQL of the queue of deliveries, their log, and the calls made for each."""
+"""SQL of the queue: deliveries are claimed, recorded, and let go of.
+
+`next_attempt_at` is NULL while an earlier delivery of the same object to the same endpoint waits: what is not in
+its turn lies outside what a claim reads. Whoever takes one out calls `_release` for the next.
+"""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 import msgspec
@@ -9,7 +13,7 @@ import msgspec
 from gateway.db.engine import Transaction
 from gateway.webhooks.model import FAILING_S_MAX, Answer, Due
 
-RELAYED_AT_ONCE = 500
+DROPPED_AT_ONCE = 10_000
 FAILING_IN_FLIGHT = 2
 """Calls at once to an endpoint that took nothing since it last failed."""
 
@@ -24,78 +28,42 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     wait: timedelta | None = None
 
 
-async def relay(tx: Transaction) -> int | None:
-    """Make deliveries of the oldest events that have none yet; how many events, None where another is at it.
-
-    One relay at a time goes by position: an event of an object is never relayed before an earlier one.
-    """
-    if not await tx.fetchval("SELECT pg_try_advisory_xact_lock(hashtext('relay_events'))"):
-        return None
-    count: int = await tx.fetchval(
-        """
-        WITH batch AS (
-          SELECT id, position, type, user_id, object_id, sequence FROM events
-           WHERE NOT relayed ORDER BY position LIMIT $1
-        ), marked AS (
-          UPDATE events e SET relayed = true FROM batch WHERE e.id = batch.id
-        ), wanted AS (
-          SELECT uuid7() AS id, w.id AS webhook_id, b.id AS event_id, b.type, b.object_id, b.sequence
-            FROM batch b JOIN webhooks w ON w.is_active AND (b.user_id IS NULL OR w.user_id = b.user_id)
-             AND w.events && ARRAY['*', b.type, split_part(b.type, '.', 1) || '.*']::text[]
-           ORDER BY b.position
-        ), logged AS (
-          INSERT INTO webhook_deliveries (id, webhook_id, event_id, event_type)
-          SELECT id, webhook_id, event_id, type FROM wanted
-        ), queued AS (
-          INSERT INTO webhook_queue (delivery_id, webhook_id, object_id, sequence)
-          SELECT id, webhook_id, object_id, coalesce(sequence, 0) FROM wanted
-        )
-        SELECT count(*) FROM batch
-        """,
-        RELAYED_AT_ONCE,
-    )
-    return count
-
-
-async def enqueue(tx: Transaction, webhook_id: UUID, event_id: UUID) -> UUID:
-    """Make a delivery of one event; its id."""
-    delivery_id: UUID = await tx.fetchval(
-        """
-        WITH logged AS (
-          INSERT INTO webhook_deliveries (webhook_id, event_id, event_type)
-          SELECT $1, id, type FROM events WHERE id = $2 RETURNING id
-        ), queued AS (
-          INSERT INTO webhook_queue (delivery_id, webhook_id, object_id, sequence)
-          SELECT logged.id, $1, e.object_id, coalesce(e.sequence, 0) FROM logged, events e WHERE e.id = $2
-        )
-        SELECT id FROM logged
-        """,
-        webhook_id,
-        event_id,
-    )
-    return delivery_id
-
-
 async def claim(tx: Transaction, most: int, each: int, in_flight: Mapping[UUID, int], lease: timedelta) -> list[Due]:
     """What is due, at most `each` an endpoint less what is in flight there, put off by the lease.
 
-    Of the deliveries of one object to one endpoint only the first that has not ended is taken.
+    Endpoints share what there is to be had, the one whose delivery has waited longest first. Of the deliveries of
+    one object to one endpoint only the first that has not ended is taken.
     """
     rows = await tx.fetch(
         """
-        WITH due AS (
-          SELECT d.delivery_id FROM webhooks w
+        WITH RECURSIVE waiting AS (
+          (SELECT webhook_id FROM webhook_queue ORDER BY webhook_id LIMIT 1)
+          UNION ALL
+          SELECT (SELECT q.webhook_id FROM webhook_queue q WHERE q.webhook_id > waiting.webhook_id
+                   ORDER BY q.webhook_id LIMIT 1)
+            FROM waiting WHERE waiting.webhook_id IS NOT NULL
+        ), turns AS (
+          SELECT w.id, c.free, o.next_attempt_at AS oldest
+            FROM waiting JOIN webhooks w ON w.id = waiting.webhook_id AND w.is_active
             LEFT JOIN unnest($3::uuid[], $4::int[]) AS f(webhook_id, calls) ON f.webhook_id = w.id
+           CROSS JOIN LATERAL (SELECT CASE WHEN w.failing_since IS NULL THEN $2::int ELSE least($2::int, $6::int) END
+                                      - coalesce(f.calls, 0) AS free) c
+           CROSS JOIN LATERAL (SELECT q.next_attempt_at FROM webhook_queue q
+                                WHERE q.webhook_id = w.id AND q.next_attempt_at <= now()
+                                ORDER BY q.next_attempt_at LIMIT 1) o
+           WHERE c.free > 0 ORDER BY o.next_attempt_at LIMIT $1
+        ), shares AS (
+          SELECT id, oldest, least(free, ceil($1::numeric / count(*) OVER ())::int) AS share FROM turns
+        ), due AS (
+          SELECT d.delivery_id FROM (SELECT * FROM shares ORDER BY oldest) s
            CROSS JOIN LATERAL (
-             SELECT q.delivery_id, q.next_attempt_at FROM webhook_queue q
-              WHERE q.webhook_id = w.id AND q.next_attempt_at <= now()
-                AND NOT EXISTS (SELECT FROM webhook_queue e WHERE e.webhook_id = q.webhook_id
-                                   AND e.object_id = q.object_id AND e.sequence < q.sequence)
-              ORDER BY q.next_attempt_at
-              LIMIT greatest(CASE WHEN w.failing_since IS NULL THEN $2::int ELSE $6::int END - coalesce(f.calls, 0), 0)
-                FOR UPDATE SKIP LOCKED) d
-           WHERE w.is_active
-           ORDER BY d.next_attempt_at LIMIT $1
+             SELECT q.delivery_id FROM webhook_queue q
+              WHERE q.webhook_id = s.id AND q.next_attempt_at <= now()
+                AND q.sequence = (SELECT e.sequence FROM webhook_queue e WHERE e.webhook_id = q.webhook_id
+                                     AND e.object_id = q.object_id ORDER BY e.sequence LIMIT 1)
+              ORDER BY q.next_attempt_at LIMIT s.share
+                FOR NO KEY UPDATE SKIP LOCKED) d
+           LIMIT $1
         ), claimed AS (
           UPDATE webhook_queue q SET attempts = q.attempts + 1, next_attempt_at = now() + $5
             FROM due WHERE q.delivery_id = due.delivery_id
@@ -120,27 +88,34 @@ async def claim(tx: Transaction, most: int, each: int, in_flight: Mapping[UUID, 
 
 async def record(tx: Transaction, outcomes: Sequence[Outcome]) -> None:
     """Write what came of calls. Of a delivery that another process was given meanwhile, only that it was called."""
-    await tx.execute(
+    ended = await tx.fetch(
         """
-        WITH n AS (
+        WITH called AS (
           SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::int[], $5::text[], $6::text[], $7::int[],
                                $8::boolean[], $9::interval[])
             AS n(delivery_id, webhook_id, attempt, status, error, response, duration_ms, taken, wait)
-        ), called AS (
+        ), logged AS (
           INSERT INTO webhook_attempts (delivery_id, webhook_id, number, status, error, response, duration_ms)
-          SELECT delivery_id, webhook_id, attempt, status, error, response, duration_ms FROM n
+          SELECT delivery_id, webhook_id, attempt, status, error, response, duration_ms FROM called
+        ), n AS (
+          SELECT DISTINCT ON (delivery_id) * FROM called ORDER BY delivery_id, taken DESC, attempt DESC
         ), again AS (
           UPDATE webhook_queue q SET next_attempt_at = now() + n.wait FROM n
            WHERE q.delivery_id = n.delivery_id AND q.attempts = n.attempt AND NOT n.taken AND n.wait IS NOT NULL
         ), ended AS (
           DELETE FROM webhook_queue q USING n
            WHERE q.delivery_id = n.delivery_id AND (n.taken OR (n.wait IS NULL AND q.attempts = n.attempt))
+          RETURNING q.delivery_id, q.webhook_id, q.object_id
+        ), told AS (
+          UPDATE webhook_deliveries d
+             SET attempts = greatest(d.attempts, n.attempt), last_status = n.status, last_error = n.error,
+                 state = CASE WHEN n.taken THEN 'delivered' WHEN ended.delivery_id IS NULL THEN d.state
+                              ELSE 'failed' END,
+                 ended_at = CASE WHEN n.taken OR ended.delivery_id IS NOT NULL THEN now() ELSE d.ended_at END
+            FROM n LEFT JOIN ended USING (delivery_id)
+           WHERE d.id = n.delivery_id AND d.state <> 'delivered'
         )
-        UPDATE webhook_deliveries d
-           SET attempts = greatest(d.attempts, n.attempt), last_status = n.status, last_error = n.error,
-               state = CASE WHEN n.taken THEN 'delivered' WHEN n.wait IS NULL THEN 'failed' ELSE d.state END,
-               ended_at = CASE WHEN n.taken OR n.wait IS NULL THEN now() END
-          FROM n WHERE d.id = n.delivery_id AND d.state <> 'delivered'
+        SELECT webhook_id, object_id FROM ended
         """,
         [outcome.delivery_id for outcome in outcomes],
         [outcome.webhook_id for outcome in outcomes],
@@ -152,179 +127,111 @@ async def record(tx: Transaction, outcomes: Sequence[Outcome]) -> None:
         [outcome.answer.is_taken for outcome in outcomes],
         [outcome.wait for outcome in outcomes],
     )
+    await _release(tx, [(row["webhook_id"], row["object_id"]) for row in ended])
 
 
-async def mark(tx: Transaction, taken: Sequence[UUID], failed: Sequence[UUID]) -> list[UUID]:
-    """Put down at the endpoints whether they take what is sent; those that have failed for too long by now."""
+async def _release(tx: Transaction, ended: Sequence[tuple[UUID, UUID]]) -> None:
+    """Make due what waits for deliveries that are out: the first of each endpoint and object.
+
+    A statement of its own, which sees what was put in behind them until they were gone.
+    """
+    if not ended:
+        return
     await tx.execute(
         """
-        UPDATE webhooks SET last_triggered_at = now(), failing_since = NULL
-         WHERE id IN (SELECT id FROM webhooks WHERE id = ANY($1) AND (failing_since IS NOT NULL
-                         OR last_triggered_at IS NULL OR last_triggered_at < now() - interval '1 s')
-                       ORDER BY id FOR NO KEY UPDATE)
+        UPDATE webhook_queue q SET next_attempt_at = now()
+          FROM (SELECT DISTINCT * FROM unnest($1::uuid[], $2::uuid[]) AS o(webhook_id, object_id)) o
+         WHERE q.delivery_id = (SELECT f.delivery_id FROM webhook_queue f
+                                 WHERE f.webhook_id = o.webhook_id AND f.object_id = o.object_id
+                                   AND f.next_attempt_at IS NULL ORDER BY f.sequence LIMIT 1)
+           AND q.next_attempt_at IS NULL
         """,
-        list(taken),
+        [webhook_id for webhook_id, _ in ended],
+        [object_id for _, object_id in ended],
     )
+
+
+async def mark(tx: Transaction, taken: Mapping[UUID, bool]) -> list[UUID]:
+    """Put down at the endpoints whether they take what is sent; those that have failed for too long by now.
+
+    Called before their deliveries are touched: endpoints are locked first, in the order of their ids.
+    """
     rows = await tx.fetch(
         """
-        UPDATE webhooks SET last_triggered_at = now(), failing_since = coalesce(failing_since, now())
-         WHERE id IN (SELECT id FROM webhooks WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE)
-        RETURNING id, failing_since < now() - make_interval(secs => $2) AS is_lost
+        UPDATE webhooks w
+           SET last_triggered_at = now(),
+               failing_since = CASE WHEN n.taken THEN NULL ELSE coalesce(w.failing_since, now()) END
+          FROM (SELECT w.id, n.taken FROM webhooks w
+                  JOIN unnest($1::uuid[], $2::boolean[]) AS n(id, taken) ON n.id = w.id
+                 WHERE NOT n.taken OR w.failing_since IS NOT NULL OR w.last_triggered_at IS NULL
+                    OR w.last_triggered_at < now() - interval '1 s'
+                 ORDER BY w.id FOR NO KEY UPDATE OF w) n
+         WHERE w.id = n.id
+        RETURNING w.id, NOT n.taken AND w.failing_since < now() - make_interval(secs => $3) AS is_lost
         """,
-        list(failed),
+        list(taken),
+        list(taken.values()),
         FAILING_S_MAX,
     )
     return [row["id"] for row in rows if row["is_lost"]]
 
 
+async def count_waiting(tx: Transaction, webhook_id: UUID) -> int:
+    """How many deliveries have not ended, a hundred thousand at most."""
+    number: int = await tx.fetchval(
+        "SELECT count(*) FROM (SELECT FROM webhook_queue WHERE webhook_id = $1 LIMIT 100000) q", webhook_id
+    )
+    return number
+
+
 async def drop_queue(tx: Transaction, webhook_id: UUID) -> int:
-    """Let go of all that waits for an endpoint; how much."""
+    """Let go of what waits for an endpoint, `DROPPED_AT_ONCE` of it at most; how much."""
     dropped: int = await tx.fetchval(
         """
-        WITH gone AS (DELETE FROM webhook_queue WHERE webhook_id = $1 RETURNING delivery_id), told AS (
+        WITH gone AS (
+          DELETE FROM webhook_queue WHERE delivery_id IN (
+            SELECT delivery_id FROM webhook_queue WHERE webhook_id = $1 LIMIT $2)
+          RETURNING delivery_id
+        ), told AS (
           UPDATE webhook_deliveries d SET state = 'dropped', ended_at = now() FROM gone
            WHERE d.id = gone.delivery_id AND d.state = 'pending')
         SELECT count(*) FROM gone
         """,
         webhook_id,
+        DROPPED_AT_ONCE,
     )
     return dropped
 
 
-class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """One event at one endpoint, as it stands. `next_attempt_at` is None where it has ended."""
-
-    id: UUID
-    webhook_id: UUID
-    event_id: UUID
-    event_type: str
-    state: str
-    attempts: int
-    last_status: int | None
-    last_error: str | None
-    created_at: datetime
-    ended_at: datetime | None
-    next_attempt_at: datetime | None
-
-
-class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """One call of a delivery; `response` is the first kilobyte of the answer."""
-
-    number: int
-    at: datetime
-    status: int | None
-    error: str | None
-    response: str | None
-    duration_ms: int
-
-
-_SHOWN = (
-    "d.id, d.webhook_id, d.event_id, d.event_type, d.state, d.attempts, d.last_status, d.last_error, d.created_at, "
-    "d.ended_at, (SELECT q.next_attempt_at FROM webhook_queue q WHERE q.delivery_id = d.id) AS next_attempt_at"
-)
-
-
-async def list_deliveries(
-    tx: Transaction, webhook_id: UUID, *, state: str | None, before: UUID | None, most: int
-) -> list[Delivery]:
-    """The newest first, below the id `before`."""
-    rows = await tx.fetch(
-        f"""
-        SELECT {_SHOWN} FROM webhook_deliveries d
-         WHERE d.webhook_id = $1 AND ($2::text IS NULL OR d.state = $2) AND ($3::uuid IS NULL OR d.id < $3)
-         ORDER BY d.id DESC LIMIT $4
-        """,
-        webhook_id,
-        state,
-        before,
-        most,
-    )
-    return [Delivery(**row) for row in rows]
-
-
-async def find_delivery(tx: Transaction, webhook_id: UUID, delivery_id: UUID) -> Delivery | None:
-    row = await tx.fetchrow(
-        f"SELECT {_SHOWN} FROM webhook_deliveries d WHERE d.id = $1 AND d.webhook_id = $2", delivery_id, webhook_id
-    )
-    return Delivery(**row) if row else None
-
-
-async def attempts_of(tx: Transaction, delivery_id: UUID) -> list[Attempt]:
-    """The last hundred, the oldest first."""
-    rows = await tx.fetch(
+async def find_unwanted(tx: Transaction) -> UUID | None:
+    """An endpoint that is off or removed, and for which something waits."""
+    found: UUID | None = await tx.fetchval(
         """
-        SELECT number, created_at AS at, status, error, response, duration_ms FROM webhook_attempts
-         WHERE delivery_id = $1 ORDER BY id DESC LIMIT 100
-        """,
-        delivery_id,
-    )
-    return [Attempt(**row) for row in reversed(rows)]
-
-
-async def find_event(tx: Transaction, event_id: UUID) -> Mapping[str, object] | None:
-    """The row of an event, for the body that was sent."""
-    row = await tx.fetchrow("SELECT * FROM events WHERE id = $1", event_id)
-    return dict(row) if row else None
-
-
-async def replay(
-    tx: Transaction, webhook_id: UUID, *, delivery_id: UUID | None = None, since: datetime | None = None,
-    until: datetime | None = None, only_failed: bool = False, most: int = 1,
-) -> int:  # fmt: skip
-    """Queue ended deliveries again, one or those of a range, the oldest first; how many."""
-    queued: int = await tx.fetchval(
-        """
-        WITH chosen AS (
-          SELECT d.id, d.event_id FROM webhook_deliveries d
-           WHERE d.webhook_id = $1 AND d.state <> 'pending' AND ($2::uuid IS NULL OR d.id = $2)
-             AND ($3::timestamptz IS NULL OR d.created_at >= $3) AND ($4::timestamptz IS NULL OR d.created_at < $4)
-             AND (NOT $5 OR d.state IN ('failed', 'dropped'))
-           ORDER BY d.id LIMIT $6
-        ), queued AS (
-          INSERT INTO webhook_queue (delivery_id, webhook_id, object_id, sequence)
-          SELECT c.id, $1, e.object_id, coalesce(e.sequence, 0) FROM chosen c JOIN events e ON e.id = c.event_id
-          ON CONFLICT DO NOTHING RETURNING delivery_id
-        ), reopened AS (
-          UPDATE webhook_deliveries d SET state = 'pending', ended_at = NULL FROM queued
-           WHERE d.id = queued.delivery_id
+        WITH RECURSIVE waiting AS (
+          (SELECT webhook_id FROM webhook_queue ORDER BY webhook_id LIMIT 1)
+          UNION ALL
+          SELECT (SELECT q.webhook_id FROM webhook_queue q WHERE q.webhook_id > waiting.webhook_id
+                   ORDER BY q.webhook_id LIMIT 1)
+            FROM waiting WHERE waiting.webhook_id IS NOT NULL
         )
-        SELECT count(*) FROM queued
+        SELECT webhook_id FROM waiting
+         WHERE webhook_id IS NOT NULL AND NOT EXISTS (SELECT FROM webhooks w WHERE w.id = webhook_id AND w.is_active)
+         LIMIT 1
+        """
+    )
+    return found
+
+
+async def drop_older(tx: Transaction, oldest: UUID, most: int) -> int:
+    """Let go of deliveries with ids below `oldest`, whose days are about to be dropped; how many."""
+    gone = await tx.fetch(
+        """
+        DELETE FROM webhook_queue WHERE delivery_id IN (
+          SELECT delivery_id FROM webhook_queue WHERE delivery_id < $1 ORDER BY delivery_id LIMIT $2)
+        RETURNING webhook_id, object_id
         """,
-        webhook_id,
-        delivery_id,
-        since,
-        until,
-        only_failed,
+        oldest,
         most,
     )
-    return queued
-
-
-class Statistics(msgspec.Struct, frozen=True, kw_only=True):
-    """Calls of the last day, and what waits. Times in milliseconds, None without calls."""
-
-    calls: int
-    taken: int
-    failed: int
-    waiting: int
-    median_ms: int | None
-    p90_ms: int | None
-
-
-async def statistics(tx: Transaction, webhook_id: UUID, since: UUID) -> Statistics:
-    """Of calls with ids from `since` on."""
-    row = await tx.fetchrow(
-        """
-        SELECT count(*) AS calls, count(*) FILTER (WHERE status BETWEEN 200 AND 299) AS taken,
-               count(*) FILTER (WHERE status NOT BETWEEN 200 AND 299 OR status IS NULL) AS failed,
-               (SELECT count(*) FROM (SELECT FROM webhook_queue WHERE webhook_id = $1 LIMIT 100000) q) AS waiting,
-               percentile_disc(0.5) WITHIN GROUP (ORDER BY duration_ms) AS median_ms,
-               percentile_disc(0.9) WITHIN GROUP (ORDER BY duration_ms) AS p90_ms
-          FROM (SELECT status, duration_ms FROM webhook_attempts WHERE webhook_id = $1 AND id >= $2
-                 ORDER BY id DESC LIMIT 100000) a
-        """,
-        webhook_id,
-        since,
-    )
-    assert row is not None, "an aggregate has a row"
-    return Statistics(**row)
+    await _release(tx, [(row["webhook_id"], row["object_id"]) for row in gone])
+    return len(gone)

@@ -16,8 +16,8 @@ from gateway.api.v1.resources.webhooks import find
 from gateway.db.engine import Transaction
 from gateway.errors import NotFound
 from gateway.webhooks import endpoints
-from gateway.webhooks.deliveries import store as deliveries
-from gateway.webhooks.deliveries.store import Attempt, Delivery
+from gateway.webhooks.deliveries.reading import store as deliveries
+from gateway.webhooks.deliveries.reading.store import Attempt, Delivery
 from gateway.webhooks.model import Message, body_of_event
 
 

@@ -17,8 +17,8 @@ from gateway.clock import utc_now
 from gateway.db.engine import Transaction
 from gateway.db.partitions import id_at
 from gateway.webhooks import endpoints, store
-from gateway.webhooks.deliveries import store as deliveries
-from gateway.webhooks.deliveries.store import Statistics
+from gateway.webhooks.deliveries.reading import store as deliveries
+from gateway.webhooks.deliveries.reading.store import Statistics
 from gateway.webhooks.model import TYPES, WILDCARDS, Endpoint
 
 EventName = Annotated[
@@ -149,9 +149,13 @@ async def get_webhook(call: Call) -> Reply:
     tag="webhooks",
     example={"events": ["*"]},
     returns=Webhook,
+    refuses=(errors.Conflict,),
 )
 async def change_webhook(call: Call, body: WebhookChange) -> Reply:
-    """Change a webhook. What waits for one that is switched off is dropped."""
+    """Change a webhook. What waits for one that is switched off is dropped.
+
+    Where very much waited, it can be switched on again some moments later.
+    """
     fields = {name: value for name, value in msgspec.structs.asdict(body).items() if value is not UNSET}
     async with call.acting().transaction() as tx:
         endpoint = await find(call, tx, lock=True)
@@ -162,7 +166,7 @@ async def change_webhook(call: Call, body: WebhookChange) -> Reply:
 
 @operation("DELETE", "/webhooks/{webhook}", scope=Scope.WEBHOOKS_WRITE, tag="webhooks", returns=None, status=204)
 async def delete_webhook(call: Call) -> Reply:
-    """Remove a webhook, with what waits for it and what became of the rest."""
+    """Remove a webhook. What waits for it is dropped, and what became of the rest is shown no more."""
     async with call.acting().transaction() as tx:
         endpoint = await find(call, tx, lock=True)
         call.check_unchanged(Webhook(**_fields(endpoint)))
@@ -207,7 +211,7 @@ async def ping_webhook(call: Call) -> Reply:
 
 @operation("GET", "/webhooks/{webhook}/statistics", scope=Scope.WEBHOOKS_WRITE, tag="webhooks", returns=Statistics)
 async def get_webhook_statistics(call: Call) -> Reply:
-    """Count the calls of the last day, and what waits."""
+    """Count the calls of the last day, and what waits; the last hundred thousand of each at most."""
     async with call.db.connection() as connection:
         endpoint = await find(call, connection)
         since = id_at(utc_now() - timedelta(days=1))
