@@ -7,12 +7,13 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from benchmarks import hanging, serving, sync
+from benchmarks import hanging, serving, sync, webhooks
 from benchmarks.measure import Table
 from tests.support.servers import ServerUrls, start_test_servers
 
 RESULTS = Path(__file__).with_name("results")
 REQUESTS = "requests"
+WEBHOOKS = "webhooks"
 TABLES: dict[str, Callable[[ServerUrls], Coroutine[Any, Any, Table]]] = {
     "sync": sync.measure,
     "hanging": hanging.measure,
@@ -21,17 +22,20 @@ TABLES: dict[str, Callable[[ServerUrls], Coroutine[Any, Any, Table]]] = {
 
 def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Ratios of one run, with their spread.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{REQUESTS} (by itself), {', '.join(TABLES)}")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join((REQUESTS, WEBHOOKS, *TABLES)))
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--quick", action="store_true", help="a minute: that it works, not how fast")
     length.add_argument("--shortest", action="store_true", help="seconds, with little of everything; for a test")
     parser.add_argument("--out", type=Path, help="where the JSON goes, with the plot beside it")
     given = parser.parse_args(words)
-    unknown = [name for name in given.names if name not in (REQUESTS, *TABLES)]
+    unknown = [name for name in given.names if name not in (REQUESTS, WEBHOOKS, *TABLES)]
     if unknown:
-        parser.error(f"no benchmark {', '.join(unknown)}; there are {REQUESTS}, {', '.join(TABLES)}")
-    for name in given.names or [REQUESTS]:
-        if name == REQUESTS:
+        parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join((REQUESTS, WEBHOOKS, *TABLES))}")
+    is_short = given.quick or given.shortest
+    for name in given.names or ([REQUESTS] if is_short else [REQUESTS, WEBHOOKS]):
+        if name == WEBHOOKS:
+            webhooks.run().show(name)
+        elif name == REQUESTS:
             _run_requests(given.quick, given.shortest, given.out)
         else:
             with start_test_servers() as urls:

@@ -30,9 +30,8 @@ SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
 
 PARTS = {
     "resellers": "^/v1/(?!admin/)",
-    "providers": "^/v1/admin/providers",
-    "people": "^/v1/admin/(users|keys|tiers|wallets|audit)",
-    "catalogue": "^/v1/admin/(?!providers|users|keys|tiers|wallets|audit)",
+    "people": "^/v1/admin/(users|keys|tiers|wallets|audit|orders)",
+    "catalogue": "^/v1/admin/(?!users|keys|tiers|wallets|audit|orders)",
 }
 """Of the description, by their paths; what one part makes, its own operations take."""
 
