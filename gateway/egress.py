@@ -6,6 +6,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import Any
 
 import aiohttp
+from aiohttp.abc import AbstractResolver
 
 _KEEPALIVE_S = 1.0
 """An idle connection older than this may be half-closed by the peer and is not used again."""
@@ -64,13 +65,15 @@ def _unwrap(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
 
 
 def open_session(
-    *, allow_private: bool, limit: int, keepalive_s: float = _KEEPALIVE_S, decompress: bool = True
-) -> aiohttp.ClientSession:
+    *, allow_private: bool, limit: int, keepalive_s: float = _KEEPALIVE_S, decompress: bool = True,
+    resolver: AbstractResolver | None = None,
+) -> aiohttp.ClientSession:  # fmt: skip
     """A session for calls to addresses that others gave us, with at most `limit` connections.
 
     Each address is judged when its socket is made, so that a name which resolves differently the
     second time gains nothing. A refused one raises `RefusedAddress` inside aiohttp's
-    `ClientConnectorError`. No cookies, no proxies from the environment.
+    `ClientConnectorError`. No cookies, no proxies from the environment. Names are looked up by c-ares unless
+    another `resolver` is given: the system's own holds a thread for each, and has few.
     """
 
     def make_socket(info: tuple[Any, ...]) -> socket.socket:
@@ -82,6 +85,7 @@ def open_session(
 
     connector = aiohttp.TCPConnector(
         limit=limit,
+        resolver=resolver,
         use_dns_cache=False,
         keepalive_timeout=keepalive_s,
         socket_factory=make_socket,

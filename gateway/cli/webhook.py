@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from gateway.db.engine import Database
     from gateway.settings import Settings
-    from gateway.webhooks.deliveries.reading.store import Delivery
-    from gateway.webhooks.model import Endpoint
+    from gateway.webhooks.deliveries.reading.store import Attempt, Delivery, Statistics
+    from gateway.webhooks.model import Endpoint, Message
 
 _COLUMNS = {
     "id": "ID", "url": "URL", "events": "EVENTS", "is_active": "ACTIVE", "disabled_reason": "WHY OFF",
@@ -27,6 +27,7 @@ _DELIVERIES = {
     "id": "ID", "event_type": "EVENT", "state": "STATE", "attempts": "ATTEMPTS", "last_status": "STATUS",
     "last_error": "ERROR", "created_at": "AT", "next_attempt_at": "NEXT",
 }  # fmt: skip
+_CALLS = {"number": "CALL", "at": "AT", "status": "STATUS", "error": "ERROR", "duration_ms": "MS", "response": "ANSWER"}
 
 
 @click.group()
@@ -162,18 +163,79 @@ def deliveries(webhook_id: UUID, state: str | None, as_json: bool) -> None:
 
 @webhook.command()
 @click.argument("webhook_id", metavar="ID", type=click.UUID)
-@click.option("--since", type=a_time, required=True)
+@click.argument("delivery_id", metavar="DELIVERY", type=click.UUID)
+@json_option
+def delivery(webhook_id: UUID, delivery_id: UUID, as_json: bool) -> None:
+    """Show a delivery with its body and each call: its answer's first kilobyte, and how long it took."""
+
+    async def action(db: "Database", settings: "Settings") -> "tuple[Delivery, Message, list[Attempt]]":
+        from gateway.errors import NotFound
+        from gateway.webhooks.deliveries.reading import store
+        from gateway.webhooks.model import body_of_event
+
+        async with db.connection() as connection:
+            found = await store.find_delivery(connection, webhook_id, delivery_id)
+            event = await store.find_event(connection, found.event_id) if found else None
+            if found is None or event is None:
+                raise NotFound("delivery")
+            return found, body_of_event(event), await store.attempts_of(connection, delivery_id)
+
+    import msgspec
+
+    shown, body, attempts = with_database(action)
+    calls = [msgspec.structs.asdict(each) for each in attempts]
+    fields = msgspec.structs.asdict(shown) | {"body": msgspec.json.encode(body).decode()}
+    if as_json:
+        print_json(fields | {"body": msgspec.to_builtins(body), "attempts": calls})
+    else:
+        print_fields(fields)
+        print_table(_CALLS, calls)
+
+
+@webhook.command()
+@click.argument("webhook_id", metavar="ID", type=click.UUID)
+@json_option
+def statistics(webhook_id: UUID, as_json: bool) -> None:
+    """Count the calls of the last day, and what waits; a hundred thousand of each at most."""
+
+    async def action(db: "Database", settings: "Settings") -> "Statistics":
+        from datetime import timedelta
+
+        from gateway.clock import utc_now
+        from gateway.db.partitions import id_at
+        from gateway.webhooks import endpoints
+        from gateway.webhooks.deliveries.reading import store
+
+        async with db.connection() as connection:
+            await endpoints.get(connection, None, webhook_id)
+            return await store.statistics(connection, webhook_id, id_at(utc_now() - timedelta(days=1)))
+
+    _print_one(with_database(action), as_json)
+
+
+@webhook.command()
+@click.argument("webhook_id", metavar="ID", type=click.UUID)
+@click.option("--delivery", "delivery_id", type=click.UUID, help="This one alone.")
+@click.option("--since", type=a_time)
 @click.option("--until", type=a_time)
 @click.option("--all", "with_delivered", is_flag=True, help="What was delivered too.")
 @json_option
-def replay(webhook_id: UUID, since: "datetime", until: "datetime | None", with_delivered: bool, as_json: bool) -> None:
-    """Send again what failed in a time, ten thousand at most."""
+def replay(
+    webhook_id: UUID, delivery_id: UUID | None, since: "datetime | None", until: "datetime | None",
+    with_delivered: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Send again one delivery, or what failed in a time, ten thousand at most."""
+    if (delivery_id is None) is (since is None):
+        raise click.UsageError("one of --delivery and --since is needed")
 
     async def action(db: "Database", settings: "Settings") -> int:
         from gateway.webhooks import endpoints
 
         async with db.transaction() as tx:
             endpoint = await endpoints.get(tx, None, webhook_id, lock=True)
+            if delivery_id is not None:
+                return await endpoints.replay(tx, endpoint, delivery_id)
+            assert since is not None, "it is needed without a delivery"
             return await endpoints.replay_range(tx, endpoint, since, until, only_failed=not with_delivered)
 
     count = with_database(action)
@@ -212,10 +274,10 @@ def _print_rows(columns: dict[str, str], rows: "list[Any]", as_json: bool) -> No
         print_table(columns, fields)
 
 
-def _print_one(endpoint: "Endpoint", as_json: bool) -> None:
+def _print_one(row: Any, as_json: bool) -> None:
     import msgspec
 
-    fields = msgspec.structs.asdict(endpoint)
+    fields = msgspec.structs.asdict(row)
     if as_json:
         print_json(fields)
     else:

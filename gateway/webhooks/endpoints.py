@@ -1,12 +1,11 @@
 """Endpoints are made, changed, given a new secret, tried and removed."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from gateway.clock import utc_now
 from gateway.db.engine import Transaction
 from gateway.db.partitions import id_at
 from gateway.errors import Conflict, NotFound
@@ -83,12 +82,12 @@ async def rotate(tx: Transaction, keyring: Keyring, endpoint: Endpoint, overlap_
     """
     secret = new_secret()
     previous: str | None = None
-    until: datetime | None = None
     if overlap_s:
         old = keyring.unseal(await store.get_secret(tx, endpoint.id), "webhooks", "secret", endpoint.id)
         previous = keyring.seal(old, "webhooks", "previous_secret", endpoint.id)
-        until = utc_now() + timedelta(seconds=overlap_s)
-    await store.set_secret(tx, endpoint.id, keyring.seal(secret, "webhooks", "secret", endpoint.id), previous, until)
+    await store.set_secret(
+        tx, endpoint.id, keyring.seal(secret, "webhooks", "secret", endpoint.id), previous, overlap_s
+    )
     return await get(tx, endpoint.user_id, endpoint.id), secret
 
 
@@ -106,8 +105,8 @@ async def ping(tx: Transaction, endpoint: Endpoint) -> UUID:
     return await entering.enqueue(tx, endpoint.id, event_id)
 
 
-async def replay(tx: Transaction, endpoint: Endpoint, delivery_id: UUID) -> None:
-    """Send one delivery again that has ended; one that waits is sent in its turn.
+async def replay(tx: Transaction, endpoint: Endpoint, delivery_id: UUID) -> int:
+    """Send one delivery again that has ended; how many, which is none where it waits and is sent in its turn.
 
     Raises:
         NotFound: the endpoint has none with this id, or it is older than what is kept.
@@ -117,7 +116,7 @@ async def replay(tx: Transaction, endpoint: Endpoint, delivery_id: UUID) -> None
         raise Conflict("the webhook is switched off")
     if await reading.find_delivery(tx, endpoint.id, delivery_id) is None:
         raise NotFound("delivery")
-    await entering.replay(tx, endpoint.id, delivery_id=delivery_id)
+    return await entering.replay(tx, endpoint.id, delivery_id=delivery_id)
 
 
 async def replay_range(

@@ -1,7 +1,6 @@
 """SQL of endpoints."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -100,15 +99,15 @@ async def get_secret(tx: Transaction, webhook_id: UUID) -> str:
     return secret
 
 
-async def set_secret(
-    tx: Transaction, webhook_id: UUID, secret: str, previous: str | None, previous_expires_at: datetime | None
-) -> None:
+async def set_secret(tx: Transaction, webhook_id: UUID, secret: str, previous: str | None, overlap_s: int) -> None:
+    """`previous` signs beside it for so long by the database's clock, which also tells when it is over."""
     await tx.execute(
-        "UPDATE webhooks SET secret = $2, previous_secret = $3, previous_expires_at = $4 WHERE id = $1",
+        "UPDATE webhooks SET secret = $2, previous_secret = $3::text, "
+        "previous_expires_at = CASE WHEN $3::text IS NOT NULL THEN now() + make_interval(secs => $4) END WHERE id = $1",
         webhook_id,
         secret,
         previous,
-        previous_expires_at,
+        overlap_s,
     )
 
 

@@ -58,6 +58,11 @@ async def test_webhooks_are_made_tried_and_removed(gateway: Gateway) -> None:
     assert (await said(gateway, "webhook", "deliveries", made["id"]))[0]["state"] == "dropped"
     await said(gateway, "webhook", "set", made["id"], "--on")
     assert await said(gateway, "webhook", "replay", made["id"], "--since", "2026-01-01") == {"count": 1}
+    assert await said(gateway, "webhook", "replay", made["id"], "--delivery", delivery["id"]) == {"count": 0}
+    assert (await gateway("webhook", "replay", made["id"])).code == 2
+    shown = await said(gateway, "webhook", "delivery", made["id"], delivery["id"])
+    assert (shown["body"]["type"], shown["state"], shown["attempts"]) == ("webhook.ping", "pending", [])
+    assert (await said(gateway, "webhook", "statistics", made["id"]))["waiting"] == 1
     refused = await gateway("webhook", "add", EMAIL, "ftp://example.com", "--event", "*")
     assert (refused.code, refused.err.strip().count("\n")) == (1, 0)
     await said(gateway, "webhook", "remove", made["id"])

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import msgspec
 from aiohttp import web
+from aiohttp.abc import AbstractResolver
 from uuid_utils.compat import uuid7
 
 from gateway.accounts.users import UNUSABLE_PASSWORD, add_user
@@ -87,12 +88,14 @@ async def tell(db: Database, user_id: UUID, object_id: UUID, *types: str) -> Non
 @asynccontextmanager
 async def delivering(
     db: Database, *, each: int = 32, delays_s: tuple[float, ...] = (0.0, 0.0), timeout_s: float = 2.0,
-    allow_private: bool = True,
+    allow_private: bool = True, resolver: AbstractResolver | None = None,
 ) -> AsyncIterator[Deliverer]:  # fmt: skip
     """A deliverer that runs while the block does."""
     import asyncio
 
-    async with open_session(allow_private=allow_private, limit=200, keepalive_s=15.0, decompress=False) as session:
+    async with open_session(
+        allow_private=allow_private, limit=1000, keepalive_s=15.0, decompress=False, resolver=resolver
+    ) as session:
         deliverer = Deliverer(db, Caller(session, KEYRING, timeout_s), each=each, delays_s=delays_s)
         task = asyncio.create_task(deliverer.run())
         try:

@@ -3,6 +3,7 @@
 import itertools
 import json
 from typing import Any
+from uuid import UUID
 
 from gateway.db.engine import Transaction
 
@@ -71,4 +72,8 @@ class _Prepared:
 def _literal(value: Any) -> str:
     if isinstance(value, list):
         return "ARRAY[" + ", ".join(_literal(each) for each in value) + "]"
+    if isinstance(value, UUID):
+        return f"'{value}'::uuid"
+    if type(value) is int:
+        return str(value)
     return "'" + str(value).replace("'", "''") + "'"

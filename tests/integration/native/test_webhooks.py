@@ -119,12 +119,16 @@ async def test_a_change_is_made_only_to_what_was_read(api: Native) -> None:
     assert (await api("GET", path)).status == 404
 
 
-async def test_a_rotation_shows_the_new_secret_once(api: Native) -> None:
+async def test_a_rotation_shows_the_new_secret_once(db: Database, api: Native) -> None:
     webhook = await made(api)
     rotated = await api("POST", f"/v1/webhooks/{webhook['id']}/rotate", {"overlap_s": 60}, Idempotency_Key="r")
     assert rotated.status == 200
     assert rotated.json()["secret"] != webhook["secret"]
     assert rotated.json()["previous_expires_at"] is not None
+    async with db.connection() as connection:
+        told = await connection.fetchval("SELECT string_agg(t::text, '') FROM audit_log t")
+        sealed = await connection.fetchrow("SELECT secret, previous_secret FROM webhooks")
+    assert not [each for each in sealed if each in told]
 
 
 async def test_what_cannot_be_is_refused_by_its_path(api: Native) -> None:

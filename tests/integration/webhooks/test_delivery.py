@@ -11,7 +11,7 @@ from standardwebhooks import Webhook
 from uuid_utils.compat import uuid7
 
 from gateway.db.engine import Database
-from gateway.webhooks import endpoints
+from gateway.webhooks import endpoints, sending
 from gateway.webhooks.relay import relay_events
 from tests.support.faults import eventually
 from tests.support.hooks import KEYRING, Receiver, add_endpoint, add_owner, delivering, receiving, tell
@@ -170,7 +170,32 @@ async def test_one_that_hangs_never_holds_a_turn_of_another(db: Database, receiv
     await relay_events(db)
     async with delivering(db, each=4, timeout_s=60.0) as deliverer:
         await eventually(lambda: asyncio.sleep(0, len(receiver.calls) == 50))
-        assert sum(deliverer._in_flight.values()) == 4
+        await eventually(lambda: asyncio.sleep(0, sum(deliverer._in_flight.values()) == 4))
+        for task in list(deliverer._calls):
+            task.cancel()
+    hanging.close()
+    await hanging.wait_closed()
+
+
+async def test_many_that_hang_together_leave_turns_for_others(
+    db: Database, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "IN_FLIGHT_MAX", 32)
+    hanging = await asyncio.start_server(hang, "127.0.0.1", 0)
+    port = hanging.sockets[0].getsockname()[1]
+    owner, other = await add_owner(db), await add_owner(db)
+    for _ in range(4):
+        await add_endpoint(db, owner, f"http://127.0.0.1:{port}/")
+    await add_endpoint(db, other, receiver.url)
+    for _ in range(20):
+        await tell(db, owner, uuid7(), "order.created")
+    await relay_events(db)
+    async with delivering(db, each=8, timeout_s=60.0) as deliverer:
+        await eventually(lambda: asyncio.sleep(0, len(deliverer._in_flight) == 4))
+        for _ in range(10):
+            await tell(db, other, uuid7(), "order.created")
+        await relay_events(db)
+        await eventually(lambda: asyncio.sleep(0, len(receiver.calls) == 10))
         for task in list(deliverer._calls):
             task.cancel()
     hanging.close()

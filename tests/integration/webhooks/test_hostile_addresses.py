@@ -3,18 +3,20 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from typing import Any
 
+import aiohttp
 import pytest
 from uuid_utils.compat import uuid7
 
 from gateway.db.engine import Database
+from gateway.egress import open_session
 from gateway.errors import Invalid
 from gateway.webhooks import store
 from gateway.webhooks.model import checked_url
 from gateway.webhooks.relay import relay_events
 from tests.support.faults import eventually
-from tests.support.hooks import add_endpoint, add_owner, delivering, tell
+from tests.support.hooks import add_endpoint, add_owner, delivering, receiving, tell
+from tests.support.names import naming
 
 HOSTS = [
     "127.0.0.1", "127.1", "0.0.0.0", "0", "2130706433", "0x7f000001", "017700000001", "127.000.000.001",
@@ -50,25 +52,6 @@ async def port() -> AsyncIterator[int]:
         await each.wait_closed()
 
 
-@pytest.fixture
-def liar(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The resolver: what a name is answered with, changing its mind after the first time."""
-    answers = ["93.184.216.34", "127.0.0.1"]
-    asked: list[str] = []
-
-    def lie(host: Any, port: Any, *rest: Any, **named: Any) -> list[Any]:
-        text = host.decode() if isinstance(host, bytes) else str(host)
-        asked.append(text)
-        address = answers[min(len(asked) - 1, 1)] if text == "localtest.example" else text
-        if text in ("localhost", "LOCALHOST", "a.localhost", "metadata.google.internal", "printer.local"):
-            address = "127.0.0.1"
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        return [(family, socket.SOCK_STREAM, 6, "", (address, int(port or 0)))]
-
-    monkeypatch.setattr(socket, "getaddrinfo", lie)
-    return asked
-
-
 async def test_forty_hostile_addresses_are_never_connected_to(db: Database, port: int) -> None:
     assert len(HOSTS) >= 40
     owner = await add_owner(db)
@@ -91,15 +74,52 @@ async def _none_waits(db: Database) -> bool:
         return bool(await connection.fetchval("SELECT NOT EXISTS (SELECT FROM webhook_queue)"))
 
 
-async def test_a_name_that_changes_its_answer_gains_nothing(db: Database, port: int, liar: list[str]) -> None:
-    owner = await add_owner(db)
-    await add_endpoint(db, owner, f"http://localtest.example:{port}/")
-    liar.append("localtest.example")  # it was public when it was looked up before
-    await tell(db, owner, uuid7(), "order.created")
-    await relay_events(db)
-    async with delivering(db, delays_s=(0.0, 0.0), allow_private=False):
-        await eventually(lambda: _none_waits(db))
+async def test_a_name_that_changes_its_answer_gains_nothing(db: Database, port: int) -> None:
+    owner, asked = await add_owner(db), list[str]()
+
+    def lie(name: str) -> str:
+        asked.append(name)
+        return "93.184.216.34" if len(asked) == 1 else "127.0.0.1"
+
+    async with naming(lie) as resolver:
+        assert (await resolver.resolve("localtest.example"))[0]["host"] == "93.184.216.34"
+        await add_endpoint(db, owner, f"http://localtest.example:{port}/")
+        await tell(db, owner, uuid7(), "order.created")
+        await relay_events(db)
+        async with delivering(db, delays_s=(0.0, 0.0), allow_private=False, resolver=resolver):
+            await eventually(lambda: _none_waits(db))
+    assert len(asked) == 4
     assert Sentinel.connections == 0
+    async with db.connection() as connection:
+        errors = await connection.fetch("SELECT DISTINCT error FROM webhook_attempts")
+    assert [row["error"] for row in errors] == ["its address is not public"]
+
+
+async def test_names_that_are_never_answered_hold_up_no_other(db: Database) -> None:
+    slow, quick = await add_owner(db), await add_owner(db)
+    async with receiving() as receiver, naming(lambda name: None if "slow" in name else "127.0.0.1") as resolver:
+        for number in range(10):
+            await add_endpoint(db, slow, f"http://{number}.slow.example/")
+        await add_endpoint(db, quick, receiver.url.replace("127.0.0.1", "quick.example"))
+        for _ in range(8):
+            await tell(db, slow, uuid7(), "order.created")
+        await relay_events(db)
+        async with delivering(db, delays_s=(), timeout_s=10.0, resolver=resolver) as deliverer:
+            await eventually(lambda: asyncio.sleep(0, len(deliverer._calls) == 80))
+            await tell(db, quick, uuid7(), "order.created")
+            await relay_events(db)
+            await eventually(lambda: asyncio.sleep(0, len(receiver.calls) == 1))
+            assert len(deliverer._calls) >= 80
+            for task in list(deliverer._calls):
+                task.cancel()
+
+
+async def test_names_are_looked_up_without_threads() -> None:
+    async with open_session(allow_private=True, limit=1) as session:
+        connector = session.connector
+        assert isinstance(connector, aiohttp.TCPConnector)
+        assert isinstance(connector._resolver, aiohttp.AsyncResolver)
+        assert {each["host"] for each in await connector._resolver.resolve("localhost")} <= {"127.0.0.1", "::1"}
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,18 @@ COMMANDS = {
     "order": {"show", "explain", "refund", "resolve"},
     "ledger": {"verify"},
     "audit": set(),
-    "webhook": {"add", "deliveries", "list", "ping", "remove", "replay", "rotate", "set"},
+    "webhook": {
+        "add",
+        "deliveries",
+        "delivery",
+        "list",
+        "ping",
+        "remove",
+        "replay",
+        "rotate",
+        "set",
+        "statistics",
+    },
     "margin": set(),
 }
 HEAVY = ("alembic", "asyncpg", "sqlalchemy", "litestar", "uvicorn", "aiohttp", "redis", "cryptography", "argon2")

@@ -211,7 +211,7 @@ async def ping_webhook(call: Call) -> Reply:
 
 @operation("GET", "/webhooks/{webhook}/statistics", scope=Scope.WEBHOOKS_WRITE, tag="webhooks", returns=Statistics)
 async def get_webhook_statistics(call: Call) -> Reply:
-    """Count the calls of the last day, and what waits."""
+    """Count the calls of the last day, and what waits; the last hundred thousand of each at most."""
     async with call.db.connection() as connection:
         endpoint = await find(call, connection)
         since = id_at(utc_now() - timedelta(days=1))

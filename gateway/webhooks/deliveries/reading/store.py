@@ -10,7 +10,10 @@ from gateway.db.engine import Transaction
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """One event at one endpoint, as it stands. `next_attempt_at` is None where it has ended."""
+    """One event at one endpoint, as it stands.
+
+    `next_attempt_at` is None where it has ended, or waits for the one before it of the same object.
+    """
 
     id: UUID
     webhook_id: UUID
