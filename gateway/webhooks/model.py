@@ -19,7 +19,7 @@ from gateway.errors import Invalid
 TYPES = (
     "order.created", "order.processing", "order.completed", "order.partial", "order.cancelled", "order.failed",
     "order.refunded", "order.paused", "order.resumed",
-    "refill.requested", "refill.accepted", "refill.completed", "refill.rejected", "refill.refused",
+    "refill.requested", "refill.accepted", "refill.completed", "refill.rejected",
     "balance.low",
     "service.new", "service.price", "service.limits", "service.off", "service.on",
     "key.created", "key.changed", "key.rotated", "key.revoked",
