@@ -26,6 +26,11 @@ def round8(value: Decimal) -> Decimal:
     return value.quantize(CENT, rounding=ROUND_HALF_EVEN, context=_EXACT)
 
 
+def is_exact(amount: Decimal) -> bool:
+    """Whether a row keeps the amount to its last digit: finite, below 10¹² in size, at most eight places."""
+    return amount.is_finite() and abs(amount) < LIMIT and amount == round8(amount)
+
+
 def share(amount: Decimal, part: int, whole: int) -> Decimal:
     """`amount × part / whole`, half-even to eight places, exact for all that a row can hold."""
     return round8(_EXACT.divide(_EXACT.multiply(amount, Decimal(part)), Decimal(whole)))

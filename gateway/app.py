@@ -35,9 +35,11 @@ from gateway.keyring import Keyring
 from gateway.orders.ordering import Ordering
 from gateway.orders.placement import Placement
 from gateway.orders.reading import OrderReader
+from gateway.processes import spare_garbage_collector
 from gateway.providers.upstream import Upstreams
 from gateway.ratelimit.limiter import RateLimiter
 from gateway.ratelimit.pipeline import check_redis_url
+from gateway.request_log import request_log
 from gateway.settings import PREFIX, Settings, load_settings, require_secret_key
 from gateway.telemetry import configure_logging
 
@@ -95,6 +97,7 @@ def create_app(settings: Settings) -> ASGIApp:
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         async with _open_parts(settings, addresses, keyring) as parts:
             app.state.parts = parts
+            spare_garbage_collector()
             yield
 
     litestar = Litestar(
@@ -109,7 +112,7 @@ def create_app(settings: Settings) -> ASGIApp:
         parts: Parts = litestar.state.parts
         return parts.panel
 
-    return logged(switch(find_panel, cast("ASGIApp", litestar)))
+    return logged(switch(find_panel, cast("ASGIApp", litestar)), request_log(settings))
 
 
 def create_app_from_environment() -> ASGIApp:

@@ -7,8 +7,12 @@ GatewayError
 ├── IncorrectQuantity · QuantityTooLow · QuantityTooHigh
 ├── IdempotencyMismatch · ActiveOrder · SpendCapReached
 ├── CannotCancel · RefillDisabled · OrderNotCompleted · RefillTooEarly
-└── ConfigurationError · NotFound · Conflict
+└── ConfigurationError · NotFound · Conflict (ReferenceTaken (AlreadyBooked))
 """
+
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
 
 
 class GatewayError(Exception):
@@ -183,3 +187,17 @@ class Conflict(GatewayError):
     def __init__(self, what: str) -> None:
         Exception.__init__(self, what)
         self.what = what
+
+
+class ReferenceTaken(Conflict):
+    """The reference stands for another amount; `entry` is the ledger row that was booked with it."""
+
+    def __init__(self, what: str, entry: UUID, amount: Decimal, booked_at: datetime) -> None:
+        super().__init__(what)
+        self.entry = entry
+        self.amount = amount
+        self.booked_at = booked_at
+
+
+class AlreadyBooked(ReferenceTaken):
+    """The very same was booked with the reference before: nothing is left to be done."""

@@ -3,7 +3,7 @@
 import gc
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import asyncpg
 import pytest
@@ -11,6 +11,8 @@ import structlog
 
 from gateway.db import migrate
 from gateway.db.engine import Database
+from gateway.errors import Unavailable
+from tests.support.payloads import assert_events_fit
 from tests.support.servers import ServerUrls, start_test_servers
 
 # Tracebacks as plain text, as the service writes them; drawn as structlog does by default, each takes a second.
@@ -94,9 +96,11 @@ async def empty_database_url(servers: ServerUrls) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def db(database_url: str) -> AsyncIterator[Database]:
-    """The service's own pool on a fresh migrated database."""
+    """The service's own pool on a fresh migrated database; what events say is looked at in the end."""
     database = await Database.open(database_url)
     yield database
+    with suppress(Unavailable):  # some tests have closed it
+        await assert_events_fit(database)
     await database.close()
 
 

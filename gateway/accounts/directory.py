@@ -6,7 +6,7 @@ from datetime import datetime
 
 from gateway.accounts import store
 from gateway.accounts.cache import AccountCache
-from gateway.accounts.model import Account, is_well_formed
+from gateway.accounts.model import KEY_CHARS, Account, is_well_formed
 from gateway.accounts.rehashing import Rehashes
 from gateway.batching import Batcher
 from gateway.clock import utc_now
@@ -55,10 +55,14 @@ class Directory:
             InvalidKey: malformed, unknown, revoked, expired, or its user is suspended or banned.
             Unavailable: the database does not answer, or too many wait for it.
         """
-        if not is_well_formed(key):
+        if len(key) != KEY_CHARS:
             raise InvalidKey
-        account = self._find_cached(key) or await self._reads.submit(self._keyring.api_key_hashes(key))
-        if account.expired(self._clock()):
+        account = self._find_cached(key)
+        if account is None:
+            if not is_well_formed(key):
+                raise InvalidKey
+            account = await self._reads.submit(self._keyring.api_key_hashes(key))
+        if account.expires_at is not None and account.expired(self._clock()):
             raise InvalidKey
         return account
 

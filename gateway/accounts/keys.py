@@ -15,6 +15,7 @@ from gateway.accounts.users import normal_email
 from gateway.db.engine import Transaction
 from gateway.errors import Conflict, Invalid, NotFound
 from gateway.events import store as events
+from gateway.events.payloads import KeyData
 from gateway.events.store import Event
 from gateway.keyring import Keyring
 
@@ -157,4 +158,4 @@ async def _tell(tx: Transaction, kind: str, key_id: UUID) -> None:
     """Write the event for the key's user; the key's row is locked, or new."""
     key = await terms_store.find_key(tx, key_id)
     assert key is not None, "a key that was just written is there"
-    await events.insert(tx, [Event(kind, key.user_id, "key", key_id, {"name": key.name})])
+    await events.insert(tx, [Event(kind, key.user_id, "key", key_id, KeyData(name=key.name))])

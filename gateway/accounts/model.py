@@ -20,6 +20,7 @@ _PREFIX = "yb_"
 _ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _SECRET_LENGTH = 30
 _CHECKSUM_LENGTH = 6
+KEY_CHARS = len(_PREFIX) + _SECRET_LENGTH + _CHECKSUM_LENGTH
 _SHAPE = re.compile(rf"{_PREFIX}[0-9A-Za-z]{{{_SECRET_LENGTH + _CHECKSUM_LENGTH}}}")
 
 

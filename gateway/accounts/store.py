@@ -1,15 +1,14 @@
 """The SQL of users and of the look-up of accounts; that of the keys' terms is in `terms`."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
 import asyncpg
 
 from gateway.accounts.model import Account
+from gateway.db import refusals
 from gateway.db.engine import Transaction
-from gateway.errors import Conflict
 
 _INSERT_USER = "INSERT INTO users (id, email, password_hash, role) VALUES ($1, $2, $3, $4)"
 
@@ -82,21 +81,9 @@ _REFUSALS = {
 }
 
 
-@contextmanager
-def _refusals() -> Iterator[None]:
-    """What a constraint refuses is a Conflict that says it in words."""
-    try:
-        yield
-    except asyncpg.IntegrityConstraintViolationError as error:
-        refusal = _REFUSALS.get(error.constraint_name or "")
-        if refusal is None:
-            raise
-        raise Conflict(refusal) from error
-
-
 async def insert_user(tx: Transaction, user_id: UUID, email: str, password_hash: str, role: str) -> None:
     """Raises Conflict where the e-mail address is taken."""
-    with _refusals():
+    with refusals.told(_REFUSALS):
         await tx.execute(_INSERT_USER, user_id, email, password_hash, role)
 
 
@@ -107,14 +94,14 @@ async def find_user_id(tx: Transaction, email: str) -> UUID | None:
 
 async def update_user_status(tx: Transaction, email: str, status: str) -> bool:
     """Whether there is such a user."""
-    with _refusals():
+    with refusals.told(_REFUSALS):
         done = await tx.fetchval(_UPDATE_STATUS, email, status)
     return bool(done)
 
 
 async def insert_wallet(tx: Transaction, wallet_id: UUID, user_id: UUID, currency: str) -> None:
     """Does nothing where the user has a wallet in that currency."""
-    with _refusals():
+    with refusals.told(_REFUSALS):
         await tx.execute(_INSERT_WALLET, wallet_id, user_id, currency)
 
 

@@ -15,6 +15,11 @@ async def list_tiers(connection: Transaction) -> list[Tier]:
     return await store.list_tiers(connection)
 
 
+async def find_tier(connection: Transaction, name: str, *, lock: bool = False) -> Tier | None:
+    """One of them, in a transaction for no other to change until it ends."""
+    return await store.find_tier(connection, name, lock=lock)
+
+
 async def set_tier(tx: Transaction, name: str, requests_per_minute: int | None) -> None:
     """Add a tier or set its limit, in force within a second; None goes back to the setting of the same name.
 

@@ -1,22 +1,22 @@
 """A request id and one log line for every HTTP request, without its query or body."""
 
+import random
 import re
-import secrets
 import time
-from typing import Any
 
 import structlog
 
 from compat.server import ASGIApp, Message, Receive, Scope, Send
+from gateway.api.routing import PANEL_PATHS
+from gateway.request_log import RequestLine, WriteLine, write_with_structlog
+from gateway.telemetry import mask_text
 
 _GIVEN_ID = re.compile(rb"[0-9A-Za-z_-]{1,64}")
 _PATH_CHARS_MAX = 256
 _CRASHED = 500
 
-_log = structlog.get_logger("gateway.access")
 
-
-def logged(app: ASGIApp) -> ASGIApp:
+def logged(app: ASGIApp, write: WriteLine = write_with_structlog) -> ASGIApp:
     """The app with `X-Request-Id` in its replies, taken from the request where one is well formed."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
@@ -34,11 +34,13 @@ def logged(app: ASGIApp) -> ASGIApp:
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id)]
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id.decode()):
-            try:
-                await app(scope, receive, send_with_id)
-            finally:
-                _log.info("request", **_line(scope, status, time.perf_counter() - started))
+        name = request_id.decode()
+        structlog.contextvars.bind_contextvars(request_id=name)  # a request has a task, and so a context, of its own
+        try:
+            await app(scope, receive, send_with_id)
+        finally:
+            duration_ms = round((time.perf_counter() - started) * 1000, 2)
+            write(RequestLine(scope["method"], _path(scope), status, duration_ms, name))
 
     return answer
 
@@ -47,14 +49,10 @@ def _request_id(scope: Scope) -> bytes:
     for name, given in scope["headers"]:
         if name == b"x-request-id" and _GIVEN_ID.fullmatch(given):
             return bytes(given)
-    return secrets.token_hex(8).encode()
+    return b"%016x" % random.getrandbits(64)
 
 
-def _line(scope: Scope, status: int, duration_s: float) -> dict[str, Any]:
+def _path(scope: Scope) -> str:
     path = bytes(scope.get("raw_path") or scope["path"].encode()).partition(b"?")[0][:_PATH_CHARS_MAX]
-    return {
-        "method": scope["method"],
-        "path": path.decode("ascii", "backslashreplace"),
-        "status": status,
-        "duration_ms": round(duration_s * 1000, 2),
-    }
+    text = path.decode("ascii", "backslashreplace")
+    return text if text in PANEL_PATHS else mask_text(text)

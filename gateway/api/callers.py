@@ -24,8 +24,12 @@ class Callers:
         self._limits = limits
 
     async def identify(self, key: str, address: str) -> Account:
-        """Whose key it is, as `enter`."""
-        account, _ = await self.enter(key, address)
+        """Whose key it is, as `enter`, for callers who are told nothing of a limit that is not reached."""
+        account = await self._find(key, address)
+        refusal = await self._limiter.admit(str(account.key_id), self._limit_of(account))
+        if refusal is not None:
+            raise TooManyRequests(headers(refusal))
+        self._usage.mark(account.key_id)
         return account
 
     async def enter(self, key: str, address: str) -> tuple[Account, Verdict]:
@@ -39,22 +43,26 @@ class Callers:
             TooManyRequests: of the key, or of wrong keys from the address.
             Unavailable: the database does not answer; `placed` is False, since nothing was begun.
         """
+        account = await self._find(key, address)
+        verdict = await self._limiter.spend(str(account.key_id), self._limit_of(account))
+        if not verdict.allowed:
+            raise TooManyRequests(headers(verdict))
+        self._usage.mark(account.key_id)
+        return account, verdict
+
+    async def _find(self, key: str, address: str) -> Account:
         try:
             account = await self._directory.get_account(key)
             if not is_allowed(address, account.allowed_addresses):
                 raise AddressNotAllowed
         except (InvalidKey, AddressNotAllowed):
-            _check(await self._limiter.spend_wrong_key(address))
+            refusal = await self._limiter.admit_wrong_key(address)
+            if refusal is not None:
+                raise TooManyRequests(headers(refusal)) from None
             raise
         except Unavailable as error:
             raise Unavailable(error.what, placed=False) from error
-        limit = self._limits[account.tier] if account.requests_per_minute is None else account.requests_per_minute
-        verdict = await self._limiter.spend(str(account.key_id), limit)
-        _check(verdict)
-        self._usage.mark(account.key_id)
-        return account, verdict
+        return account
 
-
-def _check(verdict: Verdict) -> None:
-    if not verdict.allowed:
-        raise TooManyRequests(headers(verdict))
+    def _limit_of(self, account: Account) -> int:
+        return self._limits[account.tier] if account.requests_per_minute is None else account.requests_per_minute

@@ -1,7 +1,6 @@
 """The one table from the gateway's refusals to the words and HTTP statuses that callers see."""
 
-import contextlib
-from collections.abc import Iterator
+from types import TracebackType
 
 import msgspec
 
@@ -46,6 +45,8 @@ PANEL: dict[type[errors.GatewayError], Wire] = {
     KeyringError: Wire(words.UNAVAILABLE, 503),
     errors.NotFound: Wire(words.INCORRECT_REQUEST),
     errors.Conflict: Wire(words.INCORRECT_REQUEST),
+    errors.ReferenceTaken: Wire(words.INCORRECT_REQUEST),
+    errors.AlreadyBooked: Wire(words.INCORRECT_REQUEST),
 }
 
 
@@ -60,10 +61,14 @@ def to_panel_error(error: errors.GatewayError) -> PanelError:
     return refusal
 
 
-@contextlib.contextmanager
-def panel_words() -> Iterator[None]:
-    """Raise the gateway's refusals in the block as those of the panel protocol."""
-    try:
-        yield
-    except errors.GatewayError as error:
-        raise to_panel_error(error) from error
+class panel_words:
+    """Raise the gateway's refusals in the block as those of the panel protocol; a class, since it is on every path."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if isinstance(error, errors.GatewayError):
+            raise to_panel_error(error) from error

@@ -54,7 +54,7 @@ async def check(parts: Checked) -> Readiness:
 
     Redis counts as down once the limiter stopped asking it, which takes three failures in a row.
     """
-    database, _ = await asyncio.gather(_answers(parts.db), parts.limiter.spend_wrong_key(PROBE_ADDRESS))
+    database, _ = await asyncio.gather(_answers(parts.db), parts.limiter.admit_wrong_key(PROBE_ADDRESS))
     others = (parts.limiter.healthy, parts.listener.healthy)
     status = "down" if not database else "ok" if all(others) else "degraded"
     return Readiness(status, *(_word(is_up) for is_up in (database, *others)))

@@ -4,7 +4,12 @@ import asyncio
 from typing import Any
 
 import httptools
+import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from gateway.api.v1 import problems
+from gateway.api.v1.operations import PREFIX
+from gateway.errors import TooLarge
 
 HEAD_BYTES_MAX = 65_536
 _LINGER_S = 2.0
@@ -12,6 +17,8 @@ _UPGRADE_TOKENS = frozenset({b"upgrade", b"http2-settings"})
 
 _TOO_LARGE = (413, b'{"error":"Request too large"}')
 _INCORRECT = (400, b'{"error":"Incorrect request"}')
+_NATIVE = PREFIX.encode() + b"/"
+_PROBLEMS = {413: problems.kind_of(TooLarge), 400: problems.BAD_REQUEST}
 
 
 class _HeadTooLarge(Exception):
@@ -31,6 +38,7 @@ class PanelProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._offers_upgrade = False
         self._refused = False
+        self.url = b""
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
@@ -122,9 +130,15 @@ class PanelProtocol(HttpToolsProtocol):
             raise _HeadTooLarge
 
     def _refuse(self, status: int, body: bytes) -> None:
-        """Answer and end the connection, which is read on for a while: a reset would take the answer away."""
+        """Answer and end the connection, which is read on for a while: a reset would take the answer away.
+
+        With problem details where it was read far enough to know that the native API is meant.
+        """
         self._refused = True
-        fields = [*self.server_state.default_headers, (b"content-type", b"application/json")]
+        media_type = b"application/json"
+        if self.url.startswith(_NATIVE):
+            media_type, body = problems.MEDIA_TYPE.encode(), msgspec.json.encode(problems.plain(_PROBLEMS[status]))
+        fields = [*self.server_state.default_headers, (b"content-type", media_type)]
         fields += [(b"content-length", b"%d" % len(body)), (b"connection", b"close")]
         head = b"".join(name + b": " + value + b"\r\n" for name, value in fields)
         told = b"" if self.parser.get_method() == b"HEAD" else body

@@ -15,7 +15,7 @@ def switch(find_panel: Callable[[], ASGIApp], other: ASGIApp) -> ASGIApp:
     """The panel's six paths go straight to it, for every method and without a redirect; the rest to `other`.
 
     A browser that opens `/api` gets the guide. OPTIONS on a path of the native API is answered here, since Litestar
-    tells of one of its methods only.
+    tells of one of its methods only. HEAD is GET to whatever stands behind: the server leaves the body out.
 
     The panel is asked for at each request, since there is none before the lifespan has begun.
     """
@@ -24,6 +24,8 @@ def switch(find_panel: Callable[[], ASGIApp], other: ASGIApp) -> ASGIApp:
         if scope["type"] != "http" or scope["path"] not in PANEL_PATHS:
             allowed = methods_of(scope["path"]) if scope.get("method") == "OPTIONS" else []
             answer = _tells(allowed) if allowed else other
+            if scope.get("method") == "HEAD":
+                scope = {**scope, "method": "GET"}
         else:
             answer = guide if is_for_people(scope) else find_panel()
         await answer(scope, receive, send)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from compat.money import LIMIT
+from compat.money import LIMIT, is_exact
 from gateway.cli.amounts import NOTHING, OrNone
 from gateway.cli.output import json_option, print_fields, print_json, show
 from gateway.cli.parameters import Currency, Email, a_time
@@ -32,10 +32,12 @@ class Amount(click.ParamType[Decimal]):
             amount = Decimal(str(value))
         except InvalidOperation:
             self.fail(f"{value!r} is not an amount", param, ctx)
-        if not amount.is_finite() or "_" in str(value):
+        if not amount.is_finite() or "_" in str(value) or not str(value).isascii():
             self.fail(f"{value!r} is not an amount", param, ctx)
         if abs(amount) >= LIMIT:
             self.fail(f"{value!r} is too large an amount", param, ctx)
+        if not is_exact(amount):
+            self.fail(f"{value!r} has more than 8 decimal places", param, ctx)
         return amount
 
 
@@ -85,11 +87,10 @@ def statement(email: str, since: datetime, until: datetime | None, currency: str
 
     async def action(db: "Database", settings: "Settings") -> list[bytes]:
         from gateway.clock import utc_now
-        from gateway.ledger import store
         from gateway.ledger.reading.statements import statement as lines
 
         async with db.transaction() as tx:
-            wallet_id = await store.open_wallet(tx, await find_user_id(tx, email), currency or settings.currency)
+            wallet_id = (await _get_wallet(tx, email, currency or settings.currency)).id
         return [part async for part in lines(db, wallet_id, since, until or utc_now())]
 
     text = b"".join(with_database(action)).decode()
@@ -134,14 +135,8 @@ def show_wallet(email: str, currency: str | None, as_json: bool) -> None:
     """Show a wallet: what is owned, what open orders hold and what can be spent."""
 
     async def action(db: "Database", settings: "Settings") -> "Wallet":
-        from gateway.ledger import store
-
-        wanted = currency or settings.currency
         async with db.transaction() as tx:
-            found = await store.lock_of_owners(tx, [(await find_user_id(tx, email), wanted)])
-        for wallet in found.values():
-            return wallet
-        raise NotFound(f"a wallet of {email} in {wanted}")
+            return await _get_wallet(tx, email, currency or settings.currency)
 
     _print_wallet(email, with_database(action), as_json)
 
@@ -155,6 +150,15 @@ async def find_user_id(tx: "Transaction", email: str) -> Any:
     if user_id is None:
         raise NotFound(f"user {email}")
     return user_id
+
+
+async def _get_wallet(tx: "Transaction", email: str, currency: str) -> "Wallet":
+    """Raises NotFound where the user has none in the currency: to look at one opens none."""
+    from gateway.ledger import store
+
+    for found in (await store.lock_of_owners(tx, [(await find_user_id(tx, email), currency)])).values():
+        return found
+    raise NotFound(f"a wallet of {email} in {currency}")
 
 
 def _print_wallet(email: str, wallet: "Wallet", as_json: bool) -> None:

@@ -5,13 +5,14 @@ from typing import TypeAlias
 
 import msgspec
 
+from gateway.audit import store as audit
 from gateway.db.engine import Database, Transaction
 from gateway.db.partitions import load_number_map
 from gateway.dispatch import store
 from gateway.dispatch.outcomes import accept_unknown, give_up, not_placed
 from gateway.errors import Conflict, NotFound
 from gateway.orders.model import Order
-from gateway.orders.store import find_by_number
+from gateway.orders.store import find_by_number, lock
 
 
 class PlacedAs(msgspec.Struct, frozen=True):
@@ -49,7 +50,11 @@ async def resolve(db: Database, number: int, decision: Decision, by: str) -> Non
 
 
 async def resolve_order(tx: Transaction, order: Order, decision: Decision, by: str) -> None:
-    """As `resolve`, of an order that was found, in a transaction of the caller's. Raises Conflict as that does."""
+    """As `resolve`, of an order that was found, in a transaction of the caller's, to whose actor it is put down.
+
+    Raises:
+        Conflict: as `resolve`.
+    """
     attempt = await store.find_unknown(tx, order.id)
     if attempt is None:
         raise Conflict(f"order {order.number} is {order.dispatch}, not unknown: there is nothing to resolve")
@@ -63,3 +68,9 @@ async def resolve_order(tx: Transaction, order: Order, decision: Decision, by: s
             await not_placed(tx, attempt, {"operator": by})
         case Refund():
             await give_up(tx, attempt, {"operator": by})
+    after = (await lock(tx, [order.id]))[order.id]
+    await audit.record(tx, "orders", str(order.id), _standing(order), _standing(after))
+
+
+def _standing(order: Order) -> dict[str, object]:
+    return {"status": order.status, "dispatch": order.dispatch, "external_order_id": order.external_order_id}

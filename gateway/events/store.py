@@ -1,12 +1,12 @@
 """SQL of events."""
 
 from collections.abc import Sequence
-from typing import Any
 from uuid import UUID
 
 import msgspec
 
 from gateway.db.engine import Transaction
+from gateway.events.payloads import Payload
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -19,7 +19,7 @@ class Event(msgspec.Struct, frozen=True):
     user_id: UUID | None
     object_type: str
     object_id: UUID
-    data: dict[str, Any]
+    data: Payload
     is_first: bool = False
     """Of a new object, which has no events yet."""
 

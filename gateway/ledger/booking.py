@@ -7,11 +7,12 @@ from uuid import UUID, uuid5
 
 from uuid_utils.compat import uuid7
 
-from compat.money import LIMIT, round8
+from compat.money import LIMIT
 from gateway.db.engine import Transaction
 from gateway.errors import Conflict
 from gateway.ledger import store
-from gateway.ledger.model import Entry, EntryType, Reference, Wallet, post
+from gateway.ledger.model import Entry, EntryType, Reference, Wallet, booked_before, check_amount, check_note, post
+from gateway.references import check_reference
 
 Booking = Literal["deposit", "withdraw", "fee", "refund"]
 
@@ -45,17 +46,25 @@ async def book(
     The same `reference` books once a wallet and kind of booking, however often it is tried.
 
     Raises:
-        Conflict: the reference was booked before, the wallet would hold too much, or the amount is not above zero
-            and below 10¹² with at most 8 places.
+        AlreadyBooked: the same amount was booked with the reference before, whatever can be spent by now.
+        ReferenceTaken: another amount was.
+        Invalid: the amount, the reference or the note is none (`check_amount`, `check_reference`, `check_note`).
+        Conflict: the wallet would hold too much.
         InsufficientFunds: a pay-out or a fee above what can be spent.
     """
-    if amount != round8(amount) or not 0 < amount < LIMIT:
-        raise Conflict("an amount is above 0, below 10^12 and has at most 8 decimal places")
+    check_amount(amount)
+    check_note(note or "")
+    if reference is not None:
+        check_reference(reference)
     reference_type, types = _ROWS[booking]
     wallet = (await store.lock(tx, [wallet_id]))[wallet_id]
+    booked = Reference(reference_type, _reference_id(wallet_id, booking, reference))
+    if reference is not None:
+        known = await store.find_booked(tx, booked, types[-1])
+        if known:
+            raise booked_before(known, booking, reference, is_same=known.amount == amount)
     if booking in ("deposit", "refund") and wallet.balance + amount >= LIMIT:
         raise Conflict("a wallet holds less than 10^12")
-    booked = Reference(reference_type, _reference_id(wallet_id, booking, reference))
     said = {"reference": reference, "note": note}
     metadata = {name: value for name, value in said.items() if value}
     after, entries = _post(wallet, types, amount, booked, booking, metadata)

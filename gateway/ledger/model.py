@@ -1,6 +1,8 @@
 """A wallet and what each type of ledger row does to it (design §4); pure."""
 
 import enum
+import re
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -8,9 +10,13 @@ from uuid import UUID
 import msgspec
 from uuid_utils.compat import uuid7
 
-from gateway.errors import InsufficientFunds
+from compat.money import format_amount, is_exact
+from gateway.errors import AlreadyBooked, InsufficientFunds, Invalid, ReferenceTaken
 
 ZERO = Decimal(0)
+NOTE_CHARS_MAX = 500
+
+_UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class EntryType(enum.StrEnum):
@@ -114,3 +120,35 @@ def post(
         description,
         metadata,
     )
+
+
+class Booked(msgspec.Struct, frozen=True):
+    """A row that is there, as far as one asks who books the same again."""
+
+    id: UUID
+    amount: Decimal
+    created_at: datetime
+
+
+def check_amount(amount: Decimal) -> Decimal:
+    """Raises Invalid for an amount that no single row may have."""
+    if not is_exact(amount) or amount <= 0:
+        raise Invalid([("amount", "it is above 0, below 10^12 and has at most 8 decimal places")])
+    return amount
+
+
+def check_note(note: str) -> str:
+    """Raises Invalid for a note that is too long or cannot be stored."""
+    if len(note) > NOTE_CHARS_MAX or _UNWRITABLE.search(note):
+        raise Invalid([("note", f"it is at most {NOTE_CHARS_MAX} characters that can be stored")])
+    return note
+
+
+def booked_before(known: Booked, what: str, reference: str, *, is_same: bool) -> ReferenceTaken:
+    """What one who books with a reference for the second time is told: that it is done, or that it was other money."""
+    row = f"{what} of {format_amount(known.amount)} (entry {known.id} of {known.created_at:%Y-%m-%d %H:%M:%S %Z})"
+    if is_same:
+        said = f"this is booked already, with the reference {reference}: {row}"
+        return AlreadyBooked(said, known.id, known.amount, known.created_at)
+    said = f"the reference {reference} stands for other money: {row}"
+    return ReferenceTaken(said, known.id, known.amount, known.created_at)

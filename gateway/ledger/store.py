@@ -4,12 +4,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 from uuid_utils.compat import uuid7
 
+from gateway.db import refusals
 from gateway.db.engine import Transaction
-from gateway.errors import Conflict
-from gateway.ledger.model import Entry, Wallet
+from gateway.ledger.model import Booked, Entry, EntryType, Reference, Wallet
 
 _WALLET = "id, user_id, currency, balance, hold_amount, last_seq"
 
@@ -56,6 +55,22 @@ async def open_wallet(tx: Transaction, user_id: UUID, currency: str) -> UUID:
     return wallet_id
 
 
+async def find_booked(tx: Transaction, reference: Reference, entry_type: EntryType) -> Booked | None:
+    """The row that is booked for it. Whoever holds the lock of the wallet knows that none comes meanwhile."""
+    row = await tx.fetchrow(
+        """
+        SELECT l.id, l.amount, l.created_at
+          FROM ledger_references r JOIN ledger l ON l.wallet_id = r.wallet_id AND l.wallet_seq = r.wallet_seq
+         WHERE r.reference_type = $1 AND r.reference_id = $2 AND r.part = $3 AND r.type = $4
+        """,
+        reference.type,
+        reference.id,
+        reference.part,
+        entry_type.value,
+    )
+    return Booked(*row) if row else None
+
+
 async def write(tx: Transaction, wallets: Iterable[Wallet], entries: Sequence[Entry]) -> None:
     """Put down what `model.post` decided: rows, their references, and the wallets as they are now.
 
@@ -67,12 +82,8 @@ async def write(tx: Transaction, wallets: Iterable[Wallet], entries: Sequence[En
     """
     if not entries:
         return
-    try:
+    with refusals.told({"uq_ledger_references_once": "this was booked before"}):
         await tx.execute(_WRITE, *_entry_columns(entries), *_wallet_columns(list(wallets)))
-    except asyncpg.UniqueViolationError as error:
-        if error.constraint_name == "uq_ledger_references_once":
-            raise Conflict("this was booked before") from error
-        raise
 
 
 def _entry_columns(entries: Sequence[Entry]) -> list[list[Any]]:

@@ -264,8 +264,13 @@ def _refund_given(order: Order, given: RefundGiven) -> Transition | None:
     delivered = int(charge * order.quantity / order.price)
     remains = max(order.remains or 0, order.quantity - delivered)
     after = _to(order, order.dispatch, Status.REFUNDED, remains=remains, charge=charge)
-    moves = (Move(EntryType.REFUND, given.amount, f"operator={given.reference}"),)
+    moves = (Move(EntryType.REFUND, given.amount, part_of(given.reference)),)
     return Transition(row="17", order=after, moves=moves, event="order.refunded")
+
+
+def part_of(reference: str) -> str:
+    """The part of an order's money that an operator's refund with this reference is."""
+    return f"operator={reference}"
 
 
 def _clamp(remains: int | None, order: Order) -> int:

@@ -22,6 +22,7 @@ from gateway.orders.model import Order
 from gateway.orders.replays import store as replays
 from gateway.orders.replays.model import Replay
 from gateway.orders.replays.recalling import Answer, found_on_record, recall, with_copies
+from gateway.orders.shown import told
 from gateway.orders.store import NewOrder
 
 BATCH_MAX = 128
@@ -151,5 +152,5 @@ async def _write(tx: Transaction, batch: list[Placing]) -> list[int | GatewayErr
 
 def created(order: Order, number: int) -> Event:
     """The event that tells of a new order."""
-    data = {"number": number, "status": order.status, "price": order.price, "currency": order.currency}
+    data = told(msgspec.structs.replace(order, number=number))
     return Event("order.created", order.user_id, "order", order.id, data, is_first=True)

@@ -16,9 +16,10 @@ from gateway.ledger import store as ledger
 from gateway.ledger.model import Entry, Reference, Wallet, post
 from gateway.orders import store
 from gateway.orders.families import store as families
-from gateway.orders.families.model import UNPAID, Children, is_of_family, settle_parent
+from gateway.orders.families.model import UNPAID, Children
+from gateway.orders.families.settling import is_of_family, settle_parent
 from gateway.orders.model import Order, Transition, decide
-from gateway.orders.shown import shown_charge
+from gateway.orders.shown import told
 from gateway.orders.store import HistoryLine
 from gateway.orders.triggers import ChildChanged, Reported, Trigger, may_move_money
 
@@ -188,14 +189,7 @@ def _line(change: Change, transition: Transition) -> HistoryLine:
 
 def _event(transition: Transition) -> Event:
     order = transition.order
-    data = {
-        "number": order.number,
-        "status": order.status,
-        "charge": shown_charge(order),
-        "remains": order.remains,
-        "currency": order.currency,
-    }
-    return Event(transition.event or "", order.user_id, "order", order.id, data)
+    return Event(transition.event or "", order.user_id, "order", order.id, told(order))
 
 
 def _alarming(transition: Transition) -> bool:

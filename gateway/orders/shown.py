@@ -2,7 +2,9 @@
 
 from decimal import Decimal
 
+from compat.money import format_amount, round8
 from compat.status import PanelStatus, UpstreamStatus, parse_status
+from gateway.events.payloads import OrderData
 from gateway.orders.model import TERMINAL, Order, Status
 
 
@@ -31,3 +33,15 @@ def shown_charge(order: Order) -> Decimal:
 
 def shown_remains(order: Order) -> int:
     return order.quantity if order.remains is None else order.remains
+
+
+def told(order: Order) -> OrderData:
+    """What an event says of the order."""
+    return OrderData(
+        number=order.number,
+        status=order.status.value,
+        price=format_amount(round8(order.price)),
+        charge=format_amount(round8(shown_charge(order))),
+        remains=shown_remains(order),
+        currency=order.currency,
+    )

@@ -9,7 +9,7 @@ import msgspec
 from yarl import URL
 
 from compat.dialects import DIALECTS
-from compat.money import LIMIT
+from compat.money import is_exact
 from gateway.errors import Conflict
 
 NAME_CHARS_MAX = 255
@@ -80,7 +80,7 @@ def rate_at(currency: str, own_currency: str, given: Decimal | None) -> Decimal:
         if currency != own_currency:
             raise Conflict(f"prices in {currency} need an exchange rate: what 1 {currency} is in {own_currency}")
         return Decimal(1)
-    if not given.is_finite() or not 0 < given < LIMIT or given != round(given, 8):
+    if not is_exact(given) or given <= 0:
         raise Conflict("an exchange rate is above 0, with at most 8 decimal places")
     return given
 

@@ -1,16 +1,13 @@
 """SQL of providers."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-import asyncpg
 import msgspec
 
+from gateway.db import refusals
 from gateway.db.engine import Transaction
-from gateway.errors import Conflict
 
 _COLUMNS = (
     "id, name, api_endpoint, api_key_encrypted, currency, markup_percent, priority, is_active, max_in_flight, "
@@ -44,18 +41,6 @@ class SealedProvider(msgspec.Struct, frozen=True):
     pause_left_s: float | None
 
 
-@contextmanager
-def _refusals() -> Iterator[None]:
-    """What a constraint refuses is a Conflict that says it in words."""
-    try:
-        yield
-    except asyncpg.IntegrityConstraintViolationError as error:
-        refusal = _REFUSALS.get(error.constraint_name or "")
-        if refusal is None:
-            raise
-        raise Conflict(refusal) from error
-
-
 async def insert(
     tx: Transaction,
     provider_id: UUID,
@@ -71,7 +56,7 @@ async def insert(
     exchange_rate: Decimal,
 ) -> None:
     """Raises Conflict where the name is taken."""
-    with _refusals():
+    with refusals.told(_REFUSALS):
         await tx.execute(
             """
             INSERT INTO providers (id, name, api_endpoint, api_key_encrypted, currency, markup_percent, priority,

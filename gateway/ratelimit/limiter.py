@@ -3,7 +3,8 @@
 import asyncio
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import structlog
 from limits import RateLimitItem, RateLimitItemPerMinute
@@ -19,6 +20,9 @@ _FAILURES_TO_OPEN = 3
 _PROBE_INTERVAL_S = 1.0
 _LOCAL_WINDOWS_MAX = 20_000
 _LIMITS_KNOWN_MAX = 1024
+
+Answer = TypeVar("Answer")
+Hit = Callable[[SlidingWindowCounterRateLimiter, RateLimitItem, str], Awaitable[Answer]]
 
 _log = structlog.get_logger(__name__)
 
@@ -36,7 +40,9 @@ def _item(limit: int) -> RateLimitItem:
 
 
 class RateLimiter:
-    """The same limits for every process on one Redis; never an error, and never longer than the time-out.
+    """The same limits for every process on one Redis; never an error, and seldom longer than the time-out.
+
+    Who arrives while a call hangs waits for that one's end and for his own: twice the time-out at most.
 
     While Redis fails, each process counts for itself with the same limits. After three failures
     in a row that answer comes at once: one request a second probes, all others leave Redis alone.
@@ -52,8 +58,7 @@ class RateLimiter:
         """`on_change` is told `healthy` at the first answer, and whenever it changes."""
         self._on_change = on_change
         self._told: bool | None = None
-        self._timeout_s = timeout_ms / 1000
-        storage, self._pipeline = pipelined_storage(redis_url, self._timeout_s)
+        storage, self._pipeline = pipelined_storage(redis_url, timeout_ms / 1000)
         self._shared = SlidingWindowCounterRateLimiter(storage)
         self._memory = MemoryStorage()
         self._local = SlidingWindowCounterRateLimiter(self._memory)
@@ -67,31 +72,35 @@ class RateLimiter:
 
     async def spend(self, identity: str, limit: int) -> Verdict:
         """One request of `limit` a minute. Where the limit changes, what was spent before it still counts."""
-        return await self._spend(_item(limit), identity)
+        return await self._spend(_item(limit), identity, _hit)
 
-    async def spend_wrong_key(self, address: str) -> Verdict:
-        return await self._spend(self._wrong_keys, site_of(address))
+    async def admit(self, identity: str, limit: int) -> Verdict | None:
+        """As `spend`, at half its cost: None where the request may go on, and nothing of what is left."""
+        return await self._spend(_item(limit), identity, _admit)
+
+    async def admit_wrong_key(self, address: str) -> Verdict | None:
+        """As `admit`."""
+        return await self._spend(self._wrong_keys, site_of(address), _admit)
 
     async def close(self) -> None:
         await self._pipeline.close()
 
-    async def _spend(self, item: RateLimitItem, identity: str) -> Verdict:
+    async def _spend(self, item: RateLimitItem, identity: str, hit: Hit[Answer]) -> Answer:
         if self._breaker.admits():
             try:
-                async with asyncio.timeout(self._timeout_s):
-                    answer = await _hit(self._shared, item, identity)
-            except (Unavailable, StorageError, TimeoutError) as error:
+                answer = await hit(self._shared, item, identity)
+            except (Unavailable, StorageError) as error:
                 self._failed(error)
             else:
                 self._succeeded()
                 return answer
-        return await self._spend_locally(item, identity)
+        return await self._spend_locally(item, identity, hit)
 
-    async def _spend_locally(self, item: RateLimitItem, identity: str) -> Verdict:
+    async def _spend_locally(self, item: RateLimitItem, identity: str, hit: Hit[Answer]) -> Answer:
         # Forgetting all is the bound: callers with ever new addresses may not fill the memory.
         if len(self._memory.expirations) >= _LOCAL_WINDOWS_MAX:
             await self._memory.reset()
-        return await _hit(self._local, item, identity)
+        return await hit(self._local, item, identity)
 
     def _failed(self, error: Exception) -> None:
         if self._breaker.failed():
@@ -114,3 +123,11 @@ async def _hit(strategy: SlidingWindowCounterRateLimiter, item: RateLimitItem, i
     """Both calls wait at the same moment, hit first, and so share a pipeline."""
     allowed, window = await asyncio.gather(strategy.hit(item, identity), strategy.get_window_stats(item, identity))
     return verdict(allowed, item.amount, window.remaining, window.reset_time - time.time())
+
+
+async def _admit(strategy: SlidingWindowCounterRateLimiter, item: RateLimitItem, identity: str) -> Verdict | None:
+    """One call where the limit is not reached, which is nearly always."""
+    if await strategy.hit(item, identity):
+        return None
+    window = await strategy.get_window_stats(item, identity)
+    return verdict(False, item.amount, window.remaining, window.reset_time - time.time())

@@ -1,20 +1,22 @@
-"""The storage of `limits` on Redis, with the script calls of all waiting requests sent as one pipeline.
+"""The storage of `limits` on Redis, with the script calls of all waiting requests made by one.
 
 `limits` takes no client of one's own, so its bridge keeps the redis-py client that it made and
 only the two scripts of the sliding window are put in the place of its own.
 """
 
 import asyncio
+import hashlib
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
-from limits.aio.storage import RedisStorage
+from limits.aio.storage import RedisClusterStorage, RedisStorage
 from limits.errors import ConfigurationError as LimitsError
 from limits.storage import storage_from_string
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ResponseError
 
 from gateway.batching import Batcher
 from gateway.errors import ConfigurationError, GatewayError, Unavailable
@@ -24,6 +26,21 @@ SCHEMES = ("redis", "rediss", "redis+cluster")
 _DEFAULT_PORT = 6379
 _CALLS_PER_PIPELINE_MAX = 512
 _CALLS_WAITING_MAX = 20_000
+_CALLS_TOGETHER = 64
+"""In one command, for whose time the server answers nobody else."""
+_TOGETHER = """
+local one = function(KEYS, ARGV)
+%s
+end
+local answers, each = {}, 2 * #ARGV / #KEYS
+for call = 0, #KEYS / 2 - 1 do
+  local args = {}
+  for at = 1, each do args[at] = ARGV[call * each + at] end
+  answers[call + 1] = one({KEYS[call * 2 + 1], KEYS[call * 2 + 2]}, args)
+end
+return answers
+"""
+"""A script of the library, which has two keys, for many calls of it; a command for each would cost ten times that."""
 
 
 class Script(msgspec.Struct, frozen=True):
@@ -39,25 +56,22 @@ class Call(msgspec.Struct, frozen=True):
     args: list[Any]
     deadline: float
 
-    def by_sha(self) -> tuple[Any, ...]:
-        return ("EVALSHA", self.script.sha, len(self.keys), *self.keys, *self.args)
-
-    def by_text(self) -> tuple[Any, ...]:
-        return ("EVAL", self.script.text, len(self.keys), *self.keys, *self.args)
-
 
 class SharedPipeline:
     """One round trip under way at a time; what arrives meanwhile goes together in the next."""
 
-    def __init__(self, client: Any, timeout_s: float) -> None:
+    def __init__(self, client: Any, timeout_s: float, together: int) -> None:
+        """`together` calls are one command: their keys have to be on one server."""
         self._client = client
         self._timeout_s = timeout_s
+        self._together = together
         self._calls: Batcher[Call, Any] = Batcher(
             self._flush, max_batch=_CALLS_PER_PIPELINE_MAX, max_waiting=_CALLS_WAITING_MAX, name="redis"
         )
 
     def script(self, registered: Any) -> "SharedScript":
-        return SharedScript(self, Script(registered.sha, registered.script))
+        text = _TOGETHER % registered.script.decode()
+        return SharedScript(self, Script(hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest(), text))
 
     async def call(self, script: Script, keys: list[Any], args: list[Any]) -> Any:
         deadline = asyncio.get_running_loop().time() + self._timeout_s
@@ -70,35 +84,58 @@ class SharedPipeline:
     async def _flush(self, calls: list[Call]) -> list[Any | GatewayError]:
         """Every failure is `Unavailable`, so that a batch is never sent twice by being halved."""
         now = asyncio.get_running_loop().time()
-        live = [call for call in calls if call.deadline > now]
+        live = [at for at, call in enumerate(calls) if call.deadline > now]
+        answers: list[Any | GatewayError] = [Unavailable("redis: too late")] * len(calls)
         try:
-            async with asyncio.timeout(self._timeout_s):
-                answers = iter(await self._run(live))
+            async with asyncio.timeout_at(max((calls[at].deadline for at in live), default=now)):
+                await self._answer(calls, live, answers)
         except Exception as error:
             # A cluster's client has errors that are no RedisError, while it looks for the nodes.
             raise Unavailable(f"redis: {type(error).__name__}") from error
-        return [next(answers) if call.deadline > now else Unavailable("redis: too late") for call in calls]
+        return answers
 
-    async def _run(self, calls: list[Call]) -> list[Any | GatewayError]:
-        answers = await self._send([call.by_sha() for call in calls])
-        unknown = [at for at, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
-        # EVAL runs the script and leaves it in the cache of just that server, in a cluster too.
-        again = await self._send([calls[at].by_text() for at in unknown])
-        for at, answer in zip(unknown, again, strict=True):
-            answers[at] = answer
-        return [
-            Unavailable(f"redis: {type(answer).__name__}") if isinstance(answer, Exception) else answer
-            for answer in answers
+    async def _answer(self, calls: list[Call], live: list[int], answers: list[Any | GatewayError]) -> None:
+        """Put the answers of the live ones where they belong."""
+        of: dict[str, list[int]] = {}
+        for at in live:
+            of.setdefault(calls[at].script.sha, []).append(at)
+        groups = [
+            same[start : start + self._together]
+            for same in of.values()
+            for start in range(0, len(same), self._together)
         ]
+        replies = await self._send([_command([calls[at] for at in group], by_text=False) for group in groups])
+        unknown = [at for at, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        # EVAL runs the script and leaves it in the cache of just that server, in a cluster too.
+        again = await self._send([_command([calls[at] for at in groups[number]], by_text=True) for number in unknown])
+        for number, reply in zip(unknown, again, strict=True):
+            replies[number] = reply
+        for group, reply in zip(groups, replies, strict=True):
+            failed = isinstance(reply, Exception)
+            for place, at in enumerate(group):
+                answers[at] = Unavailable(f"redis: {type(reply).__name__}") if failed else reply[place]
 
     async def _send(self, commands: list[tuple[Any, ...]]) -> list[Any]:
         if not commands:
             return []
+        if len(commands) == 1:
+            try:
+                return [await self._client.execute_command(*commands[0])]
+            except ResponseError as error:
+                return [error]
         pipeline = self._client.pipeline(transaction=False)
         for command in commands:
             pipeline.execute_command(*command)
         answers: list[Any] = await pipeline.execute(raise_on_error=False)
         return answers
+
+
+def _command(calls: Sequence[Call], *, by_text: bool) -> tuple[Any, ...]:
+    script = calls[0].script
+    keys = [key for call in calls for key in call.keys]
+    args = [arg for call in calls for arg in call.args]
+    named = ("EVAL", script.text) if by_text else ("EVALSHA", script.sha)
+    return (*named, len(keys), *keys, *args)
 
 
 class SharedScript:
@@ -120,7 +157,9 @@ def pipelined_storage(redis_url: str, timeout_s: float) -> tuple[RedisStorage, S
     """
     storage = _storage(redis_url)
     bridge: Any = storage.bridge
-    pipeline = SharedPipeline(bridge.get_connection(), timeout_s)
+    # In a cluster each key is on a server of its own.
+    together = 1 if isinstance(storage, RedisClusterStorage) else _CALLS_TOGETHER
+    pipeline = SharedPipeline(bridge.get_connection(), timeout_s, together)
     bridge.lua_sliding_window = pipeline.script(bridge.lua_sliding_window)
     bridge.lua_acquire_sliding_window = pipeline.script(bridge.lua_acquire_sliding_window)
     return storage, pipeline

@@ -10,6 +10,7 @@ from gateway.db.engine import Transaction
 from gateway.db.partitions import id_at
 from gateway.errors import Conflict, NotFound
 from gateway.events import store as events
+from gateway.events.payloads import PingData
 from gateway.events.store import Event
 from gateway.keyring import Keyring
 from gateway.webhooks import store
@@ -100,7 +101,7 @@ async def ping(tx: Transaction, endpoint: Endpoint) -> UUID:
     if not endpoint.is_active:
         raise Conflict("the webhook is switched off")
     event_id = await events.insert_relayed(
-        tx, Event("webhook.ping", endpoint.user_id, "webhook", endpoint.id, {"url": endpoint.url})
+        tx, Event("webhook.ping", endpoint.user_id, "webhook", endpoint.id, PingData(url=endpoint.url))
     )
     return await entering.enqueue(tx, endpoint.id, event_id)
 

@@ -15,16 +15,9 @@ import msgspec
 
 from gateway.egress import is_private, is_public
 from gateway.errors import Invalid
+from gateway.events.payloads import FORMS, VERSION
 
-TYPES = (
-    "order.created", "order.processing", "order.completed", "order.partial", "order.cancelled", "order.failed",
-    "order.refunded", "order.paused", "order.resumed",
-    "refill.requested", "refill.accepted", "refill.completed", "refill.rejected",
-    "balance.low",
-    "service.new", "service.price", "service.limits", "service.off", "service.on",
-    "key.created", "key.changed", "key.rotated", "key.revoked",
-    "webhook.ping", "webhook.disabled",
-)  # fmt: skip
+TYPES = tuple(FORMS)
 """Every type of event."""
 WILDCARDS = ("*", *dict.fromkeys(kind.partition(".")[0] + ".*" for kind in TYPES))
 
@@ -126,7 +119,7 @@ def _message(
     """Prices of services are left out: everyone has his own, and `GET /v1/services` tells it."""
     if object_type == "service":
         data = {name: _unpriced(value) for name, value in data.items()}
-    return Message(event_id, kind, 1, sequence, at, {"type": object_type, "id": str(object_id)}, data)
+    return Message(event_id, kind, VERSION, sequence, at, {"type": object_type, "id": str(object_id)}, data)
 
 
 def _unpriced(value: Any) -> Any:

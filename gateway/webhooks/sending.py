@@ -15,6 +15,7 @@ from gateway.batching import Batcher
 from gateway.db.engine import ROLLED_BACK, Database, Transaction
 from gateway.errors import GatewayError, Unavailable
 from gateway.events import store as events
+from gateway.events.payloads import DisabledData
 from gateway.events.store import Event
 from gateway.webhooks import store
 from gateway.webhooks.calling import Caller
@@ -164,6 +165,6 @@ async def switch_off(tx: Transaction, webhook_id: UUID, reason: str) -> None:
         return
     dropped = await deliveries.count_waiting(tx, webhook_id)
     await deliveries.drop_queue(tx, webhook_id)
-    data = {"reason": reason, "dropped": dropped}
+    data = DisabledData(reason=reason, dropped=dropped)
     await events.insert(tx, [Event("webhook.disabled", endpoint.user_id, "webhook", webhook_id, data)])
     await alerts.raise_(tx, [Alert("webhook_off", f"webhook {webhook_id}", f"it was switched off: {reason}")])

@@ -14,7 +14,7 @@ from gateway.events import store as events
 from gateway.events.store import Event
 from gateway.keyring import Keyring
 from gateway.webhooks import endpoints
-from tests.support.hooks import add_owner, receiving
+from tests.support.hooks import TOLD, add_owner, receiving
 from tests.support.processes import SECRET, Installation, eventually, running_processes
 
 ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "3"))
@@ -28,11 +28,9 @@ pytestmark = pytest.mark.timeout(240 + 60 * ROUNDS)
 
 async def tell_in_turn(db: Database, owner: UUID, things: list[UUID], most: int) -> None:
     """Write so many events, a hundred objects in turn."""
-    for start in range(0, most, OBJECTS):
+    for _ in range(0, most, OBJECTS):
         async with db.transaction() as tx:
-            await events.insert(
-                tx, [Event("order.processing", owner, "order", each, {"number": start}) for each in things]
-            )
+            await events.insert(tx, [Event("order.processing", owner, "order", each, TOLD) for each in things])
 
 
 async def test_a_worker_killed_at_random_loses_no_event_and_no_order(

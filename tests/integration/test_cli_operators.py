@@ -22,8 +22,14 @@ async def test_money_goes_in_and_out_and_is_put_down(db: Database, gateway: Gate
     assert (await said(gateway, "wallet", "refund", EMAIL, "1", "--reference", "r 1"))["spendable"] == "8"
     twice = await gateway("wallet", "refund", EMAIL, "1", "--reference", "r 1")
     assert (twice.code, twice.err.strip().count("\n")) == (1, 0)
+    assert "booked already, with the reference r 1: refund of 1 (entry " in twice.err
+    other = await gateway("wallet", "refund", EMAIL, "1.5", "--reference", "r 1")
+    assert (other.code, "the reference r 1 stands for other money: refund of 1 (entry " in other.err) == (1, True)
     beyond = await gateway("wallet", "withdraw", EMAIL, "8.00000001")
     assert beyond.code == 1
+    for _ in range(2):
+        other = await gateway("wallet", "statement", EMAIL, "--since", "2026-01-01", "--currency", "UDS")
+        assert (other.code, "a wallet of shop@example.com in UDS not found" in other.err) == (1, True)
     rows = await said(gateway, "wallet", "statement", EMAIL, "--since", "2026-01-01")
     assert [row["type"] for row in rows] == ["opening", "deposit", "hold", "withdraw", "fee", "refund", "closing"]
     assert rows[-1]["balance"] == "8"

@@ -69,6 +69,17 @@ async def test_what_is_no_request_is_refused_in_json(text: bytes) -> None:
     assert answer.endswith(b'\r\n\r\n{"error":"Incorrect request"}')
 
 
+@pytest.mark.parametrize(
+    ("line", "slug"), [(b"A: " + b"x" * HEAD_BYTES_MAX, b"too-large"), (b"no header", b"bad-request")]
+)
+async def test_the_native_api_refuses_with_a_problem(line: bytes, slug: bytes) -> None:
+    answer = await answers_to(b"GET /v1/balance HTTP/1.1\r\nHost: h\r\n" + line + b"\r\n\r\n")
+    assert b"content-type: application/problem+json\r\n" in answer
+    assert b'{"type":"/problems/%b"' % slug in answer
+    other = await answers_to(b"GET /api/v2 HTTP/1.1\r\nHost: h\r\n" + line + b"\r\n\r\n")
+    assert b'{"error":"' in other
+
+
 async def test_a_body_is_read_in_spite_of_an_offer_to_upgrade() -> None:
     answer = await answers_to(request(b"a=1", *UPGRADE), request(b"b=2", *UPGRADE) + request(b"c=3", LAST))
     assert answer.count(b"HTTP/1.1 200") == 3

@@ -1,6 +1,7 @@
 """Money that an operator moves: once a reference, never beyond what there is, and proved with the rest."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from uuid import UUID
@@ -8,11 +9,12 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from compat.money import CENT, LIMIT
 from compat.status import UpstreamStatus
 from gateway.audit import store as audit
 from gateway.audit.model import Actor
 from gateway.db.engine import Database
-from gateway.errors import Conflict, InsufficientFunds
+from gateway.errors import AlreadyBooked, Conflict, InsufficientFunds, Invalid, ReferenceTaken
 from gateway.ledger.booking import Booking, book
 from gateway.ledger.verify import verify
 from gateway.orders.model import Order, Status
@@ -49,8 +51,11 @@ async def test_a_booking_moves_the_balance_once_a_reference(
     assert entry.metadata == {"reference": "r 1", "note": "agreed"}
     after = await read_wallet(db, shop.account.wallet_id)
     assert (after.balance - before.balance, after.hold_amount) == (change, before.hold_amount)
-    with pytest.raises(Conflict):
+    with pytest.raises(AlreadyBooked):
         await in_its_own(db, shop.account.wallet_id, booking, "r 1")
+    for none in (" r 1", "r 1\n", "", "  ", "r\u00a01", "x" * 81):
+        with pytest.raises(Invalid):
+            await in_its_own(db, shop.account.wallet_id, booking, none)
     for other in ("deposit", "withdraw", "fee", "refund"):
         if other != booking:
             await in_its_own(db, shop.account.wallet_id, other, "r 1")
@@ -76,9 +81,12 @@ async def one(db: Database, wallet_id: UUID, booking: Booking, amount: Decimal) 
         await book(tx, wallet_id, booking, amount)
 
 
-@pytest.mark.parametrize("amount", ["0", "-1", "0.000000001", "1000000000000", "1E+20"])
+@pytest.mark.parametrize(
+    "amount",
+    ["0", "-0", "-1", "0.000000001", "1000000000000", "1E+20", "1E-30", "1E+400", "NaN", "sNaN", "Infinity"],
+)
 async def test_an_amount_that_is_none_is_refused(db: Database, shop: Shop, amount: str) -> None:
-    with pytest.raises(Conflict):
+    with pytest.raises(Invalid, match="amount: it is above 0"):
         await one(db, shop.account.wallet_id, "fee", Decimal(amount))
 
 
@@ -117,8 +125,10 @@ async def test_an_order_is_refunded_in_parts_and_never_beyond_what_it_cost(db: D
     before = await read_wallet(db, shop.account.wallet_id)
     third = (order.charge / 3).quantize(Decimal("0.00000001"))
     await refund(db, order, third, "r 1")
-    with pytest.raises(Conflict, match="booked before"):
+    with pytest.raises(AlreadyBooked, match="refund of"):
         await refund(db, order, third, "r 1")
+    with pytest.raises(ReferenceTaken):
+        await refund(db, order, None, "r 1")
     seen = await read_order(db, order.number)
     assert (seen.status, seen.charge) == (Status.REFUNDED, order.charge - third)
     assert seen.remains == order.quantity - int(seen.charge * order.quantity / order.price)
@@ -128,7 +138,9 @@ async def test_an_order_is_refunded_in_parts_and_never_beyond_what_it_cost(db: D
     seen = await read_order(db, order.number)
     assert (seen.charge, seen.remains) == (0, order.quantity)
     assert (await read_wallet(db, shop.account.wallet_id)).balance - before.balance == order.price
-    with pytest.raises(Conflict):
+    with pytest.raises(AlreadyBooked):
+        await refund(db, order, None, "r 3")
+    with pytest.raises(Conflict, match="refunded with a charge of 0"):
         await refund(db, order, None, "r 4")
     async with db.connection() as connection:
         lines = await audit.list_records(
@@ -159,3 +171,56 @@ async def test_refunds_of_operator_and_upstream_at_once_are_never_more_than_was_
     )  # fmt: skip
     assert (await read_wallet(db, shop.account.wallet_id)).balance - before == order.price
     assert (await read_order(db, order.number)).charge == 0
+
+
+@pytest.mark.parametrize("booking", ["deposit", "withdraw", "fee", "refund"])
+async def test_a_booking_again_is_told_from_other_money(db: Database, shop: Shop, booking: Booking) -> None:
+    """Also where what is left would no longer cover it."""
+    wallet_id = shop.account.wallet_id
+    amount = (await read_wallet(db, wallet_id)).spendable
+    async with db.transaction() as tx:
+        _, entry = await book(tx, wallet_id, booking, amount, reference="r 1")
+    with pytest.raises(AlreadyBooked, match=f"{booking} of 100 .entry {entry.id}") as same:
+        async with db.transaction() as tx:
+            await book(tx, wallet_id, booking, amount, reference="r 1", note="again")
+    assert (same.value.entry, same.value.amount) == (entry.id, amount)
+    with pytest.raises(ReferenceTaken, match="the reference r 1 stands for other money") as other:
+        await in_its_own(db, wallet_id, booking, "r 1")
+    assert (type(other.value), other.value.entry) == (ReferenceTaken, entry.id)
+
+
+async def test_of_the_same_booking_at_once_one_is_booked_and_the_others_are_told(db: Database, shop: Shop) -> None:
+    before = await read_wallet(db, shop.account.wallet_id)
+    outcomes = await asyncio.gather(
+        *(in_its_own(db, shop.account.wallet_id, "deposit", "r 1") for _ in range(8)), return_exceptions=True
+    )
+    assert Counter(type(outcome) for outcome in outcomes) == {type(None): 1, AlreadyBooked: 7}
+    assert (await read_wallet(db, shop.account.wallet_id)).balance == before.balance + 5
+
+
+@pytest.mark.parametrize("reference", ["", " ", "r ", " r", "r\n", "r\x7f", "\u0159", "r" * 81])
+async def test_a_reference_that_may_be_read_in_two_ways_is_refused(db: Database, shop: Shop, reference: str) -> None:
+    with pytest.raises(Invalid, match="reference: it is"):
+        await in_its_own(db, shop.account.wallet_id, "deposit", reference)
+
+
+@pytest.mark.parametrize("note", ["n" * 501, "a\0b", "a\udc80"])
+async def test_a_note_that_cannot_be_kept_is_refused(db: Database, shop: Shop, note: str) -> None:
+    with pytest.raises(Invalid, match="note: it is"):
+        async with db.transaction() as tx:
+            await book(tx, shop.account.wallet_id, "fee", Decimal(1), note=note)
+
+
+@pytest.mark.parametrize("amount", ["0", "-1", "1e-9", "1e400", "NaN", "sNaN", "Infinity"])
+async def test_a_refund_is_an_amount(db: Database, shop: Shop, amount: str) -> None:
+    order = await completed(db, shop)
+    with pytest.raises(Invalid, match="amount: it is above 0"):
+        await refund(db, order, Decimal(amount), "r 1")
+
+
+async def test_a_refund_that_the_wallet_cannot_hold_is_refused(db: Database, shop: Shop) -> None:
+    order = await completed(db, shop)
+    room = LIMIT - CENT - (await read_wallet(db, shop.account.wallet_id)).balance
+    await one(db, shop.account.wallet_id, "deposit", room)
+    with pytest.raises(Conflict, match="a wallet holds less"):
+        await refund(db, order, None, "r 1")

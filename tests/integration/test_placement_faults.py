@@ -6,7 +6,7 @@ from gateway.db.engine import Database
 from gateway.errors import Unavailable
 from gateway.orders.model import Dispatch
 from gateway.orders.placement import Placement
-from tests.support.factories import add_shop, draft, read_order, read_wallet
+from tests.support.factories import Shop, add_shop, draft, read_order, read_wallet
 from tests.support.proxy import Break, wire_to
 
 
@@ -14,13 +14,23 @@ async def test_a_connection_lost_after_the_commit_was_answered_changes_nothing(d
     shop = await add_shop(db)
     async with wire_to(database_url) as (wire, url):
         far = await Database.open(url, size=2)
-        wire.broken = Break.AT_RESET
+        wire.broken = Break.AFTER_ANSWER
         number = await Placement(far).place(shop.account, shop.service, draft())
         assert (wire.commits, wire.broken) == (1, Break.NEVER)
-        again = await Placement(far).place(shop.account, shop.service, draft())
+        again = await place_at_last(far, shop)
         await far.close()
     assert [(await read_order(db, n)).dispatch for n in (number, again)] == [Dispatch.QUEUED] * 2
     assert (await read_wallet(db, shop.account.wallet_id)).hold_amount == 4
+
+
+async def place_at_last(db: Database, shop: Shop) -> int:
+    """Once more where nothing was placed, as while the pool has not heard that its connection is lost."""
+    try:
+        return await Placement(db).place(shop.account, shop.service, draft())
+    except Unavailable as lost:
+        if lost.placed is not False:
+            raise
+    return await Placement(db).place(shop.account, shop.service, draft())
 
 
 async def test_a_locked_wallet_refuses_no_other_order_of_its_batch(db: Database) -> None:

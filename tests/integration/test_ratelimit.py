@@ -136,9 +136,9 @@ async def test_keys_tiers_and_addresses_have_limits_of_their_own(limiter: RateLi
     assert not (await limiter.spend("key-1", BASIC)).allowed
     assert (await limiter.spend("key-2", BASIC)).allowed
     assert (await limiter.spend("key-3", PRO)).remaining == 599
-    wrong = [await limiter.spend_wrong_key("192.0.2.1") for _ in range(WRONG_KEYS + 1)]
-    assert [verdict.allowed for verdict in wrong] == [True] * WRONG_KEYS + [False]
-    assert (await limiter.spend_wrong_key("192.0.2.2")).allowed
+    wrong = [await limiter.admit_wrong_key("192.0.2.1") for _ in range(WRONG_KEYS + 1)]
+    assert [verdict is None for verdict in wrong] == [True] * WRONG_KEYS + [False]
+    assert (await limiter.admit_wrong_key("192.0.2.2")) is None
 
 
 async def test_two_limiters_on_one_server_allow_exactly_the_limit_together(valkey: Valkey) -> None:

@@ -5,12 +5,13 @@ from decimal import Decimal
 import pytest
 
 from compat.kinds import Kind
+from gateway.accounts.spending import store as spending
 from gateway.db.engine import Database
 from gateway.ledger.booking import deposit
 from gateway.orders.families.model import POSTS_AHEAD, State
 from gateway.orders.model import Dispatch, Order, Status
 from tests.support.accounts import assert_ledger_is_clean
-from tests.support.factories import Shop, add_shop, event_types, open_alerts, read_order, read_wallet
+from tests.support.factories import Shop, add_account, add_shop, event_types, open_alerts, read_order, read_wallet
 from tests.support.families import (
     accept,
     children_of,
@@ -111,3 +112,35 @@ async def test_an_open_number_of_posts_is_paid_for_ahead_and_pauses_without_mone
         "order.resumed",
     ]
     await assert_ledger_is_clean(db)
+
+
+async def test_posts_that_come_later_count_against_the_cap_of_the_key(db: Database, shop: Shop) -> None:
+    """Ten posts of 2 USD are held when it is placed, and of the next ones no more than the cap of the day has room."""
+    account = await add_account(db, funds="1000", cap=Decimal(25))
+    shop = Shop(account, shop.service, shop.provider_id, shop.route)
+    parent = await subscribe(db, shop, posts=None)
+    ids = tuple(f"c{number}" for number in range(20))
+    posts = {order: said("Completed", quantity=1000) for order in ids}
+    for _ in range(2):
+        await poll(db, shop, parent, said("Active", orders=ids), posts)
+        family = await family_of(db, parent)
+        assert (family.held, family.started, family.state) == (12, 12, State.PAUSED)
+        assert await spent_today(db, shop) == 24
+    async with db.connection() as connection:
+        [message] = [row["message"] for row in await connection.fetch("SELECT message FROM alerts")]
+    assert message == "the key of this subscription may spend no more today on its next posts"
+    await assert_ledger_is_clean(db)
+    async with db.transaction() as tx:
+        await tx.execute("UPDATE key_spending SET day = day - 1")
+        await tx.execute("UPDATE api_keys SET daily_spend_cap = 100 WHERE id = $1", account.key_id)
+    await poll(db, shop, parent, said("Active", orders=ids), posts)
+    family = await family_of(db, parent)
+    assert (family.held, family.started, family.state) == (30, 20, State.ACTIVE)
+    assert await spent_today(db, shop) == 36
+    assert await open_alerts(db) == []
+    await assert_ledger_is_clean(db)
+
+
+async def spent_today(db: Database, shop: Shop) -> Decimal:
+    async with db.transaction() as tx:
+        return (await spending.lock(tx, [shop.account.key_id]))[shop.account.key_id].spent

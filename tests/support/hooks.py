@@ -16,6 +16,7 @@ from gateway.accounts.users import UNUSABLE_PASSWORD, add_user
 from gateway.db.engine import Database
 from gateway.egress import open_session
 from gateway.events import store as events
+from gateway.events.payloads import OrderData
 from gateway.events.store import Event
 from gateway.keyring import Keyring
 from gateway.webhooks import endpoints
@@ -79,10 +80,13 @@ async def add_endpoint(db: Database, user_id: UUID, url: str, *wanted: str) -> t
         )
 
 
+TOLD = OrderData(number=7, status="processing", price="0.9", charge="0.9", remains=10, currency="USD")
+
+
 async def tell(db: Database, user_id: UUID, object_id: UUID, *types: str) -> None:
     """Write events of one object, in this order."""
     async with db.transaction() as tx:
-        await events.insert(tx, [Event(each, user_id, "order", object_id, {"number": 7}) for each in types])
+        await events.insert(tx, [Event(each, user_id, "order", object_id, TOLD) for each in types])
 
 
 @asynccontextmanager

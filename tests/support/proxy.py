@@ -13,12 +13,12 @@ class Break(enum.Enum):
     NEVER = "never"
     BEFORE_COMMIT = "the commit never reaches the server"
     AFTER_COMMIT = "the server commits, its answer is lost"
-    AT_RESET = "the commit is answered, and the connection is lost as it is given back to the pool"
+    AFTER_ANSWER = "the commit is answered, and the connection is lost right after"
     FOR_GOOD = "the server commits, its answer is lost, and nothing connects after that"
 
 
 class Wire:
-    """Forwards bytes; the first COMMIT (or reset) that passes meets `broken`, those after it pass."""
+    """Forwards bytes; the first COMMIT that passes meets `broken`, those after it pass."""
 
     def __init__(self, host: str, port: int) -> None:
         self.broken = Break.NEVER
@@ -32,10 +32,10 @@ class Wire:
             writer.close()
             return
         up_reader, up_writer = await asyncio.open_connection(self._host, self._port)
-        answer_is_lost = asyncio.Event()
+        answer_is_lost, answer_is_last = asyncio.Event(), asyncio.Event()
         pumps = [
-            asyncio.create_task(self._forward(reader, up_writer, answer_is_lost)),
-            asyncio.create_task(self._back(up_reader, writer, answer_is_lost)),
+            asyncio.create_task(self._forward(reader, up_writer, answer_is_lost, answer_is_last)),
+            asyncio.create_task(self._back(up_reader, writer, answer_is_lost, answer_is_last)),
         ]
         self._tasks.update(pumps)
         await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
@@ -45,12 +45,10 @@ class Wire:
         writer.close()
 
     async def _forward(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer_is_lost: asyncio.Event
-    ) -> None:
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer_is_lost: asyncio.Event,
+        answer_is_last: asyncio.Event,
+    ) -> None:  # fmt: skip
         while data := await reader.read(65536):
-            if self.broken is Break.AT_RESET and b"RESET ALL" in data:
-                self.broken = Break.NEVER
-                return
             if b"COMMIT" in data:
                 self.commits += 1
                 if self.broken is Break.BEFORE_COMMIT:
@@ -60,17 +58,23 @@ class Wire:
                     self._closed = self.broken is Break.FOR_GOOD
                     self.broken = Break.NEVER
                     answer_is_lost.set()
+                if self.broken is Break.AFTER_ANSWER:
+                    self.broken = Break.NEVER
+                    answer_is_last.set()
             writer.write(data)
             await writer.drain()
 
     async def _back(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer_is_lost: asyncio.Event
-    ) -> None:
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer_is_lost: asyncio.Event,
+        answer_is_last: asyncio.Event,
+    ) -> None:  # fmt: skip
         while data := await reader.read(65536):
             if answer_is_lost.is_set():
                 return
             writer.write(data)
             await writer.drain()
+            if answer_is_last.is_set():
+                return
 
 
 @asynccontextmanager

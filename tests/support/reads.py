@@ -3,7 +3,6 @@
 import itertools
 import json
 from typing import Any
-from uuid import UUID
 
 from gateway.db.engine import Transaction
 
@@ -24,6 +23,8 @@ class Measured:
         """Pages of tables and indexes, each counted as often as it was looked at."""
         self.tables: set[str] = set()
         """Those that anything was read of, partitions by their own names."""
+        self.read_whole: set[str] = set()
+        """Of those, the ones that were read from one end to the other."""
 
     async def fetch(self, query: str, *values: Any) -> Any:
         await self.measure(query, values, self._mode)
@@ -53,6 +54,8 @@ class Measured:
     def _note(self, node: dict[str, Any]) -> None:
         if "Relation Name" in node and node["Actual Loops"]:
             self.tables.add(node["Relation Name"])
+            if node["Node Type"] == "Seq Scan":
+                self.read_whole.add(node["Relation Name"])
         for part in node.get("Plans", ()):
             self._note(part)
 
@@ -77,9 +80,5 @@ def _most_pages(node: dict[str, Any]) -> int:
 
 def _literal(value: Any) -> str:
     if isinstance(value, list):
-        return "ARRAY[" + ", ".join(_literal(each) for each in value) + "]"
-    if isinstance(value, UUID):
-        return f"'{value}'::uuid"
-    if type(value) is int:
-        return str(value)
+        return _literal("{" + ",".join(f'"{each}"' for each in value) + "}")
     return "'" + str(value).replace("'", "''") + "'"

@@ -10,7 +10,8 @@ KEPT_DAYS = 7
 
 
 async def lock(tx: Transaction, key_ids: Iterable[UUID]) -> dict[UUID, Spending]:
-    """Today's rows of the keys, made where there are none, locked in key order until the transaction ends.
+    """Today's rows of the keys that have a cap, made where there are none, locked in key order until the transaction
+    ends.
 
     Wallets are locked before them. Today is that of the database, at the transaction's begin.
     """
@@ -18,7 +19,8 @@ async def lock(tx: Transaction, key_ids: Iterable[UUID]) -> dict[UUID, Spending]
         """
         WITH today AS (
           INSERT INTO key_spending AS s (api_key_id, day)
-          SELECT id, (now() AT TIME ZONE 'UTC')::date FROM unnest($1::uuid[]) AS n(id) ORDER BY id
+          SELECT id, (now() AT TIME ZONE 'UTC')::date FROM api_keys
+           WHERE id = ANY($1::uuid[]) AND daily_spend_cap IS NOT NULL ORDER BY id
           ON CONFLICT (api_key_id, day) DO UPDATE SET spent = s.spent
           RETURNING api_key_id, day, spent
         )

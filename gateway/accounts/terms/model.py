@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from compat.money import LIMIT
+from compat.money import LIMIT, is_exact
 from gateway.accounts.addresses import is_within
 from gateway.accounts.model import Account, Network, Role
 from gateway.accounts.scopes import Scope, read_scopes
@@ -89,7 +89,7 @@ def _faults_of_numbers(terms: Terms) -> list[tuple[str, str]]:
     cap, limit = terms.daily_spend_cap, terms.requests_per_minute
     if len(terms.name) > NAME_CHARS_MAX or (terms.name and not terms.name.isprintable()):
         faults.append(("name", f"a name has at most {NAME_CHARS_MAX} printable characters"))
-    if cap is not None and not (cap.is_finite() and 0 <= cap < LIMIT and cap == round(cap, 8)):
+    if cap is not None and not (is_exact(cap) and cap >= 0):
         faults.append(("daily_spend_cap", f"a cap is 0 or more with at most 8 decimal places, and below {LIMIT}"))
     if limit is not None and not 1 <= limit <= REQUESTS_PER_MINUTE_MAX:
         faults.append(("requests_per_minute", f"a limit is 1 to {REQUESTS_PER_MINUTE_MAX}"))

@@ -1,7 +1,6 @@
 """SQL of keys as they are issued, changed, rotated, revoked and listed, and of tiers."""
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
@@ -9,8 +8,8 @@ import asyncpg
 
 from gateway.accounts.model import KeySummary, Tier
 from gateway.accounts.terms.model import Holder, Terms
+from gateway.db import refusals
 from gateway.db.engine import Transaction
-from gateway.errors import Conflict
 
 _REFUSALS = {
     "fk_api_keys_rate_limit_tier": "no such tier",
@@ -22,18 +21,6 @@ _REFUSALS = {
 }
 
 
-@contextmanager
-def _refusals() -> Iterator[None]:
-    """What a constraint refuses is a Conflict that says it in words."""
-    try:
-        yield
-    except asyncpg.IntegrityConstraintViolationError as error:
-        refusal = _REFUSALS.get(error.constraint_name or "")
-        if refusal is None:
-            raise
-        raise Conflict(refusal) from error
-
-
 async def find_holder(tx: Transaction, user_id: UUID) -> Holder | None:
     row = await tx.fetchrow("SELECT id, role FROM users WHERE id = $1", user_id)
     return Holder(*row) if row else None
@@ -42,7 +29,7 @@ async def find_holder(tx: Transaction, user_id: UUID) -> Holder | None:
 async def insert_key(
     tx: Transaction, *, key_id: UUID, user_id: UUID, key_hash: str, secret_id: str, currency: str, terms: Terms
 ) -> None:
-    with _refusals():
+    with refusals.told(_REFUSALS):
         await tx.execute(
             """
             INSERT INTO api_keys (name, rate_limit_tier, permissions, allowed_addresses, daily_spend_cap,
@@ -94,7 +81,7 @@ def _values(row: asyncpg.Record, names: Iterable[str]) -> dict[str, Any]:
 
 
 async def update_terms(tx: Transaction, key_id: UUID, terms: Terms) -> None:
-    with _refusals():
+    with refusals.told(_REFUSALS):
         await tx.execute(
             """
             UPDATE api_keys SET name = $1, rate_limit_tier = $2, permissions = $3, allowed_addresses = $4,
@@ -184,19 +171,24 @@ def _summary(row: asyncpg.Record) -> KeySummary:
 # Tiers ---------------------------------------------------------------------------------------
 
 
+_TIERS = """
+SELECT t.name, t.requests_per_minute,
+       (SELECT count(*) FROM api_keys k WHERE k.rate_limit_tier = t.name AND k.is_active) AS keys
+  FROM tiers t
+"""
+
+
 async def list_tiers(connection: Transaction) -> list[Tier]:
-    rows = await connection.fetch(
-        """
-        SELECT t.name, t.requests_per_minute,
-               (SELECT count(*) FROM api_keys k WHERE k.rate_limit_tier = t.name AND k.is_active) AS keys
-          FROM tiers t ORDER BY t.name
-        """
-    )
-    return [Tier(*row) for row in rows]
+    return [Tier(*row) for row in await connection.fetch(f"{_TIERS} ORDER BY t.name")]
+
+
+async def find_tier(connection: Transaction, name: str, *, lock: bool = False) -> Tier | None:
+    row = await connection.fetchrow(f"{_TIERS} WHERE t.name = $1{' FOR UPDATE OF t' if lock else ''}", name)
+    return Tier(*row) if row else None
 
 
 async def upsert_tier(tx: Transaction, name: str, requests_per_minute: int | None) -> None:
-    with _refusals():
+    with refusals.told(_REFUSALS):
         await tx.execute(
             """
             INSERT INTO tiers (name, requests_per_minute) VALUES ($1, $2)
@@ -209,12 +201,8 @@ async def upsert_tier(tx: Transaction, name: str, requests_per_minute: int | Non
 
 async def delete_tier(tx: Transaction, name: str) -> bool:
     """Whether there was such a tier. Raises Conflict where keys have it, revoked ones too."""
-    try:
+    with refusals.told({"fk_api_keys_rate_limit_tier": f"keys have the tier {name}: give them another"}):
         return bool(await tx.fetchval("DELETE FROM tiers WHERE name = $1 RETURNING true", name))
-    except asyncpg.IntegrityConstraintViolationError as error:
-        if error.constraint_name == "fk_api_keys_rate_limit_tier":
-            raise Conflict(f"keys have the tier {name}: give them another") from error
-        raise
 
 
 async def count_active(tx: Transaction, user_id: UUID) -> int:

@@ -8,9 +8,10 @@ import msgspec
 from msgspec import json as msgjson
 
 from gateway import errors
+from gateway.api.reference import events
 from gateway.api.reference.links import LINKS
 from gateway.api.v1 import problems
-from gateway.api.v1.formats import LIMIT_MAX, PATH_FORMS, Id
+from gateway.api.v1.formats import PATH_FORMS, Id
 from gateway.api.v1.operations import Operation
 from gateway.api.v1.problems import Problem
 
@@ -22,15 +23,17 @@ _OF_ALL = (
 )  # fmt: skip
 _OF_BODIES = (errors.TooLarge, errors.UnsupportedMediaType)
 _OF_KEYS = (errors.InProgress, errors.IdempotencyMismatch, errors.Conflict)
-_INTRODUCTION = f"""
+_INTRODUCTION = """
 JSON over HTTP for scripts and operators. Send `Authorization: Bearer` with an API key.
 
 - Money is text, a decimal with at most eight places; times are RFC 3339 in UTC.
-- Every refusal is `application/problem+json`; its `type` is a page that says what to do.
+- Every refusal is `application/problem+json`; its `type` is a page that says what to do, and [/problems](/problems)
+  lists them all.
 - A POST takes an `Idempotency-Key`: it has its effect once, however often it is sent within 24 hours, and the answer
   is given again with `Idempotency-Replayed: true`. A refusal is not kept.
-- Lists have at most {LIMIT_MAX} rows a page; `next`, given as `after`, goes on behind them while rows arrive.
-- Reads have an `ETag`; changes take it as `If-Match`.
+- Lists come a page at a time, of at most `limit` rows; `next`, given as `after`, goes on behind them while rows arrive.
+- Reads have an `ETag`, and take it as `If-None-Match`; where PATCH, PUT and DELETE change what a GET shows, they take
+  it as `If-Match`.
 
 The panel protocol of the trade is at `POST /api/v2`, and told at [/api](/api).
 """
@@ -54,8 +57,9 @@ def describe(operations: Sequence[Operation]) -> dict[str, Any]:
         "security": [{"key": []}],
         "tags": [{"name": tag} for tag in dict.fromkeys(each.tag for each in operations)],
         "paths": paths,
+        "webhooks": events.webhooks(),
         "components": {
-            "schemas": named,
+            "schemas": named | events.schemas("#/components/schemas/{name}"),
             "responses": _shared(operations),
             "headers": _HEADERS,
             "parameters": _PARAMETERS,
@@ -153,7 +157,7 @@ def _shared(operations: Sequence[Operation]) -> dict[str, Any]:
 
 def _refusals(operation: Operation) -> dict[int, list[problems.Kind]]:
     refusals: list[type[errors.GatewayError] | problems.Kind] = [*_OF_ALL, *operation.refuses]
-    if operation.body is not None:
+    if operation.method != "GET":
         refusals += _OF_BODIES
     if operation.is_idempotent:
         refusals += _OF_KEYS
@@ -170,7 +174,7 @@ def _refusals(operation: Operation) -> dict[int, list[problems.Kind]]:
 
 
 def _refusal(status: int, kinds: list[problems.Kind]) -> dict[str, Any]:
-    headers = ["X-Request-Id"]
+    headers = ["X-Request-Id", "Cache-Control"]
     headers += {401: ["WWW-Authenticate"], 500: []}.get(status, ["RateLimit-Policy", "RateLimit"])
     headers += ["Retry-After"] if status == 429 else []
     schema = {
@@ -202,7 +206,7 @@ _HEADERS = {
     "RateLimit": _header("Requests left (`r`), and in how many seconds one more comes (`t`)."),
     "Retry-After": _header("Seconds to wait.", required=True, pattern="^[0-9]+$"),
     "ETag": _header("The tag of this very answer.", required=True),
-    "Cache-Control": _header("An answer is the caller's own, and asked for anew each time."),
+    "Cache-Control": _header("A read is the caller's own, and asked for anew each time; of all else nothing is kept."),
     "Vary": _header("An answer depends on these."),
     "Idempotency-Replayed": _header("`true` where the answer is that of the first request.", const="true"),
     "WWW-Authenticate": _header("`Bearer`.", required=True, const="Bearer"),

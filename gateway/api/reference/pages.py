@@ -5,9 +5,11 @@ import html
 from importlib.resources import files
 from typing import Any
 
+import msgspec
 from litestar import Request, Response, get
 from litestar.params import FromPath
 
+from gateway.api.reference import events
 from gateway.api.reference.openapi import encoded
 from gateway.api.v1 import problems
 from gateway.api.v1.conditional import etag_of, matches
@@ -30,7 +32,7 @@ _START = b"""SwaggerUIBundle({
 });
 """
 _POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _HEADERS = {
@@ -52,7 +54,24 @@ _PAGE = """<!doctype html>
 </body>
 </html>
 """
-_PLAIN = "<style>body{font:16px/1.5 system-ui,sans-serif;max-width:44rem;margin:3rem auto;padding:0 1rem}</style>"
+_PLAIN = '<link rel="stylesheet" href="/docs/plain.css">'
+_PLAIN_CSS = b"body{font:16px/1.5 system-ui,sans-serif;max-width:44rem;margin:3rem auto;padding:0 1rem}\n"
+_OWN = {"start.js": (_START, "text/javascript"), "plain.css": (_PLAIN_CSS, "text/css")}
+
+
+class ProblemType(msgspec.Struct, frozen=True):
+    """A kind of problem for machines: what its page says."""
+
+    type: str
+    title: str
+    status: int
+    help: str
+
+
+class ProblemTypes(msgspec.Struct, frozen=True):
+    """All kinds of problems, by their names."""
+
+    data: list[ProblemType]
 
 
 @get("/docs")
@@ -69,8 +88,8 @@ async def show_docs() -> Response[bytes]:
 @get("/docs/{name:str}")
 async def get_asset(name: FromPath[str], request: Request[Any, Any, Any]) -> Response[Any]:
     """A file of that page."""
-    if name == "start.js":
-        return _tagged(request, _START, "text/javascript")
+    if name in _OWN:
+        return _tagged(request, *_OWN[name])
     if name not in _ASSETS:
         return tell(problems.plain(problems.NOT_FOUND))
     return _tagged(request, _asset(name), _ASSETS[name])
@@ -82,9 +101,17 @@ async def get_description(request: Request[Any, Any, Any]) -> Response[bytes]:
     return _tagged(request, _description(), "application/json")
 
 
+@get("/schema/events.json")
+async def get_events(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """What webhooks carry, as JSON Schema."""
+    return _tagged(request, _events(), "application/schema+json")
+
+
 @get("/problems")
-async def list_problems() -> Response[bytes]:
-    """All kinds of problems."""
+async def list_problems(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """All kinds of problems: a page, or JSON where that is asked for."""
+    if _prefers_json(request):
+        return _json(ProblemTypes([_told(kind) for kind in problems.all_kinds()]))
     rows = "\n".join(
         f'<li><a href="{kind.type}">{html.escape(kind.title)}</a> ({kind.status})</li>' for kind in problems.all_kinds()
     )
@@ -92,11 +119,13 @@ async def list_problems() -> Response[bytes]:
 
 
 @get("/problems/{slug:str}")
-async def show_problem(slug: FromPath[str]) -> Response[Any]:
-    """What a kind of problem is, and what to do."""
+async def show_problem(slug: FromPath[str], request: Request[Any, Any, Any]) -> Response[Any]:
+    """What a kind of problem is, and what to do: a page, or JSON where that is asked for."""
     kind = next((kind for kind in problems.all_kinds() if kind.slug == slug), None)
     if kind is None:
         return tell(problems.plain(problems.NOT_FOUND))
+    if _prefers_json(request):
+        return _json(_told(kind))
     body = (
         f"<h1>{html.escape(kind.title)}</h1>\n<p>HTTP {kind.status}, <code>{kind.type}</code></p>\n"
         f'<p>{html.escape(kind.help)}</p>\n<p><a href="/problems">All problems</a>, <a href="/docs">the API</a></p>'
@@ -104,9 +133,28 @@ async def show_problem(slug: FromPath[str]) -> Response[Any]:
     return _html(kind.title, _PLAIN, body)
 
 
+def _prefers_json(request: Request[Any, Any, Any]) -> bool:
+    """Browsers ask for HTML; who asks for JSON and not for that is a program."""
+    accept = request.headers.get("accept", "").lower()
+    return "json" in accept and "html" not in accept
+
+
+def _told(kind: problems.Kind) -> ProblemType:
+    return ProblemType(kind.type, kind.title, kind.status, kind.help)
+
+
+def _json(value: msgspec.Struct) -> Response[bytes]:
+    return Response(msgspec.json.encode(value), headers={"Vary": "Accept"}, media_type="application/json")
+
+
 @functools.cache
 def _description() -> bytes:
     return encoded(OPERATIONS)
+
+
+@functools.cache
+def _events() -> bytes:
+    return events.encoded()
 
 
 @functools.cache
@@ -116,7 +164,7 @@ def _asset(name: str) -> bytes:
 
 def _html(title: str, head: str, body: str) -> Response[bytes]:
     page = _PAGE.format(title=html.escape(title), head=head, body=body).encode()
-    return Response(page, headers=_HEADERS, media_type="text/html")
+    return Response(page, headers={"Vary": "Accept", **_HEADERS}, media_type="text/html")
 
 
 def _tagged(request: Request[Any, Any, Any], body: bytes, media_type: str) -> Response[bytes]:
@@ -126,4 +174,4 @@ def _tagged(request: Request[Any, Any, Any], body: bytes, media_type: str) -> Re
     return Response(body, headers=headers, media_type=media_type)
 
 
-HANDLERS: list[Any] = [show_docs, get_asset, get_description, list_problems, show_problem]
+HANDLERS: list[Any] = [show_docs, get_asset, get_description, get_events, list_problems, show_problem]

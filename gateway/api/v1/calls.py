@@ -100,20 +100,29 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def uuid(self, name: str, what: str) -> UUID:
-        """An id in the path.
+        """An id in the path, spelt as replies spell it: Python would take braces and `urn:uuid:` too.
 
         Raises:
             NotFound: it is none, which no `what` has.
         """
+        text = self.path_parameters[name].lower()
         try:
-            return UUID(self.path_parameters[name])
+            found = UUID(text)
         except ValueError:
             raise NotFound(what) from None
+        if str(found) != text:
+            raise NotFound(what)
+        return found
 
     def check_unchanged(self, current: Any) -> None:
-        """Raises ChangedMeanwhile where `If-Match` does not have the tag of what a GET would answer now."""
+        """Raises ChangedMeanwhile where `If-Match` does not have the tag of what a GET would answer now.
+
+        What there is not (None) has no tag, and is not `*` either.
+        """
         header = self.headers.get("if-match", "")
-        if header and not matches(header, etag_of(msgspec.json.encode(current)), weakly=False):
+        if not header:
+            return
+        if current is None or not matches(header, etag_of(msgspec.json.encode(current)), weakly=False):
             raise ChangedMeanwhile
 
     def fields_hash(self) -> bytes:

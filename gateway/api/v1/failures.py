@@ -19,7 +19,7 @@ _log = structlog.get_logger(__name__)
 def _refused(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
     """An error of HTTP itself, such as an unknown path or method."""
     kind = _KINDS.get(error.status_code, problems.INTERNAL if error.status_code >= 500 else problems.BAD_REQUEST)
-    allowed = methods_of(request.scope["path"]) or ["GET"]  # outside of the native API all is read
+    allowed = methods_of(request.scope["path"]) or ["GET", "HEAD", "OPTIONS"]  # outside of the native API all is read
     headers = {"Allow": ", ".join(allowed)} if kind is problems.METHOD else {}
     return tell(problems.plain(kind), headers)
 

@@ -8,16 +8,30 @@ import msgspec
 from msgspec import Meta
 
 from compat.money import format_amount, round8
+from gateway.events.payloads import Currency as Currency
+from gateway.events.payloads import Money as Money
+from gateway.ledger.model import NOTE_CHARS_MAX
+from gateway.references import CHARS_MAX as REFERENCE_CHARS_MAX
 
 # A pattern ends in `$(?!\n)`: in Python `$` alone lets a line break follow, and two references that differ by one
 # would be two payments. Digits are spelt out, since `\d` takes those of any script.
-Money: TypeAlias = Annotated[str, Meta(pattern=r"^-?[0-9]{1,13}(\.[0-9]{1,8})?$(?!\n)", examples=["0.27819"])]
-"""A decimal as text: no exponent, at most eight places."""
 Amount: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9]{1,12}(\.[0-9]{1,8})?$(?!\n)", examples=["25.00"])]
 """A decimal that is given, not below zero."""
+Percent: TypeAlias = Annotated[str, Meta(pattern=r"^-?[0-9]{1,40}(\.[0-9]{1,8})?$(?!\n)", examples=["33.33"])]
+"""A share as text, likewise; of a price that is next to nothing it may be far below zero."""
 Number: TypeAlias = Annotated[int, Meta(ge=1, le=2_147_483_647)]
 """Of a service, an order or a refill."""
-Currency: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)", examples=["USD"])]
+Reference: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=r"^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$(?!\n)",
+        min_length=1,
+        max_length=REFERENCE_CHARS_MAX,
+        examples=["invoice 2026-117"],
+    ),
+]
+"""An operator's name for money that is booked once. Blanks round it would make two of one."""
+Note: TypeAlias = Annotated[str, Meta(min_length=1, max_length=NOTE_CHARS_MAX)]
 
 Id: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9A-Za-z-]+$(?!\n)", min_length=1, max_length=64)]
 """In a path: an id, or a number."""

@@ -5,6 +5,8 @@ import re
 from collections.abc import Awaitable, Callable
 from uuid import UUID
 
+import msgspec
+
 from gateway.api.v1.calls import Call, Reply
 from gateway.db.engine import Database, Transaction
 from gateway.errors import Conflict, IdempotencyMismatch, InProgress, Invalid
@@ -36,13 +38,14 @@ async def once(call: Call, action: Callable[[Transaction], Awaitable[Reply]], db
     """Do it in a transaction, or answer what the same request was answered before.
 
     Without a key it is simply done. A refusal undoes all, the key's row too: the same key may try again.
+    An answer is for the API key that asked: it may hold a secret that another one of the user may not have.
 
     Raises:
         IdempotencyMismatch: the key came with another request before.
         InProgress: the same request is being answered right now.
         Conflict: it was answered before, with what can no longer be shown.
     """
-    replay = replay_of(call)
+    replay = _of_this_key(call, replay_of(call))
     async with (db or call.db).transaction() as tx:
         if replay is None:
             return await action(tx)
@@ -55,6 +58,13 @@ async def once(call: Call, action: Callable[[Transaction], Awaitable[Reply]], db
         sealed = call.parts.keyring.seal(body.decode(), "idempotency_keys", "reply", _place(owner))
         await replays.keep(tx, owner, reply.status, sealed)
         return Reply(body, reply.status, reply.headers, reply.media_type)
+
+
+def _of_this_key(call: Call, replay: Replay | None) -> Replay | None:
+    if replay is None:
+        return None
+    fields_hash = hashlib.sha256(replay.fields_hash + call.account.key_id.bytes).digest()
+    return msgspec.structs.replace(replay, fields_hash=fields_hash)
 
 
 async def remember(call: Call, replay: Replay) -> bool:

@@ -16,13 +16,15 @@ from gateway.accounts.scopes import Scope, require_scope
 from gateway.api.v1 import problems
 from gateway.api.v1.calls import JSON, Call, Handler, Parts, Reply
 from gateway.api.v1.conditional import etag_of, matches
-from gateway.api.v1.reading import read_body, read_query
+from gateway.api.v1.reading import Nothing, headers_of, read_body, read_nothing, read_query
 from gateway.errors import GatewayError, TooManyRequests
 from gateway.ratelimit.model import headers as limit_headers
 
 PREFIX = "/v1"
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
-_CACHE_CONTROL = "private, no-cache"
+_OF_READS = "private, no-cache"
+NOT_KEPT = "no-store"
+"""Of changes, whose answers may show a secret, and of refusals, some of which a cache would keep if not told."""
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,11 +122,13 @@ async def _answer(operation: Operation, request: Request[Any, Any, Any]) -> Resp
         if operation.query is not None:
             given["query"] = read_query(query, operation.query)
         else:
-            read_query(query, _Nothing)
+            read_query(query, Nothing)
         if operation.body is not None:
-            given["body"] = await read_body(request, operation.body)
+            given["body"] = await read_body(request, call.headers, operation.body)
             call = msgspec.structs.replace(call, body=given["body"])
-        response = _respond(operation, request, await operation.handler(call, **given))
+        elif operation.method != "GET":
+            await read_nothing(request, call.headers)
+        response = await _respond(call, await operation.handler(call, **given))
     except (GatewayError, PanelError) as refusal:
         response = refuse(refusal)
     for name, value in limits.items():
@@ -132,14 +136,11 @@ async def _answer(operation: Operation, request: Request[Any, Any, Any]) -> Resp
     return response
 
 
-class _Nothing(msgspec.Struct, forbid_unknown_fields=True):
-    """The query of an operation that takes none."""
-
-
 async def _enter(operation: Operation, request: Request[Any, Any, Any], limits: dict[str, str]) -> Call:
     """Whose request it is, and whether his key may do this; `limits` are filled with what is told of his limit."""
     parts: Parts = request.app.state.parts
-    scheme, _, key = request.headers.get("authorization", "").strip().partition(" ")
+    headers = headers_of(request)
+    scheme, _, key = headers.get("authorization", "").strip().partition(" ")
     address = request.client.host if request.client else ""
     account, verdict = await parts.callers.enter(key.strip() if scheme.casefold() == "bearer" else "", address)
     limits |= limit_headers(verdict)
@@ -151,26 +152,35 @@ async def _enter(operation: Operation, request: Request[Any, Any, Any], limits: 
         method=operation.method,
         path=request.scope["path"],
         path_parameters=request.path_params,
-        headers=request.headers,
+        headers=headers,
         address=address,
         request_id=structlog.contextvars.get_contextvars().get("request_id", ""),
     )
 
 
-def _respond(operation: Operation, request: Request[Any, Any, Any], reply: Reply) -> Response[Any]:
+async def _respond(call: Call, reply: Reply) -> Response[Any]:
     body = reply.encoded()
-    headers = {"Cache-Control": _CACHE_CONTROL, "Vary": "Authorization", **reply.headers}
+    cache_control = _OF_READS if call.method == "GET" else NOT_KEPT
+    headers = {"Cache-Control": cache_control, "Vary": "Authorization", **reply.headers}
     if not isinstance(body, bytes):
-        return _streamed(body, reply, headers)
-    if operation.method == "GET":
+        return Stream(await _begun(body), status_code=reply.status, headers=headers, media_type=reply.media_type)
+    if call.method == "GET":
         etag = headers.setdefault("ETag", etag_of(body))
-        if matches(request.headers.get("if-none-match", ""), etag):
+        if matches(call.headers.get("if-none-match", ""), etag):
             return Response(b"", status_code=304, headers=headers, media_type=reply.media_type)
     return Response(body, status_code=reply.status, headers=headers, media_type=reply.media_type)
 
 
-def _streamed(body: AsyncIterator[bytes], reply: Reply, headers: dict[str, str]) -> Response[Any]:
-    return Stream(body, status_code=reply.status, headers=headers, media_type=reply.media_type)
+async def _begun(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The stream with its first block at hand: what fails on the way to it can still be told by the status."""
+    first = await anext(body, b"")
+
+    async def blocks() -> AsyncIterator[bytes]:
+        yield first
+        async for block in body:
+            yield block
+
+    return blocks()
 
 
 def refuse(refusal: GatewayError | PanelError) -> Response[Any]:
@@ -184,6 +194,7 @@ def refuse(refusal: GatewayError | PanelError) -> Response[Any]:
 
 def tell(problem: problems.Problem, headers: dict[str, str] | None = None) -> Response[Any]:
     """A problem as a response."""
+    headers = {"Cache-Control": NOT_KEPT, **(headers or {})}
     return Response(
         msgspec.json.encode(problem), status_code=problem.status, headers=headers, media_type=problems.MEDIA_TYPE
     )

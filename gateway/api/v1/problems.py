@@ -1,10 +1,14 @@
 """What a refusal looks like in the native API: problem details (RFC 9457), from one table."""
 
+from datetime import datetime
+from uuid import UUID
+
 import msgspec
 
 from compat import errors as words
 from compat.errors import PanelError
 from gateway import errors
+from gateway.api.v1.formats import Money, money
 from gateway.keyring import KeyringError
 
 MEDIA_TYPE = "application/problem+json"
@@ -17,10 +21,18 @@ class Fault(msgspec.Struct, frozen=True):
     message: str
 
 
+class BookedEntry(msgspec.Struct, frozen=True):
+    """The ledger row that a reference stands for."""
+
+    id: UUID
+    amount: Money
+    created_at: datetime
+
+
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     """RFC 9457; `type` names the kind of problem and is the address of a page about it.
 
-    `detail` says what is wrong with this request, and `errors` which fields are.
+    `detail` says what is wrong with this request, and `errors` which fields are. `entry` is what was booked before.
     """
 
     type: str
@@ -28,6 +40,7 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     status: int
     detail: str = ""
     errors: list[Fault] = []
+    entry: BookedEntry | None = None
 
 
 class Kind(msgspec.Struct, frozen=True):
@@ -139,7 +152,7 @@ KINDS: dict[type[errors.GatewayError], Kind] = {
         "idempotency-mismatch",
         "The idempotency key was used with another request",
         422,
-        "A key stands for one request for 24 hours. Take a new one for a new request.",
+        "A key stands for one request for 24 hours, and for one API key where it is no order. Take a new one.",
     ),
     errors.ActiveOrder: Kind(
         "active-order",
@@ -175,6 +188,18 @@ KINDS: dict[type[errors.GatewayError], Kind] = {
     errors.Conflict: Kind(
         "conflict", "The request contradicts what is recorded", 409, "`detail` says what stands against it."
     ),
+    errors.ReferenceTaken: Kind(
+        "reference-taken",
+        "The reference stands for another amount",
+        409,
+        "Nothing was booked. `entry` is what the reference was booked with before: for other money take a new one.",
+    ),
+    errors.AlreadyBooked: Kind(
+        "already-booked",
+        "This was booked before",
+        409,
+        "The same amount was booked with the same reference, once, and nothing is left to be done: `entry` is its row.",
+    ),
     errors.ConfigurationError: UNAVAILABLE,
     KeyringError: UNAVAILABLE,
 }
@@ -207,13 +232,19 @@ def kind_of(refusal: type[errors.GatewayError]) -> Kind:
 def problem_of(refusal: errors.GatewayError | PanelError, root: str = "$") -> Problem:
     """The refusal as a problem; a field at fault has a path below `root`."""
     kind = _WORDS[refusal.text] if isinstance(refusal, PanelError) else kind_of(type(refusal))
-    detail = _sentence(str(refusal)) if kind.is_detailed else ""
     given = refusal.faults if isinstance(refusal, errors.Invalid) else []
     faults = [Fault(path if path.startswith(_ROOTS) else f"{root}.{path}", message) for path, message in given]
+    detail = (_told(faults) or _sentence(str(refusal))) if kind.is_detailed else ""
     field = (refusal.field if isinstance(refusal, PanelError) else None) or kind.field
     if field:
         faults = [Fault(f"{root}.{field}", detail)]
-    return Problem(kind.type, kind.title, kind.status, detail, faults)
+    return Problem(kind.type, kind.title, kind.status, detail, faults, _entry(refusal))
+
+
+def _entry(refusal: errors.GatewayError | PanelError) -> BookedEntry | None:
+    if not isinstance(refusal, errors.ReferenceTaken):
+        return None
+    return BookedEntry(refusal.entry, money(refusal.amount), refusal.booked_at)
 
 
 def plain(kind: Kind) -> Problem:
@@ -223,3 +254,8 @@ def plain(kind: Kind) -> Problem:
 
 def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
+
+
+def _told(faults: list[Fault]) -> str:
+    """The fields at fault in one line; paths are spelt as they are."""
+    return "; ".join(f"{fault.path}: {fault.message}" for fault in faults)

@@ -1,8 +1,11 @@
 """Reading requests of the native API: strict, bounded, and with the path of whatever is at fault."""
 
 import asyncio
+import functools
+import json
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
@@ -14,6 +17,8 @@ from gateway.errors import BadRequest, Invalid, TooLarge, UnsupportedMediaType
 
 BODY_BYTES_MAX = 8 * 1024 * 1024
 """A thousand orders with long links and lists fit in."""
+VALUES_MAX = 200_000
+"""Fields and items of a body: a thousand orders with all their fields, and a hundred lines each."""
 BODY_TIMEOUT_S = 30.0
 QUERY_FIELDS_MAX = 50
 
@@ -26,26 +31,111 @@ _UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
 Body = TypeVar("Body", bound=msgspec.Struct)
 
 
-async def read_body(request: Request[Any, Any, Any], form: type[Body]) -> Body:
+class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The form of what takes no field."""
+
+
+def headers_of(request: Request[Any, Any, Any]) -> dict[str, str]:
+    """By lower-case name; one that is sent more than once is the list of its values (RFC 9110, 5.3)."""
+    found: dict[str, str] = {}
+    for name, value in request.scope["headers"]:
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        found[key] = f"{found[key]}, {text}" if key in found else text
+    return found
+
+
+async def read_body(request: Request[Any, Any, Any], headers: Mapping[str, str], form: type[Body]) -> Body:
     """The JSON body in its form; nothing is converted: a number in quotes is no number.
 
     Raises:
-        UnsupportedMediaType, TooLarge: it is not called JSON, or is above `BODY_BYTES_MAX`.
+        UnsupportedMediaType: it is not called JSON, or is compressed.
+        TooLarge: it is above `BODY_BYTES_MAX`, or has more values than `VALUES_MAX`.
         BadRequest: it is not JSON, or not sent within `BODY_TIMEOUT_S`.
-        Invalid: a field is at fault.
+        Invalid: a field is at fault, or given twice.
     """
-    media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-    if media_type != "application/json":
-        raise UnsupportedMediaType
+    _check_media(headers)
+    return _formed(await _receive(request), form)
+
+
+async def read_nothing(request: Request[Any, Any, Any], headers: Mapping[str, str]) -> None:
+    """For what takes no body: who sends one with fields in it means something that would not be done.
+
+    Raises:
+        As `read_body`, but for no body at all.
+    """
     body = await _receive(request)
+    if body:
+        _check_media(headers)
+        _formed(body, Nothing)
+
+
+def _check_media(headers: Mapping[str, str]) -> None:
+    media_type = headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    coding = headers.get("content-encoding", "identity").strip().lower()
+    if media_type != "application/json" or coding != "identity":
+        raise UnsupportedMediaType
+
+
+def _formed(body: bytes, form: type[Body]) -> Body:
+    if body.count(b"[") + body.count(b"{") > VALUES_MAX:  # to make millions of lists takes seconds already
+        raise TooLarge
     try:
-        value = _storable(msgspec.json.decode(body), "$")
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        bound = _Bound()
+        value = _storable(_parse(body.decode(), bound), "$", bound)
+    except (ValueError, RecursionError):
         raise BadRequest("the body is not JSON, or nested too deep") from None
     try:
         return _within_calendar(msgspec.convert(value, form, str_keys=True))
     except msgspec.ValidationError as error:
         raise Invalid([_fault(str(error), "$")]) from None
+
+
+class _Repeated(dict[str, Any]):
+    """An object of which a name is given more than once: whichever is taken, another reader takes the other."""
+
+    def __init__(self, pairs: list[tuple[str, Any]], name: str) -> None:
+        super().__init__(pairs)
+        self.name = name
+
+
+class _Bound:
+    """Counts the values of a body as they are met: millions of them would keep all other requests waiting."""
+
+    def __init__(self) -> None:
+        self._left = VALUES_MAX
+
+    def take(self, count: int) -> None:
+        """Raises TooLarge where there are more than `VALUES_MAX`."""
+        self._left -= count
+        if self._left < 0:
+            raise TooLarge
+
+
+def _object(bound: _Bound, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    bound.take(len(pairs) + 1)
+    fields: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in fields:
+            return _Repeated(pairs, name)
+        fields[name] = value
+    return fields
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError("a number beyond what a double holds")
+    return value
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is not JSON")
+
+
+def _parse(text: str, bound: _Bound) -> Any:
+    """By Python's own reader, since msgspec's passes over a name that comes twice."""
+    hook = functools.partial(_object, bound)
+    return json.JSONDecoder(object_pairs_hook=hook, parse_float=_float, parse_constant=_no_number).decode(text)
 
 
 def read_query(query: str, form: type[Body]) -> Body:
@@ -62,7 +152,7 @@ def read_query(query: str, form: type[Body]) -> Body:
     if len(fields) < len(pairs):
         raise Invalid([("query", "a field is given more than once")])
     try:
-        read = msgspec.convert(_storable(fields, "query"), form, strict=False)
+        read = msgspec.convert(_storable(fields, "query", _Bound()), form, strict=False)
     except msgspec.ValidationError as error:
         raise Invalid([_fault(str(error), "query")]) from None
     faults = [(f"query.{name}", what) for name in fields if (what := _loosely_read(getattr(read, name), fields[name]))]
@@ -122,10 +212,11 @@ def _fault(text: str, root: str) -> tuple[str, str]:
     return (f"{path}.{field['name']}" if field else path), found["what"]
 
 
-def _storable(value: Any, path: str) -> Any:
+def _storable(value: Any, path: str, bound: _Bound) -> Any:
     """The value, with whole numbers as such, however they are written.
 
     Raises:
+        TooLarge: there are more values than `VALUES_MAX`.
         Invalid: a text has what no row can hold: NUL, or half of a surrogate pair.
     """
     match value:
@@ -134,8 +225,13 @@ def _storable(value: Any, path: str) -> Any:
                 raise Invalid([(path, "it has a character that cannot be stored")])
         case float():
             return int(value) if value.is_integer() else value
+        case _Repeated():
+            raise Invalid([(f"{path}.{_storable(value.name, path, bound)}", "it is given more than once")])
         case dict():
-            return {_storable(name, path): _storable(each, f"{path}.{name}") for name, each in value.items()}
+            return {
+                _storable(name, path, bound): _storable(each, f"{path}.{name}", bound) for name, each in value.items()
+            }
         case list():
-            return [_storable(each, f"{path}[{index}]") for index, each in enumerate(value)]
+            bound.take(len(value))
+            return [_storable(each, f"{path}[{index}]", bound) for index, each in enumerate(value)]
     return value

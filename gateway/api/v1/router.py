@@ -24,9 +24,14 @@ _PATTERNS = [(re.compile(re.sub(r"\{\w+\}", "[^/]+", path)), sorted(methods)) fo
 
 
 def methods_of(path: str) -> list[str]:
-    """The methods that a path of the native API takes; none where it has no such path."""
+    """The methods that a path of the native API takes; none where it has no such path.
+
+    Slashes too many are passed over, as Litestar does.
+    """
+    path = re.sub("/+", "/", path).removesuffix("/")
     found = _PATHS.get(path) or next((methods for pattern, methods in _PATTERNS if pattern.fullmatch(path)), [])
-    return sorted([*found, "OPTIONS"]) if found else []
+    heads = ["HEAD"] if "GET" in found else []
+    return sorted([*found, *heads, "OPTIONS"]) if found else []
 
 
 ROUTER = Router(PREFIX, route_handlers=[route(operation) for operation in OPERATIONS])

@@ -8,10 +8,11 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from compat.kinds import RULES, Counting, parse_kind
-from compat.money import LIMIT
+from compat.money import LIMIT, is_exact
 from gateway.catalog.model import QUANTITY_MAX
 from gateway.errors import Conflict
 from gateway.providers.model import check_dialect, check_markup, check_url
+from gateway.providers.money.model import check_low_balance
 
 POLICIES = ("priority", "cheapest", "weighted")
 PERCENT_LIMIT = Decimal(100_000)
@@ -156,7 +157,7 @@ def edit_provider(before: ProviderTerms, edit: ProviderEdit) -> ProviderTerms:
     if after.sends_per_second is not None:
         check_percent(after.sends_per_second, "a pace", above=Decimal(0))
     if after.low_balance is not None:
-        check_amount(after.low_balance, "a low balance")
+        check_low_balance(after.low_balance)
     if after.max_in_flight is not None and after.max_in_flight < 1:
         raise Conflict("at least one request may be in flight")
     return msgspec.structs.replace(after, api_endpoint=check_url(after.api_endpoint))
@@ -177,7 +178,7 @@ def check_line(text: str, what: str, most: int) -> str:
 
 def check_amount(amount: Decimal, what: str, *, least: Decimal | None = None, above: Decimal | None = None) -> Decimal:
     """Raises Conflict for an amount that a row cannot keep to the last digit, or outside the bounds."""
-    if not amount.is_finite() or abs(amount) >= LIMIT or amount != round(amount, 8):
+    if not is_exact(amount):
         raise Conflict(f"{what} has at most 8 decimal places and is below {LIMIT}")
     if (least is not None and amount < least) or (above is not None and amount <= above):
         raise Conflict(f"{what} is {f'at least {least}' if least is not None else f'above {above}'}")

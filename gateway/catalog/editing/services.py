@@ -9,7 +9,7 @@ from gateway.catalog.editing import store
 from gateway.catalog.editing.model import ServiceEdit, ServiceTerms, edit_service
 from gateway.catalog.editing.store import RouteTerms
 from gateway.catalog.model import Route
-from gateway.catalog.prices.model import in_our_currency, margin_percent
+from gateway.catalog.prices.model import in_our_currency, rounded_margin
 from gateway.catalog.prices.repricing import reprice
 from gateway.db.engine import Transaction
 from gateway.errors import NotFound
@@ -66,7 +66,7 @@ def cost_of(route: Route) -> Decimal:
 
 def margin_of(price: Decimal, route: Route) -> Decimal:
     """In percent of the price, to two places."""
-    return round(margin_percent(price, cost_of(route)), 2)
+    return rounded_margin(price, cost_of(route))
 
 
 def _warnings(service: ServiceTerms, edit: ServiceEdit, routes: list[Route]) -> list[str]:

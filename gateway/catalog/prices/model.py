@@ -68,6 +68,11 @@ def margin_percent(price: Decimal, cost: Decimal) -> Decimal:
     return _EXACT.multiply(_EXACT.divide(_EXACT.subtract(price, cost), price), _HUNDRED)
 
 
+def rounded_margin(price: Decimal, cost: Decimal) -> Decimal:
+    """The same to two places, however far the price is below the cost."""
+    return margin_percent(price, cost).quantize(Decimal("0.01"), context=_EXACT)
+
+
 def moves_beyond(before: Decimal, after: Decimal, percent: Decimal) -> bool:
     """Whether a cost goes up or down by more than the percentage of what it was, or to nothing."""
     if after == 0 < before:

@@ -11,10 +11,11 @@ from compat.failures import UpstreamError
 from compat.replies import ServiceList
 from gateway.catalog import store as catalog
 from gateway.catalog.prices import store as prices
+from gateway.catalog.prices.model import Pricing
 from gateway.catalog.sync import store
 from gateway.catalog.sync.offers import offers_of
-from gateway.catalog.sync.plan import Line, NewOffer, Plan, is_shrunk, keepable, make_plan
-from gateway.catalog.sync.store import NewService
+from gateway.catalog.sync.plan import Imported, Line, NewOffer, Plan, is_shrunk, keepable, make_plan
+from gateway.catalog.sync.store import Guards, NewService
 from gateway.catalog.words import platform_of, type_of
 from gateway.db.engine import Database, Transaction
 from gateway.errors import GatewayError, NotFound, ProviderFailed
@@ -113,12 +114,11 @@ async def _sync(
     except UpstreamError as error:
         raise ProviderFailed(f"provider {name} did not list its services: {error}") from error
     async with db.transaction() as tx:
-        if await provider_store.lock(tx, provider_id) is None:
+        if not dry_run and await provider_store.lock(tx, provider_id) is None:
             raise NotFound(f"provider {name}")
-        guards = await store.guards_of(tx, provider_id)
         plan, skipped = await _compare(tx, provider_id, name, rows, accept_shrunk=accept_shrunk)
         if not dry_run:
-            held = hold_new or guards.hold_new
+            held = hold_new or (await store.guards_of(tx, provider_id)).hold_new
             await _write(tx, provider_id, plan, currency=upstreams.settings.currency, hold_new=held)
             await store.note_result(tx, provider_id, None)
     return SyncResult(len(plan.new), plan.changed, plan.gone, plan.quarantined, skipped, plan.lines)
@@ -127,11 +127,17 @@ async def _sync(
 async def _compare(
     tx: Transaction, provider_id: UUID, name: str, rows: ServiceList, *, accept_shrunk: bool
 ) -> tuple[Plan, int]:
-    """The plan, and how many rows of the list cannot be sold."""
+    """The plan, and how many rows of the list cannot be sold; reckoned in a thread: 10 000 rows take a second."""
     pricing = await prices.pricing_of(tx, provider_id)
     guards = await store.guards_of(tx, provider_id)
-    sellable, skipped = offers_of(rows)
     imported = await store.list_imported(tx, provider_id)
+    return await asyncio.to_thread(_reckon, name, rows, imported, pricing, guards, accept_shrunk)
+
+
+def _reckon(
+    name: str, rows: ServiceList, imported: list[Imported], pricing: Pricing, guards: Guards, accept_shrunk: bool
+) -> tuple[Plan, int]:
+    sellable, skipped = offers_of(rows)
     offers = keepable(imported, sellable, pricing)
     skipped += len(sellable) - len(offers) + rows.skipped
     if not offers:

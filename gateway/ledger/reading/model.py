@@ -75,7 +75,7 @@ def csv_of(rows: Iterable[Sequence[str]]) -> bytes:
 def row_of(line: Line) -> Sequence[str]:
     """A line as a row of the statement."""
     return (
-        line.created_at.astimezone(UTC).isoformat(),
+        _utc(line.created_at),
         line.type,
         format_amount(line.amount),
         format_amount(line.balance_after),
@@ -89,7 +89,12 @@ def row_of(line: Line) -> Sequence[str]:
 def row_of_standing(kind: str, at: datetime, standing: Standing) -> Sequence[str]:
     """What there was when a statement begins or ends."""
     balance, hold = format_amount(standing.balance), format_amount(standing.hold)
-    return (at.astimezone(UTC).isoformat(), kind, "", balance, hold, "", "", "")
+    return (_utc(at), kind, "", balance, hold, "", "", "")
+
+
+def _utc(at: datetime) -> str:
+    """As everywhere in the native API."""
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def _plain(cell: str) -> str:

@@ -18,13 +18,13 @@ async def statement(db: Database, wallet_id: UUID, since: datetime, until: datet
     async with db.connection() as connection:
         opening = await store.standing_at(connection, wallet_id, since)
         closing = await store.standing_at(connection, wallet_id, until)
-    yield csv_of([HEADER, row_of_standing("opening", since, opening)])
+    head = csv_of([HEADER, row_of_standing("opening", since, opening)])
     seq = opening.seq
     while seq < closing.seq:
         async with db.connection() as connection:
             lines = await store.lines_between(connection, wallet_id, seq, closing.seq, since)
         if not lines:
             raise LookupError(f"row {seq + 1} of wallet {wallet_id} is missing")
-        yield csv_of(row_of(line) for line in lines)
-        seq = lines[-1].seq
-    yield csv_of([row_of_standing("closing", until, closing)])
+        yield head + csv_of(row_of(line) for line in lines)
+        head, seq = b"", lines[-1].seq
+    yield head + csv_of([row_of_standing("closing", until, closing)])

@@ -17,7 +17,7 @@ from compat.kinds import RULES, Counting, Kind
 from compat.money import share
 from compat.status import SubscriptionWord, UpstreamStatus
 from gateway.ledger.model import EntryType
-from gateway.orders.model import Dispatch, Move, Order, Status, Transition, decide
+from gateway.orders.model import Dispatch, Move, Order, Status, Transition
 from gateway.orders.triggers import CancelWanted, Reported, Trigger
 
 POSTS_AHEAD = 10
@@ -75,6 +75,11 @@ class Family(msgspec.Struct, frozen=True):
     @property
     def is_open(self) -> bool:
         return self.state in OPEN
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether its upstream runs it and shows no run, so that it is settled as an order that stands alone."""
+        return self.mode is Mode.UPSTREAM and self.started == 0
 
     @property
     def is_short(self) -> bool:
@@ -183,63 +188,6 @@ def _close(family: Family, state: State) -> Ruling:
         return Ruling(closed, (Move(EntryType.WITHDRAW, left * family.run_price, REST),))
     closed = msgspec.structs.replace(family, state=state)
     return Ruling(closed, (Move(EntryType.RELEASE, left * family.run_price, REST),))
-
-
-def is_of_family(order: Order, trigger: Trigger) -> bool:
-    """Whether the trigger is one that `settle_parent` decides, and not the table of orders."""
-    if not order.is_parent:
-        return False
-    return order.dispatch is Dispatch.PARENT or (order.dispatch is Dispatch.ACCEPTED and isinstance(trigger, Reported))
-
-
-def settle_parent(
-    parent: Order, family: Family, children: Children, trigger: Trigger
-) -> tuple[Transition | None, Family]:
-    """What becomes of a parent, and of its family, by a trigger on it or by a change of its children (row 22)."""
-    if family.mode is Mode.UPSTREAM and family.started == 0:
-        return _settle_whole(parent, family, trigger)
-    if isinstance(trigger, Reported):
-        if trigger.error is not None or trigger.status is None:
-            return decide(parent, trigger), family
-        parent = _seen(parent, trigger)
-    if isinstance(trigger, Reported) and not family.is_open and family.delivered_rest:
-        return _taken_back(parent, family, children, trigger)
-    ruling = rule(family, trigger)
-    return follow(parent, ruling.family, children, ruling.moves), ruling.family
-
-
-def _settle_whole(parent: Order, family: Family, trigger: Trigger) -> tuple[Transition | None, Family]:
-    """A drip-feed whose upstream shows no children is settled by the table of orders, and closed with that."""
-    transition = decide(parent, trigger)
-    if transition is not None and family.is_open and transition.row in ("14", "15", "16"):
-        state = State.COMPLETED if transition.row == "14" else State.CANCELED
-        return transition, msgspec.structs.replace(family, state=state)
-    return transition, family
-
-
-def _taken_back(
-    parent: Order, family: Family, children: Children, report: Reported
-) -> tuple[Transition | None, Family]:
-    """Row 17 of the runs that were charged unseen: those that the upstream takes back later are refunded whole."""
-    delivered = parent.quantity
-    if report.status in (UpstreamStatus.CANCELED, UpstreamStatus.REFUNDED):
-        delivered = 0
-    elif report.status is UpstreamStatus.PARTIAL and report.remains is not None:
-        delivered = max(0, parent.quantity - report.remains)
-    unseen = max(0, delivered - children.delivered)
-    kept = min(family.delivered_rest, -(-unseen // family.run_quantity))
-    back = (family.delivered_rest - kept) * family.run_price
-    if back == 0:
-        return follow(parent, family, children), family
-    after = msgspec.structs.replace(family, delivered_rest=kept)
-    refund = Move(EntryType.REFUND, back, f"{REST} {kept}")
-    transition = follow(parent, after, children, (refund,))
-    return msgspec.structs.replace(transition, alert="refunded_by_upstream"), after
-
-
-def _seen(parent: Order, report: Reported) -> Order:
-    started = parent.start_count if report.start_count is None else report.start_count
-    return msgspec.structs.replace(parent, upstream_status=report.word[:50], start_count=started, check_failures=0)
 
 
 _EVENTS = {

@@ -147,6 +147,19 @@ async def children_of(tx: Transaction, parent_ids: Sequence[UUID]) -> dict[UUID,
     return found
 
 
+async def list_charged(tx: Transaction, parent_id: UUID, most: int) -> list[int]:
+    """The numbers of a parent's runs that have ended and are still charged, in the order in which they began."""
+    rows = await tx.fetch(
+        """
+        SELECT number FROM orders
+         WHERE parent_id = $1 AND charge > 0 AND status IN ('completed', 'partial', 'refunded') ORDER BY id LIMIT $2
+        """,
+        parent_id,
+        most,
+    )
+    return [row["number"] for row in rows]
+
+
 async def owners_of(tx: Transaction, provider_id: UUID, upstream_ids: Sequence[str]) -> dict[str, UUID]:
     """The orders that these ids of an upstream are tied to; those tied to none are left out."""
     rows = await tx.fetch(

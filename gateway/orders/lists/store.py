@@ -73,7 +73,12 @@ async def find_by_ids(tx: Transaction, user_id: UUID | None, ids: Sequence[UUID]
 async def ids_of_numbers(
     tx: Transaction, user_id: UUID | None, number: int, ranges: Sequence[tuple[UUID, UUID]]
 ) -> list[UUID]:
-    """The id of the order with a number; none where there is no such order of the user."""
+    """The id of the order with a number; none where there is no such order of the user.
+
+    A number that no order can have has no ranges, and would be none that the column's type can hold.
+    """
+    if not ranges:
+        return []
     rows = await tx.fetch(
         """
         SELECT o.id FROM unnest($3::uuid[], $4::uuid[]) AS w(low, high)

@@ -8,6 +8,7 @@ from gateway.alerts.store import Alert
 from gateway.db.engine import Database, Transaction
 from gateway.errors import GatewayError, RefillTooEarly
 from gateway.events import store as events
+from gateway.events.payloads import RefillData
 from gateway.events.store import Event
 from gateway.orders import store as orders
 from gateway.orders.model import Order
@@ -78,10 +79,11 @@ async def tell(
     tx: Transaction, refill: Refill, event: str | None, kind: str, state: State, reason: str | None = None
 ) -> None:
     """Write the event for the user, None for none, and the line of the order's history."""
-    data = {"number": refill.number, "order": refill.order_number, "state": state.value}
     if event is not None:
+        data = RefillData(number=refill.number, order=refill.order_number, state=state.value)
         await events.insert(tx, [Event(event, refill.user_id, "refill", refill.id, data)])
-    details = data | ({"reason": reason} if reason else {})
+    details = {"number": refill.number, "order": refill.order_number, "state": state.value}
+    details |= {"reason": reason} if reason else {}
     await orders.write_history(tx, [HistoryLine(refill.order_id, kind, details)])
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from compat.money import LIMIT, round8
+from compat.money import is_exact, round8
 from gateway.errors import Conflict
 
 FUNDS_PAUSE_S = 3600
@@ -16,7 +16,6 @@ FUNDS_WAIT_S = 30
 SPEND_DAYS = 7
 POSTS_CHARGED = 10
 """Posts that an open subscription is sent for; `POSTS_AHEAD` of families, which stand above."""
-REFERENCE_CHARS_MAX = 255
 
 REASONS = (
     "a deposit or a withdrawal that was not entered, or was entered at another time than it was made",
@@ -92,21 +91,13 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True):
 
 def check_deposit(amount: Decimal) -> Decimal:
     """Raises Conflict for an amount that is nothing, too large or has more than 8 places."""
-    if amount == 0 or abs(amount) >= LIMIT or amount != round8(amount):
+    if not is_exact(amount) or amount == 0:
         raise Conflict("an amount is not 0, below 10^12 in size and has at most 8 decimal places")
     return amount
 
 
 def check_low_balance(amount: Decimal) -> Decimal:
     """Raises Conflict for a threshold that is below nothing, too large or has more than 8 places."""
-    if not 0 <= amount < LIMIT or amount != round8(amount):
+    if not is_exact(amount) or amount < 0:
         raise Conflict("a threshold is 0 or more, below 10^12 and has at most 8 decimal places")
     return amount
-
-
-def check_reference(text: str) -> str:
-    """Raises Conflict for a reference that is empty, too long or not one line."""
-    reference = text.strip()
-    if not 0 < len(reference) <= REFERENCE_CHARS_MAX or not reference.isprintable():
-        raise Conflict(f"a reference has 1 to {REFERENCE_CHARS_MAX} printable characters")
-    return reference

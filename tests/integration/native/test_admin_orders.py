@@ -1,5 +1,6 @@
 """Operators and orders: any user's, with their stories, and the word on what is unknown."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -8,11 +9,13 @@ from uuid_utils.compat import uuid7
 
 from compat.kinds import Kind
 from compat.wire import Unknown
+from gateway.audit.model import Actor
 from gateway.catalog import store as catalog
 from gateway.db.engine import Database
 from gateway.dispatch import store as dispatch
 from gateway.dispatch.model import Attempt
 from gateway.dispatch.outcomes import record
+from gateway.dispatch.resolve import PlacedAs, resolve
 from tests.support.factories import read_order
 from tests.support.native import Native
 
@@ -65,6 +68,26 @@ async def test_an_operators_word_is_taken_once_and_put_down(
     [line] = (await admin("GET", f"/v1/admin/audit?object_type=orders&object_id={order['id']}")).json()["data"]
     assert (line["action"], line["request_id"], line["reason"]) == ("admin_resolve_order", "req-1", "asked the panel")
     assert (line["before"]["dispatch"], line["after"]["dispatch"]) == ("unknown", dispatch)
+
+
+async def test_a_word_at_the_command_line_is_put_down_too(db: Database, api: Native, admin: Native) -> None:
+    order = await unknown_order(db, api)
+    actor = Actor(kind="operator", name="ann", action="order resolve").to_setting()
+    await resolve(db.acting_as(actor), order["number"], PlacedAs("77"), "ann")
+    [line] = (await admin("GET", f"/v1/admin/audit?object_type=orders&object_id={order['id']}")).json()["data"]
+    assert (line["action"], line["actor_name"]) == ("order resolve", "ann")
+    assert line["before"] == {"status": "pending", "dispatch": "unknown", "external_order_id": None}
+    assert line["after"] == {"status": "processing", "dispatch": "accepted", "external_order_id": "77"}
+
+
+async def test_of_two_words_at_once_one_is_taken_and_the_other_told(db: Database, api: Native, admin: Native) -> None:
+    for decisions in (("refund", "not_placed"), ("not_placed", "not_placed"), ("refund", "refund")):
+        order = await unknown_order(db, api)
+        path = f"/v1/admin/orders/{order['id']}/resolve"
+        replies = await asyncio.gather(*(admin("POST", path, {"decision": each}) for each in decisions * 3))
+        assert sorted(reply.status for reply in replies) == [200] + [409] * 5
+        lines = (await admin("GET", f"/v1/admin/audit?object_type=orders&object_id={order['id']}")).json()["data"]
+        assert len(lines) == 1
 
 
 async def test_a_decision_that_does_not_hold_together_is_refused(db: Database, api: Native, admin: Native) -> None:

@@ -42,7 +42,11 @@ async def test_a_new_reseller_gets_money_and_orders(db: Database, admin: Native)
     again = await admin("POST", f"{path}/deposits", body, Idempotency_Key="d")
     assert (again.body, again.headers["Idempotency-Replayed"]) == (booked.body, "true")
     twice = await admin("POST", f"{path}/deposits", body)
-    assert (twice.status, twice.problem) == (409, "conflict")
+    assert (twice.status, twice.problem) == (409, "already-booked")
+    [line] = (await admin("GET", f"{path}/ledger")).json()["data"]
+    assert twice.json()["entry"] == {name: line[name] for name in ("id", "amount", "created_at")}
+    other = await admin("POST", f"{path}/deposits", body | {"amount": "12.51"})
+    assert (other.status, other.problem, other.json()["entry"]["id"]) == (409, "reference-taken", line["id"])
     assert (await shop("POST", "/v1/orders", ORDER)).status == 201
     for end, amount, available in (("withdrawals", "2", "10.41"), ("fees", "0.41", "10"), ("refunds", "1", "11")):
         moved = await admin("POST", f"{path}/{end}", {"amount": amount, "reference": "r"})
@@ -57,11 +61,12 @@ async def test_a_new_reseller_gets_money_and_orders(db: Database, admin: Native)
     await assert_ledger_is_clean(db)
 
 
-@pytest.mark.parametrize("amount", ["0", "-1", "1e3", "1.123456789", 5, "NaN", "1000000000000"])
+@pytest.mark.parametrize("amount", ["0", "0.00", "-1", "1e3", "1.123456789", 5, "NaN", "1000000000000"])
 async def test_an_amount_is_plain_digits(admin: Native, amount: object) -> None:
     _, wallet, _ = await made(admin)
     refused = await admin("POST", f"/v1/admin/wallets/{wallet['id']}/deposits", {"amount": amount, "reference": "r"})
-    assert refused.status in (409, 422)
+    assert (refused.status, refused.problem) == (422, "invalid")
+    assert [fault["path"] for fault in refused.json()["errors"]] == ["$.amount"]
 
 
 async def test_a_suspension_is_in_force_within_a_second_and_put_down(admin: Native) -> None:
@@ -112,6 +117,13 @@ async def test_limits_are_data_with_a_tier_and_a_key_of_its_own(admin: Native) -
     await eventually(lambda: has(77))
     assert (await admin("PUT", "/v1/admin/tiers/gold", {"requests_per_minute": None})).status == 409
     assert (await admin("PUT", "/v1/admin/tiers/gold", {"requests_per_minute": 9})).status == 200
+    shown = await admin("GET", "/v1/admin/tiers/gold")
+    assert shown.json() == {"name": "gold", "requests_per_minute": 9, "keys": 0}
+    tag = shown.headers["ETag"]
+    assert (await admin("PUT", "/v1/admin/tiers/gold", {"requests_per_minute": 8}, If_Match=tag)).status == 200
+    assert (await admin("PUT", "/v1/admin/tiers/gold", {"requests_per_minute": 7}, If_Match=tag)).status == 412
+    assert (await admin("PUT", "/v1/admin/tiers/new", {"requests_per_minute": 7}, If_Match="*")).status == 412
+    assert (await admin("DELETE", "/v1/admin/tiers/gold", If_Match=tag)).status == 412
     assert (await admin("DELETE", "/v1/admin/tiers/gold")).status == 204
     assert (await admin("DELETE", "/v1/admin/tiers/gold")).status == 404
     assert (await admin("DELETE", "/v1/admin/tiers/pro")).status == 409
@@ -164,7 +176,7 @@ async def test_a_reference_with_a_line_break_is_no_second_payment(admin: Native)
     assert (await admin("POST", f"{path}/deposits", {"amount": "5", "reference": "invoice 7"})).status == 201
     for body in (
         {"amount": "5", "reference": "invoice 7\n"}, {"amount": "5\n", "reference": "r"},
-        {"amount": "\u0663", "reference": "r"},
+        {"amount": "\u0663", "reference": "r"}, {"amount": "5", "reference": "invoice 7 "},
     ):  # fmt: skip
         refused = await admin("POST", f"{path}/deposits", body)
         assert (refused.status, refused.problem) == (422, "invalid")

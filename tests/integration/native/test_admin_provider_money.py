@@ -63,7 +63,7 @@ async def test_a_deposit_is_entered_once_listed_and_put_down(admin: Native, path
         ({"at": "9999-12-31T23:59:59-14:00"}, 422),
         ({"at": "8999-12-31T23:59:59-14:00"}, 409),
         ({"reference": ""}, 422),
-        ({"reference": " "}, 409),
+        ({"reference": " "}, 422),
     ],
 )
 async def test_what_is_no_deposit_is_refused(admin: Native, path: str, changes: dict[str, Any], status: int) -> None:

@@ -43,6 +43,17 @@ async def test_a_retry_of_the_issue_shows_the_same_key(api: Native) -> None:
     assert len((await api("GET", "/v1/api-keys")).json()["data"]) == 2
 
 
+async def test_no_other_key_of_the_user_is_shown_the_answer_again(api: Native) -> None:
+    """It may have a secret in it that the other key may not hand out."""
+    _, keeper = await issued(api, scopes=["keys:write"])
+    key, _ = await issued(api)
+    for path, body in (("/v1/api-keys", {"name": "x"}), (f"/v1/api-keys/{key['id']}/rotate", {})):
+        assert (await api("POST", path, body, Idempotency_Key=path)).status < 300
+        other = await keeper("POST", path, body, Idempotency_Key=path)
+        assert (other.status, other.problem) == (422, "idempotency-mismatch")
+        assert "Idempotency-Replayed" in (await api("POST", path, body, Idempotency_Key=path)).headers
+
+
 async def test_no_key_grants_more_than_it_has(api: Native) -> None:
     _, keeper = await issued(
         api, scopes=["keys:write", "orders:read"], allowed_addresses=["127.0.0.0/8", "::1"],

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 import schemathesis
 
-from gateway.accounts.scopes import Scope
+from gateway.accounts.scopes import NEEDED, Scope
 from gateway.api.reference.openapi import describe
 from gateway.api.v1 import problems
 from gateway.api.v1.operations import Operation
@@ -60,6 +60,12 @@ async def test_the_docs_need_no_network(api: Native) -> None:
         assert address.startswith("/")
         assert (await api("GET", address)).status == 200
     assert "<script>" not in text
+    for plain in (page, await api("GET", "/problems"), await api("GET", "/problems/not-found")):
+        assert "unsafe" not in plain.headers["Content-Security-Policy"]
+        assert "<style" not in plain.body.decode()
+        for address in re.findall(r'(?:src|href)="([^"]+)"', plain.body.decode()):
+            assert (await api("GET", address)).status == 200
+    assert "[/problems](/problems)" in (await api("GET", "/schema/openapi.json")).json()["info"]["description"]
     missing = await api("GET", "/docs/secret.js")
     assert (missing.status, missing.problem) == (404, "not-found")
 
@@ -93,10 +99,31 @@ async def test_every_operation_takes_its_scope(db: Database, api: Native, admin:
             db, owner, [each for each in Scope if each is not scope and (owner is admin or each is not Scope.ADMIN)]
         )
         for operation in OPERATIONS:
-            if operation.scope is scope and operation.id not in ("rotate_api_key", "create_api_key"):
-                assert (await called(alone, operation)).status != 403, operation.id
-                refused = await called(others, operation)
-                assert (refused.status, refused.problem) == (403, "forbidden"), operation.id
+            if operation.scope is not scope:
+                continue
+            body = {"name": "less", "scopes": [scope]} if operation.id == "create_api_key" else operation.example
+            assert (await alone(operation.method, path_of(operation), body)).status != 403, operation.id
+            refused = await others(operation.method, path_of(operation), body)
+            assert (refused.status, refused.problem) == (403, "forbidden"), operation.id
+            assert refused.json()["detail"].endswith(f" {scope}")
+
+
+async def test_every_action_of_the_panel_takes_its_scope(db: Database, api: Native) -> None:
+    actions = {
+        "services": {}, "balance": {}, "add": {"service": "1", "link": LINK, "quantity": "100"},
+        "status": {"order": "1"}, "statuses": {"orders": "1,2"}, "cancel": {"orders": "1"},
+        "refill": {"order": "1"}, "refill_status": {"refill": "1"},
+    }  # fmt: skip
+    assert actions.keys() == NEEDED.keys()
+    for scope in Scope:
+        if scope is Scope.ADMIN:  # none of the panel's
+            continue
+        alone = await key_with(db, api, [scope])
+        for name, fields in actions.items():
+            form = {"key": alone.key, "action": "status" if name == "statuses" else name, **fields}
+            async with api.http.post(f"{api.url}/api/v2", data=form) as reply:
+                refused = await reply.json() == {"error": "Invalid API key"}
+            assert refused is (NEEDED[name] is not scope), (name, scope)
 
 
 async def test_administration_is_for_administrators(api: Native) -> None:
@@ -106,7 +133,7 @@ async def test_administration_is_for_administrators(api: Native) -> None:
             assert (await called(api, operation)).status == 403, operation.id
 
 
-async def owned(api: Native) -> dict[str, list[object]]:
+async def owned(db: Database, api: Native) -> dict[str, list[object]]:
     """The ids of what a reseller has, by the name of the parameter."""
     orders = [
         (await api("POST", "/v1/orders", {"service": 1, "link": LINK, "quantity": 100 + number})).json()
@@ -115,17 +142,26 @@ async def owned(api: Native) -> dict[str, list[object]]:
     webhook = (await api("POST", "/v1/webhooks", {"url": "https://example.com/hook", "events": ["*"]})).json()
     delivery = (await api("POST", f"/v1/webhooks/{webhook['id']}/ping")).json()["delivery"]
     key = (await api("POST", "/v1/api-keys", {"name": "second"})).json()
+    async with db.transaction() as tx:
+        refill = await tx.fetchrow(
+            "INSERT INTO refills (order_id, user_id, provider_id, external_order_id, state, upstream_status)"
+            " SELECT o.id, o.user_id, p.id, '77', 'accepted', 'Pending' FROM orders o, providers p"
+            " WHERE o.id = $1 LIMIT 1 RETURNING id, number",
+            UUID(orders[0]["id"]),
+        )
+    assert refill is not None
+    assert (await api("GET", f"/v1/refills/{refill['number']}")).json()["order"] == orders[0]["number"]
     return {
         "order": [value for order in orders for value in (order["id"], order["number"])],
         "webhook": [webhook["id"]],
         "delivery": [delivery],
         "key": [key["id"]],
-        "refill": [],
+        "refill": [refill["id"], refill["number"]],
     }
 
 
 async def test_a_thousand_foreign_ids_give_nothing_away(db: Database, api: Native, other: Native) -> None:
-    theirs = await owned(api)
+    theirs = await owned(db, api)
     named = [
         operation for operation in OPERATIONS
         if "{" in operation.path and operation.scope is not Scope.ADMIN and operation.id != "get_service"
@@ -138,7 +174,7 @@ async def test_a_thousand_foreign_ids_give_nothing_away(db: Database, api: Nativ
         known = theirs[last]
         invented = [uuid4(), dice.randrange(1, 2**31), dice.randrange(10**12), "x"]
         ids = {parent: dice.choice(theirs[parent]) for parent in parents}
-        ids[last] = dice.choice([*known, *known, *invented] if known else invented)
+        ids[last] = dice.choice([*known, *known, *invented])
         reply = await called(other, operation, ids)
         kept = {
             name: value for name, value in reply.headers.items()
@@ -149,9 +185,34 @@ async def test_a_thousand_foreign_ids_give_nothing_away(db: Database, api: Nativ
     assert {status for kinds in answers.values() for status, _, _ in kinds} == {404}
 
 
-async def test_lists_have_ones_own_alone(api: Native, other: Native) -> None:
-    theirs = {str(each) for ids in (await owned(api)).values() for each in ids}
-    mine = await owned(other)
+async def test_a_foreign_number_in_a_query_gives_nothing_away(db: Database, api: Native, other: Native) -> None:
+    theirs = await owned(db, api)
+    [order_id, number] = theirs["order"][:2]
+    [line] = (await api("GET", f"/v1/ledger?order={number}")).json()["data"]
+    await owned(db, other)
+    filters = {
+        "order": [number, 1, 2**31 - 1],
+        "after": [each for known in (order_id, line["id"], theirs["refill"][0], theirs["key"][0], theirs["webhook"][0])
+                  for each in (known, UUID(int=UUID(str(known)).int ^ 1))],
+    }  # fmt: skip
+    asked = 0
+    for operation in OPERATIONS:
+        if operation.method != "GET" or operation.scope is Scope.ADMIN or operation.query is None:
+            continue
+        for name, values in filters.items():
+            if name not in operation.query.__struct_fields__ or operation.id == "list_services":
+                continue
+            replies = [await other("GET", f"{path_of(operation)}?{name}={value}") for value in values]
+            asked += len(replies)
+            apart = 2 if name == "after" else len(replies)
+            for start in range(0, len(replies), apart):
+                assert len({(each.status, each.body) for each in replies[start : start + apart]}) == 1, operation.id
+    assert asked > 20
+
+
+async def test_lists_have_ones_own_alone(db: Database, api: Native, other: Native) -> None:
+    theirs = {str(each) for ids in (await owned(db, api)).values() for each in ids if len(str(each)) > 5}
+    mine = await owned(db, other)
     for operation in OPERATIONS:
         if operation.method == "GET" and operation.scope is not Scope.ADMIN:
             seen = (await called(other, operation, {name: ids[0] for name, ids in mine.items() if ids})).body.decode()

@@ -57,6 +57,8 @@ async def test_a_statement_adds_up_and_holds_no_formula(db: Database, api: Nativ
     assert (got.status, got.headers["Content-Type"]) == (200, "text/csv; charset=utf-8")
     rows = list(csv.DictReader(io.StringIO(got.body.decode())))
     assert [row["type"] for row in rows] == ["opening", "deposit", "hold", "fee", "closing"]
+    assert rows[0]["time"] == "2026-01-01T00:00:00Z"
+    assert all(row["time"].endswith("Z") for row in rows)
     assert (rows[3]["amount"], rows[3]["reference"], rows[3]["note"]) == ("1.5", "'=HYPERLINK(1)", 'a "b", c')
     assert (rows[-1]["balance"], rows[-1]["hold"]) == ("98.5", "0.09")
     refused = await api("GET", "/v1/ledger/statement?since=2020-01-01T00:00:00Z")

@@ -200,9 +200,9 @@ async def test_every_refusal_is_a_problem(api: Native) -> None:
     ):
         refused = await api(method, path)
         assert (refused.status, refused.problem) == (status, kind)
-    assert (await api("DELETE", "/v1/orders")).headers["Allow"] == "GET, OPTIONS, POST"
+    assert (await api("DELETE", "/v1/orders")).headers["Allow"] == "GET, HEAD, OPTIONS, POST"
     options = await api("OPTIONS", "/v1/orders")
-    assert (options.status, options.headers["Allow"]) == (204, "GET, OPTIONS, POST")
+    assert (options.status, options.headers["Allow"]) == (204, "GET, HEAD, OPTIONS, POST")
     stranger = await api("GET", "/v1/orders", Authorization="Bearer nobody")
     assert (stranger.status, stranger.problem) == (401, "invalid-key")
     answered = await api("GET", "/v1/orders", X_Request_Id="mine-1")

@@ -5,6 +5,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import asyncpg
+import msgspec
 import pytest
 from uuid_utils.compat import uuid7
 
@@ -12,7 +13,7 @@ from gateway.db.engine import Database
 from gateway.webhooks.deliveries import store as deliveries
 from gateway.webhooks.deliveries.entering import store as entering
 from gateway.webhooks.relay import relay_events
-from tests.support.hooks import add_endpoint, add_owner, tell
+from tests.support.hooks import TOLD, add_endpoint, add_owner, tell
 from tests.support.reads import Measured
 
 FEW = 250
@@ -50,7 +51,7 @@ async def fill(root: asyncpg.Connection, webhook_id: UUID, objects: int) -> None
     await root.execute("VACUUM ANALYZE webhook_queue, events")
 
 
-async def pages_of_a_claim(db: Database, slow: UUID, *, generic: bool) -> int:
+async def claim(db: Database, slow: UUID, *, generic: bool) -> Measured:
     try:
         async with db.transaction() as tx:
             measured = Measured(tx, generic=generic)
@@ -59,7 +60,7 @@ async def pages_of_a_claim(db: Database, slow: UUID, *, generic: bool) -> int:
             raise RolledBack
     except RolledBack:
         assert len(taken) == ENDPOINTS  # each had its share
-    return measured.pages
+    return measured
 
 
 @pytest.mark.parametrize("generic", [False, True])
@@ -72,9 +73,11 @@ async def test_a_claim_reads_what_it_takes(db: Database, root: asyncpg.Connectio
             await tell(db, owner, uuid7(), "order.created", "order.processing")
     await relay_events(db)
     await fill(root, slow.id, FEW)
-    few = await pages_of_a_claim(db, slow.id, generic=generic)
+    few = await claim(db, slow.id, generic=generic)
     await fill(root, slow.id, MANY)
-    assert 0 < await pages_of_a_claim(db, slow.id, generic=generic) < few * GROWTH_MAX
+    many = await claim(db, slow.id, generic=generic)
+    assert TAKEN < many.pages < few.pages * GROWTH_MAX
+    assert "webhook_queue" not in many.read_whole
 
 
 async def pages_of_a_relay(db: Database, root: asyncpg.Connection, owner: UUID) -> int:
@@ -82,10 +85,11 @@ async def pages_of_a_relay(db: Database, root: asyncpg.Connection, owner: UUID) 
     await root.execute(
         """
         INSERT INTO events (type, user_id, object_type, object_id, data, sequence)
-        SELECT 'order.completed', $1, 'order', object_id, '{}', $2 FROM webhook_queue WHERE sequence = 1
+        SELECT 'order.completed', $1, 'order', object_id, $3, $2 FROM webhook_queue WHERE sequence = 1
         """,
         owner,
         EACH + 1,
+        msgspec.json.encode(TOLD).decode(),
     )
     await root.execute("VACUUM ANALYZE webhook_queue, events")
     try:

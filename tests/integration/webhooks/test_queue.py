@@ -275,7 +275,8 @@ async def test_events_for_everybody_are_relayed_few_at_a_time(db: Database, monk
     async with db.transaction() as tx:
         await tx.execute(
             "INSERT INTO events (type, object_type, object_id, data, sequence) "
-            "SELECT 'service.price', 'service', uuid7(), '{}', 1 FROM generate_series(1, 7)"
+            "SELECT 'service.price', 'service', uuid7(), $1, 1 FROM generate_series(1, 7)",
+            {"number": 7, "before": None, "after": {"name": "s", "currency": "USD", "min": 1, "max": 2, "on": True}},
         )
         assert await entering.relay(tx) == 2
     assert await relay_events(db) == 5

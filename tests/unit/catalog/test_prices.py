@@ -3,11 +3,22 @@
 from decimal import Decimal
 from uuid import uuid4
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.catalog.prices.model import CustomPrice, Markup, Pricing, Tariff, margin_percent, moves_beyond
+from compat.money import format_amount
+from gateway.api.v1.formats import Percent, money
+from gateway.catalog.prices.model import (
+    CustomPrice,
+    Markup,
+    Pricing,
+    Tariff,
+    margin_percent,
+    moves_beyond,
+    rounded_margin,
+)
 
 SERVICE, OTHER = uuid4(), uuid4()
 AMOUNTS = st.decimals(0, 10**6, places=8)
@@ -117,3 +128,10 @@ def test_equal_tariffs_are_one_group() -> None:
 def test_a_cost_that_becomes_nothing_is_beyond_every_guard() -> None:
     assert moves_beyond(Decimal(1), Decimal(0), Decimal(1000))
     assert not moves_beyond(Decimal(0), Decimal(0), Decimal(1000))
+
+
+@pytest.mark.parametrize("cost", ["0.5", "1E+12", "1E+24"])
+def test_a_margin_is_rounded_and_fits_its_form_however_far_below_the_cost(cost: str) -> None:
+    margin = rounded_margin(Decimal("0.00000001"), Decimal(cost))
+    assert int(margin) == 100 - int(Decimal(cost) * 2) * 10**10 // 2
+    assert msgspec.convert(money(margin), Percent) == format_amount(margin)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compat.money import CENT, LIMIT, format_amount, format_rate, parse_amount, round8
+from compat.money import CENT, LIMIT, format_amount, format_rate, is_exact, parse_amount, round8
 
 AMOUNTS = st.decimals(min_value=-LIMIT + 1, max_value=LIMIT - 1, places=8)
 
@@ -81,3 +81,16 @@ def test_an_amount_written_and_read_is_the_same(amount: Decimal) -> None:
 def test_rounding_moves_by_half_a_step_at_most(amount: Decimal) -> None:
     assert abs(round8(amount) - amount) <= CENT / 2
     assert round8(round8(amount)) == round8(amount)
+
+
+@pytest.mark.parametrize(
+    ("amount", "is_kept"),
+    [
+        ("0", True), ("-0", True), ("-5", True), ("0.00000001", True), ("999999999999.99999999", True), ("1e3", True),
+        ("1E-30", False), ("0.000000001", False), ("1000000000000", False), ("-1000000000000", False),
+        ("1e400", False), ("1E-400", False), ("NaN", False), ("sNaN", False), ("Infinity", False), ("-Infinity", False),
+        ("99999999999999999999", False),
+    ],
+)  # fmt: skip
+def test_an_amount_that_a_row_would_change_is_told_apart(amount: str, is_kept: bool) -> None:
+    assert is_exact(Decimal(amount)) is is_kept

@@ -96,13 +96,14 @@ async def list_services(call: Call, query: ServicesQuery) -> Reply:
     if query != _ALL:
         return Reply(await _search(call, query))
     listing = await call.parts.native_listings.of(call.account.user_id, call.account.currency)
-    headers = {"ETag": listing.etag, "Vary": "Accept-Encoding, Authorization"}
-    if matches(call.headers.get("if-none-match", ""), listing.etag):
+    zipped = accepts_gzip(call.headers.get("accept-encoding", ""))
+    etag = f'{listing.etag[:-1]}-gzip"' if zipped else listing.etag  # a strong tag is of bytes, and these are others
+    headers = {"ETag": etag, "Vary": "Accept-Encoding, Authorization"}
+    if matches(call.headers.get("if-none-match", ""), etag):
         return Reply(b"", 304, headers)
-    body = listing.plain
-    if accepts_gzip(call.headers.get("accept-encoding", "")):
-        body, headers["Content-Encoding"] = await listing.compressed(), "gzip"
-    return Reply(body, headers=headers)
+    if not zipped:
+        return Reply(listing.plain, headers=headers)
+    return Reply(await listing.compressed(), headers={**headers, "Content-Encoding": "gzip"})
 
 
 _SINCE = [{"maxLength": 0}, {"pattern": r"^[0-9]{1,18}\.[0-9]{1,18}$"}, {"format": "date-time"}]

@@ -12,7 +12,8 @@ from gateway.db.engine import Database, Transaction
 from gateway.errors import Conflict, Unavailable
 from gateway.providers.money import store as money
 from gateway.providers.money.days import store
-from gateway.providers.money.model import check_deposit, check_reference
+from gateway.providers.money.model import check_deposit
+from gateway.references import check_reference
 
 log = structlog.get_logger(__name__)
 

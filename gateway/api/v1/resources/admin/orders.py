@@ -11,10 +11,9 @@ from gateway import errors
 from gateway.accounts.scopes import Scope
 from gateway.api.v1 import once
 from gateway.api.v1.calls import Call, Reply
-from gateway.api.v1.formats import Amount, Money, Page, money, page
+from gateway.api.v1.formats import Amount, Money, Note, Page, Reference, money, page
 from gateway.api.v1.operations import operation
 from gateway.api.v1.resources.orders import Order, OrdersQuery, fields_shown, find_order
-from gateway.audit import store as audit
 from gateway.db.engine import Transaction
 from gateway.dispatch.explaining.story import Story, explain_order
 from gateway.dispatch.resolve import NotPlaced, PlacedAs, Refund, resolve_order
@@ -51,8 +50,8 @@ class OrderRefund(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """How much to give back, null for all that is still charged; the same `reference` is booked once an order."""
 
     amount: Amount | None
-    reference: Annotated[str, Meta(pattern=r"^[\x20-\x7e]+$(?!\n)", min_length=1, max_length=80)]
-    reason: Annotated[str, Meta(min_length=1, max_length=500)] | None = None
+    reference: Reference
+    reason: Note | None = None
 
 
 class Resolution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -64,7 +63,7 @@ class Resolution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     decision: Literal["placed_as", "not_placed", "refund"]
     upstream_id: Annotated[str, Meta(pattern=r"^[0-9A-Za-z_-]{1,64}$(?!\n)")] | None = None
-    reason: Annotated[str, Meta(min_length=1, max_length=500)] | None = None
+    reason: Note | None = None
 
 
 @operation("GET", "/admin/orders", scope=Scope.ADMIN, tag="admin: orders", returns=Page[AdminOrder])
@@ -116,11 +115,9 @@ async def admin_resolve_order(call: Call, body: Resolution) -> Reply:
     decision = _decision(body)
 
     async def resolve(tx: Transaction) -> Reply:
-        before = await find_order(call, tx, None)
-        await resolve_order(tx, before.order, decision, call.account.key_name)
-        after = await find_order(call, tx, None)
-        await audit.record(tx, "orders", str(before.order.id), _standing(before), _standing(after))
-        return Reply(_shown(after))
+        found = await find_order(call, tx, None)
+        await resolve_order(tx, found.order, decision, call.account.key_name)
+        return Reply(_shown(await find_order(call, tx, None)))
 
     return await once.once(call, resolve, call.acting(body.reason))
 
@@ -132,7 +129,7 @@ async def admin_resolve_order(call: Call, body: Resolution) -> Reply:
     tag="admin: orders",
     example={"amount": None, "reference": "complaint 8"},
     returns=AdminOrder,
-    refuses=(errors.Conflict,),
+    refuses=(errors.Conflict, errors.ReferenceTaken, errors.AlreadyBooked),
 )
 async def admin_refund_order(call: Call, body: OrderRefund) -> Reply:
     """Give back what an order was charged, or some of it; never more than is still charged."""
@@ -152,11 +149,6 @@ def _decision(body: Resolution) -> PlacedAs | NotPlaced | Refund:
     if body.upstream_id is not None:
         return PlacedAs(body.upstream_id)
     return NotPlaced() if body.decision == "not_placed" else Refund()
-
-
-def _standing(listed: Listed) -> dict[str, object]:
-    order = listed.order
-    return {"status": order.status, "dispatch": order.dispatch, "external_order_id": order.external_order_id}
 
 
 def _shown(listed: Listed) -> AdminOrder:

@@ -12,7 +12,7 @@ from gateway import errors
 from gateway.accounts.scopes import Scope
 from gateway.api.v1 import once
 from gateway.api.v1.calls import Call, Reply
-from gateway.api.v1.formats import Currency, Money, Number, Page, PageQuery, money, page
+from gateway.api.v1.formats import Currency, Money, Number, Page, PageQuery, Reference, money, page
 from gateway.api.v1.operations import operation
 from gateway.api.v1.resources.admin.providers import find_provider
 from gateway.catalog.quality.model import Summary
@@ -63,7 +63,7 @@ class NewDeposit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """What was paid in there, in the provider's currency; below zero it was taken out. Now where no `at` is given."""
 
     amount: Money
-    reference: Annotated[str, Meta(min_length=1, max_length=255, examples=["invoice 2026-117"])]
+    reference: Reference
     at: Annotated[datetime, Meta(tz=True)] | None = None
 
 

@@ -12,7 +12,7 @@ from gateway import errors
 from gateway.accounts.scopes import Scope
 from gateway.api.v1 import once
 from gateway.api.v1.calls import Call, Reply
-from gateway.api.v1.formats import Amount, Currency, Money, Number, Page, PageQuery, money, page
+from gateway.api.v1.formats import Amount, Currency, Money, Number, Page, PageQuery, Percent, money, page
 from gateway.api.v1.operations import operation
 from gateway.api.v1.resources.admin.providers import Pause, Priority
 from gateway.catalog import store as catalog
@@ -44,7 +44,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     cost: Money
     offered_cost: Money | None
     currency: Currency
-    margin_percent: Money
+    margin_percent: Percent
     priority: int
     weight: int
     min_quantity: int | None

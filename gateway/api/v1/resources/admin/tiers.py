@@ -12,6 +12,7 @@ from gateway.accounts.scopes import Scope
 from gateway.api.v1.calls import Call, Reply
 from gateway.api.v1.formats import TierName
 from gateway.api.v1.operations import operation
+from gateway.db.engine import Transaction
 from gateway.errors import Invalid, NotFound
 
 
@@ -34,6 +35,13 @@ async def admin_list_tiers(call: Call) -> Reply:
         return Reply(Tiers(await tiers.list_tiers(connection)))
 
 
+@operation("GET", "/admin/tiers/{tier}", scope=Scope.ADMIN, tag="admin: tiers", returns=Tier)
+async def admin_get_tier(call: Call) -> Reply:
+    """Show a tier."""
+    async with call.db.connection() as connection:
+        return Reply(await _find(call, connection))
+
+
 @operation(
     "PUT",
     "/admin/tiers/{tier}",
@@ -53,9 +61,9 @@ async def admin_set_tier(call: Call, body: TierLimit) -> Reply:
             [("path.tier", "a name has small letters, digits and hyphens, and begins with a letter")]
         ) from None
     async with call.acting().transaction() as tx:
+        call.check_unchanged(await tiers.find_tier(tx, name, lock=True))
         await tiers.set_tier(tx, name, body.requests_per_minute)
-        found = next(tier for tier in await tiers.list_tiers(tx) if tier.name == name)
-    return Reply(found)
+        return Reply(await _find(call, tx))
 
 
 @operation(
@@ -64,12 +72,19 @@ async def admin_set_tier(call: Call, body: TierLimit) -> Reply:
 )  # fmt: skip
 async def admin_remove_tier(call: Call) -> Reply:
     """Remove a tier that no key has."""
-    name = call.path_parameters["tier"]
     async with call.acting().transaction() as tx:
-        if not any(tier.name == name for tier in await tiers.list_tiers(tx)):
-            raise NotFound("tier")
-        await tiers.remove_tier(tx, name)
+        tier = await _find(call, tx, lock=True)
+        call.check_unchanged(tier)
+        await tiers.remove_tier(tx, tier.name)
     return Reply(None, 204)
 
 
-OPERATIONS = [admin_list_tiers, admin_set_tier, admin_remove_tier]
+async def _find(call: Call, tx: Transaction, *, lock: bool = False) -> Tier:
+    name = call.path_parameters["tier"]
+    tier = await tiers.find_tier(tx, name, lock=lock) if "\0" not in name else None
+    if tier is None:
+        raise NotFound("tier")
+    return tier
+
+
+OPERATIONS = [admin_list_tiers, admin_get_tier, admin_set_tier, admin_remove_tier]

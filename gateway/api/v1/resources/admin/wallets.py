@@ -1,18 +1,16 @@
 """`/v1/admin/wallets`: money of users, in and out."""
 
 from decimal import Decimal
-from typing import Annotated
 from uuid import UUID
 
 import msgspec
-from msgspec import Meta
 
 from gateway import errors
 from gateway.accounts.people import store as people
 from gateway.accounts.scopes import Scope
 from gateway.api.v1 import once
 from gateway.api.v1.calls import Call, Reply
-from gateway.api.v1.formats import Amount, Currency, Money, Page, PageQuery, money, page
+from gateway.api.v1.formats import Amount, Currency, Money, Note, Page, PageQuery, Reference, money, page
 from gateway.api.v1.operations import operation
 from gateway.api.v1.resources.ledger import LedgerEntry, LedgerQuery, page_of
 from gateway.db.engine import Transaction
@@ -21,11 +19,6 @@ from gateway.ledger import store
 from gateway.ledger.booking import Booking, book
 from gateway.ledger.reading import store as wallets
 from gateway.ledger.reading.model import WalletRow
-
-Reference = Annotated[
-    str, Meta(pattern=r"^[\x20-\x7e]+$(?!\n)", min_length=1, max_length=80, examples=["invoice 2026-117"])
-]
-Note = Annotated[str, Meta(min_length=1, max_length=500)]
 
 
 class Wallet(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,7 +126,8 @@ async def admin_list_ledger(call: Call, query: LedgerQuery) -> Reply:
         return Reply(await page_of(call, connection, wallet.id, wallet.user_id, query))
 
 
-_MONEY = (errors.Conflict, errors.InsufficientFunds)
+_BOOKING = (errors.Conflict, errors.ReferenceTaken, errors.AlreadyBooked)
+_MONEY = (*_BOOKING, errors.InsufficientFunds)
 
 
 @operation(
@@ -144,7 +138,7 @@ _MONEY = (errors.Conflict, errors.InsufficientFunds)
     example={"amount": "25.00", "reference": "invoice 2026-117"},
     returns=Wallet,
     status=201,
-    refuses=(errors.Conflict,),
+    refuses=_BOOKING,
 )
 async def admin_deposit(call: Call, body: Movement) -> Reply:
     """Book money in."""
@@ -189,7 +183,7 @@ async def admin_charge_fee(call: Call, body: Movement) -> Reply:
     example={"amount": "1.00", "reference": "goodwill 4"},
     returns=Wallet,
     status=201,
-    refuses=(errors.Conflict,),
+    refuses=_BOOKING,
 )
 async def admin_refund_wallet(call: Call, body: Movement) -> Reply:
     """Book a refund that is of no order; that of an order is `POST /v1/admin/orders/{order}/refund`."""
