@@ -33,7 +33,7 @@ class Caller:
         self._signers: dict[str, Webhook] = {}
 
     async def call(self, due: Due) -> Answer:
-        """What came of it; it never raises but for cancellation, and no redirect is followed."""
+        """What came of it, whatever the receiver does; no redirect is followed."""
         forbid_transaction()
         started = time.perf_counter()
         status, error, retry_after_s, kept = None, None, None, bytearray()

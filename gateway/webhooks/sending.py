@@ -21,7 +21,7 @@ from gateway.webhooks import store
 from gateway.webhooks.calling import Caller
 from gateway.webhooks.deliveries import store as deliveries
 from gateway.webhooks.deliveries.store import Outcome
-from gateway.webhooks.model import Due, next_delay
+from gateway.webhooks.model import Answer, Due, next_delay
 
 log = structlog.get_logger(__name__)
 
@@ -105,7 +105,7 @@ class Deliverer:
             return
 
     async def _deliver(self, due: Due) -> None:
-        answer = await self._caller.call(due)
+        answer = await self._answer(due)
         wait = None if answer.is_taken else next_delay(due.attempt, answer.retry_after_s, self._delays_s)
         await self._records.submit(
             Outcome(
@@ -116,6 +116,14 @@ class Deliverer:
                 wait=wait,
             )
         )
+
+    async def _answer(self, due: Due) -> Answer:
+        """What nobody foresaw counts as a failure too, or it would be called for ever."""
+        try:
+            return await self._caller.call(due)
+        except Exception as error:
+            log.error("a delivery could not be called", delivery=str(due.delivery_id), exc_info=error)
+            return Answer(status=None, error=type(error).__name__, response=None, duration_ms=0)
 
     def _ended(self, due: Due, task: asyncio.Task[None]) -> None:
         self._calls.discard(task)

@@ -181,3 +181,15 @@ async def test_a_date_that_is_none_does_not_keep_a_failure_from_being_written(db
         await written(writer, b"HTTP/1.1 503 No\r\nContent-Length: 0\r\nRetry-After: " + date + b"\r\n\r\n")
 
     assert await called(db, absurd) == (503, "it answered 503", "", "failed")
+
+
+async def test_what_nobody_foresaw_is_a_failure_like_any_other(db: Database) -> None:
+    owner = await add_owner(db)
+    await add_endpoint(db, owner, "http://127.0.0.1:1/")
+    await tell(db, owner, uuid7(), "order.created")
+    async with delivering(db, delays_s=()) as deliverer:
+        await deliverer._caller._session.close()
+        await relay_events(db)
+        await eventually(lambda: _has_ended(db))
+    async with db.connection() as connection:
+        assert await connection.fetchval("SELECT last_error FROM webhook_deliveries") == "RuntimeError"
