@@ -10,7 +10,7 @@ from gateway.api.reference.events import encoded
 from gateway.db.engine import Database
 from gateway.webhooks.model import body_of_event
 
-MOST = 1000
+MOST = 200
 
 
 async def assert_events_fit(db: Database) -> None:

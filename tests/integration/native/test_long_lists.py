@@ -24,9 +24,9 @@ from tests.support.months import HOT, MANY, RARE, RARE_SERVICE, add_past_months,
 from tests.support.reads import Measured
 
 MONTHS = 24
-ORDERS = 60_000
+ORDERS = 36_000
 PAGES_MAX = 400
-"""A few of each month's index and a page's rows; the orders alone are some 1500."""
+"""A few of each month's index and a page's rows; the orders alone are some 900."""
 LIMIT = 26
 LINES_A_MONTH = ORDERS * 4 // 3 // MONTHS
 
