@@ -5,6 +5,7 @@ from structlog.testing import capture_logs
 
 from compat.server import Message, Receive, Scope, Send
 from gateway.api.access import logged
+from gateway.request_log import RequestLine
 
 SECRET = b"yb_secret"
 
@@ -49,6 +50,13 @@ async def test_a_query_that_a_server_leaves_in_the_path_is_not_logged() -> None:
     with capture_logs() as lines:
         await logged(respond)(request(b"/api/v2?key=" + SECRET), receive_nothing, ignore)
     assert SECRET.decode() not in str(lines)
+
+
+async def test_a_key_in_the_path_is_not_logged() -> None:
+    key = "yb_" + "x" * 36
+    lines: list[RequestLine] = []
+    await logged(respond, lines.append)(request(f"/v1/api-keys/{key}".encode()), receive_nothing, ignore)
+    assert [line.path for line in lines] == ["/v1/api-keys/***"]
 
 
 async def test_a_crash_is_logged_as_a_500_and_goes_on_to_the_server() -> None:
