@@ -6,8 +6,6 @@ from typing import Any
 
 import rich_click as click
 
-from compat.money import LIMIT
-
 NOTHING = object()
 """What the word `none` stands for, since None says that an option was left out."""
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -20,6 +18,8 @@ class Percentage(click.ParamType[Decimal]):
     name = "percentage"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:
+        from compat.money import LIMIT
+
         try:
             percent = Decimal(str(value).strip().removesuffix("%"))
         except InvalidOperation:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from compat.money import LIMIT, is_exact
 from gateway.cli.amounts import NOTHING, OrNone
 from gateway.cli.output import json_option, print_fields, print_json, show
 from gateway.cli.parameters import Currency, Email, a_time
@@ -28,6 +27,8 @@ class Amount(click.ParamType[Decimal]):
     name = "amount"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:
+        from compat.money import LIMIT, is_exact
+
         try:
             amount = Decimal(str(value))
         except InvalidOperation:

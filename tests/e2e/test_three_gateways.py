@@ -22,7 +22,7 @@ from tests.support.processes import eventually, running_processes
 from tests.support.servers import ServerUrls
 from tests.support.truth import differences
 
-ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "2"))
+ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "1"))
 FIRST_SEED = int(os.environ.get("CHAOS_SEED", "7"))
 RATE = 0.05
 OF_ADD = tuple(name for name in FAULTS if name not in OF_STATUS)
