@@ -48,8 +48,8 @@ class Options(msgspec.Struct, frozen=True):
 QUICK = Options(rounds=2, seconds=0.7, warm_up_s=0.25, retakes=0)
 SHORTEST = Options(
     rounds=1,
-    seconds=0.2,
-    warm_up_s=0.1,
+    seconds=0.12,
+    warm_up_s=0.05,
     connections=16,
     retakes=0,
     size=Size(wallets=50, services=200, askers_of_many=5, orders_of_many=100),

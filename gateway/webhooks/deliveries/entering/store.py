@@ -9,7 +9,8 @@ FANNED_OUT_AT_ONCE = 10_000
 """Deliveries of events for everybody in one transaction; of one event there may be more."""
 
 # The one before is locked against its end, so that what ends it finds the next. One that is locked is about to end:
-# then the next counts as due, and a claim makes sure of the order.
+# then the next counts as due, and a claim makes sure of the order. NOT IN is hashed: a join of the two would look at
+# every pair, since their sizes cannot be told ahead.
 _QUEUED = """
   in_turn AS (
     SELECT *, row_number() OVER (PARTITION BY webhook_id, object_id ORDER BY sequence) AS turn FROM wanted
@@ -24,8 +25,10 @@ _QUEUED = """
        FOR KEY SHARE SKIP LOCKED
   ), queued AS (
     INSERT INTO webhook_queue (delivery_id, webhook_id, object_id, sequence, next_attempt_at)
-    SELECT i.id, i.webhook_id, i.object_id, i.sequence, CASE WHEN i.turn = 1 AND b.webhook_id IS NULL THEN now() END
-      FROM in_turn i LEFT JOIN before b ON b.webhook_id = i.webhook_id AND b.object_id = i.object_id
+    SELECT id, webhook_id, object_id, sequence,
+           CASE WHEN turn = 1 AND (webhook_id, object_id) NOT IN (SELECT b.webhook_id, b.object_id FROM before b)
+                THEN now() END
+      FROM in_turn
     ON CONFLICT DO NOTHING RETURNING delivery_id
   )
 """
