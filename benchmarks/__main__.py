@@ -24,7 +24,7 @@ def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Ratios of one run, with their spread.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join((REQUESTS, WEBHOOKS, *TABLES)))
     length = parser.add_mutually_exclusive_group()
-    length.add_argument("--quick", action="store_true", help="a minute: that it works, not how fast")
+    length.add_argument("--quick", action="store_true", help="two minutes: that it works, not how fast")
     length.add_argument("--shortest", action="store_true", help="seconds, with little of everything; for a test")
     parser.add_argument("--out", type=Path, help="where the JSON goes, with the plot beside it")
     given = parser.parse_args(words)
