@@ -48,6 +48,15 @@ def forbid_transaction() -> None:
         raise RuntimeError("a network call inside a database transaction")
 
 
+async def read_by_index(tx: Transaction) -> None:
+    """For the rest of the transaction: rows are found by an index, and come in its order, wherever there is one.
+
+    For queues. They are empty most of the time, and a plan that was made for an empty one would read it from end to
+    end, once for every row, from the moment it fills until it is analyzed.
+    """
+    await tx.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off")
+
+
 def _encode(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 

@@ -25,21 +25,26 @@ class Event(msgspec.Struct, frozen=True):
 
 
 async def insert(tx: Transaction, events: Sequence[Event]) -> None:
-    """Write them in turn. Those of users without a webhook need no relaying."""
+    """Write them in turn, and put those of users who have a webhook into the outbox."""
     if not events:
         return
     await tx.execute(
         """
-        INSERT INTO events (type, user_id, object_type, object_id, data, sequence, relayed)
-        SELECT n.type, n.user_id, n.object_type, n.object_id, n.data,
-               row_number() OVER (PARTITION BY n.object_type, n.object_id ORDER BY n.place)
-                 + CASE WHEN n.is_first THEN 0 ELSE coalesce((
-                     SELECT max(e.sequence) FROM events e
-                      WHERE e.object_type = n.object_type AND e.object_id = n.object_id), 0) END,
-               NOT EXISTS (SELECT FROM webhooks w WHERE w.user_id = n.user_id AND w.is_active)
-          FROM unnest($1::text[], $2::uuid[], $3::text[], $4::uuid[], $5::jsonb[], $6::boolean[]) WITH ORDINALITY
-               AS n(type, user_id, object_type, object_id, data, is_first, place)
-         ORDER BY n.place
+        WITH added AS (
+          INSERT INTO events (type, user_id, object_type, object_id, data, sequence)
+          SELECT n.type, n.user_id, n.object_type, n.object_id, n.data,
+                 row_number() OVER (PARTITION BY n.object_type, n.object_id ORDER BY n.place)
+                   + CASE WHEN n.is_first THEN 0 ELSE coalesce((
+                       SELECT max(e.sequence) FROM events e
+                        WHERE e.object_type = n.object_type AND e.object_id = n.object_id), 0) END
+            FROM unnest($1::text[], $2::uuid[], $3::text[], $4::uuid[], $5::jsonb[], $6::boolean[]) WITH ORDINALITY
+                 AS n(type, user_id, object_type, object_id, data, is_first, place)
+           ORDER BY n.place
+          RETURNING id, user_id, sequence
+        )
+        INSERT INTO event_outbox (event_id)
+        SELECT a.id FROM added a WHERE EXISTS (SELECT FROM webhooks w WHERE w.user_id = a.user_id AND w.is_active)
+         ORDER BY a.sequence
         """,
         [event.type for event in events],
         [event.user_id for event in events],
@@ -54,8 +59,8 @@ async def insert_relayed(tx: Transaction, event: Event) -> UUID:
     """Write an event that is nobody's to relay; its id."""
     event_id: UUID = await tx.fetchval(
         """
-        INSERT INTO events (type, user_id, object_type, object_id, data, sequence, relayed)
-        SELECT $1, $2, $3::varchar, $4::uuid, $5, coalesce(max(sequence), 0) + 1, true FROM events
+        INSERT INTO events (type, user_id, object_type, object_id, data, sequence)
+        SELECT $1, $2, $3::varchar, $4::uuid, $5, coalesce(max(sequence), 0) + 1 FROM events
          WHERE object_type = $3 AND object_id = $4
         RETURNING id
         """,

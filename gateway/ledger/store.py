@@ -129,15 +129,18 @@ WITH entry AS (
     FROM unnest($16::uuid[], $17::numeric[], $18::numeric[], $19::bigint[]) AS n(id, balance, hold_amount, last_seq)
    WHERE w.id = n.id
 ), low AS (
-  INSERT INTO events (type, user_id, object_type, object_id, data, sequence, relayed)
+  INSERT INTO events (type, user_id, object_type, object_id, data, sequence)
   SELECT 'balance.low', w.user_id, 'wallet', w.id,
          jsonb_build_object('currency', w.currency, 'available', trim_scale(n.balance - n.hold_amount)::text,
                             'threshold', trim_scale(w.low_balance)::text),
-         coalesce((SELECT max(e.sequence) FROM events e WHERE e.object_type = 'wallet' AND e.object_id = w.id), 0) + 1,
-         NOT EXISTS (SELECT FROM webhooks h WHERE h.user_id = w.user_id AND h.is_active)
+         coalesce((SELECT max(e.sequence) FROM events e WHERE e.object_type = 'wallet' AND e.object_id = w.id), 0) + 1
     FROM wallets w
     JOIN unnest($16::uuid[], $17::numeric[], $18::numeric[]) AS n(id, balance, hold_amount) ON n.id = w.id
    WHERE w.balance - w.hold_amount >= w.low_balance AND n.balance - n.hold_amount < w.low_balance
+  RETURNING id, user_id
+), told AS (
+  INSERT INTO event_outbox (event_id)
+  SELECT l.id FROM low l WHERE EXISTS (SELECT FROM webhooks h WHERE h.user_id = l.user_id AND h.is_active)
 )
 INSERT INTO ledger (id, user_id, wallet_id, wallet_seq, type, amount, balance_before, balance_after,
   hold_before, hold_after, reference_type, reference_id, description, metadata)

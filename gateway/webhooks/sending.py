@@ -105,7 +105,10 @@ class Deliverer:
             return
 
     async def _deliver(self, due: Due) -> None:
-        answer = await self._answer(due)
+        try:
+            answer = await self._answer(due)
+        finally:
+            self._leave(due.webhook_id)
         wait = None if answer.is_taken else next_delay(due.attempt, answer.retry_after_s, self._delays_s)
         await self._records.submit(
             Outcome(
@@ -125,11 +128,14 @@ class Deliverer:
             log.error("a delivery could not be called", delivery=str(due.delivery_id), exc_info=error)
             return Answer(status=None, error=type(error).__name__, response=None, duration_ms=0)
 
+    def _leave(self, webhook_id: UUID) -> None:
+        """The endpoint has answered: another call may begin while this one's outcome is written."""
+        self._in_flight[webhook_id] -= 1
+        if self._in_flight[webhook_id] <= 0:
+            del self._in_flight[webhook_id]
+
     def _ended(self, due: Due, task: asyncio.Task[None]) -> None:
         self._calls.discard(task)
-        self._in_flight[due.webhook_id] -= 1
-        if self._in_flight[due.webhook_id] <= 0:
-            del self._in_flight[due.webhook_id]
         self._freed.set()
         error = None if task.cancelled() else task.exception()
         if error is not None:

@@ -55,6 +55,7 @@ END $$
 """,
 }
 REPLACED = _SERVICE_CHANGE.replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION")
+NUMBERED = REPLACED.replace(_PLAIN, _NUMBERED)
 
 TRIGGERS = (
     "CREATE TRIGGER webhooks_updated_at BEFORE UPDATE ON webhooks FOR EACH ROW EXECUTE FUNCTION set_updated_at()",
@@ -84,8 +85,7 @@ def upgrade() -> None:
     connection = op.get_bind()
     text = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
     statements = [part.strip() for part in text.split(";\n") if part.strip()]
-    numbered = REPLACED.replace(_PLAIN, _NUMBERED)
-    for statement in (*statements, numbered, *FUNCTIONS.values(), *TRIGGERS, *GRANTS):
+    for statement in (*statements, NUMBERED, *FUNCTIONS.values(), *TRIGGERS, *GRANTS):
         connection.exec_driver_sql(statement)
     connection.exec_driver_sql("SELECT keep_delivery_days(14, 30)")
 

@@ -62,7 +62,7 @@ async def test_a_worker_killed_at_random_loses_no_event_and_no_order(
             async def all_taken() -> bool:
                 async with db.connection() as connection:
                     waits = await connection.fetchval(
-                        "SELECT EXISTS (SELECT FROM webhook_queue) OR EXISTS (SELECT FROM events WHERE NOT relayed)"
+                        "SELECT EXISTS (SELECT FROM webhook_queue) OR EXISTS (SELECT FROM event_outbox)"
                     )
                 return not waits
 

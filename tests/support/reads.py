@@ -13,11 +13,13 @@ class Measured:
     """A connection that also notes what each statement with rows reads.
 
     `generic` measures the plan that is made once for all values, which PostgreSQL may go over to when a
-    statement was run several times.
+    statement was run several times. `kept` has the plans of one connection by their statements: with it, what was
+    planned once is not planned again.
     """
 
-    def __init__(self, connection: Transaction, *, generic: bool = False) -> None:
+    def __init__(self, connection: Transaction, *, generic: bool = False, kept: dict[str, str] | None = None) -> None:
         self.connection = connection
+        self._kept = kept
         self._mode = "force_generic_plan" if generic else "force_custom_plan"
         self.pages = 0
         """Pages of tables and indexes, each counted as often as it was looked at."""
@@ -25,6 +27,11 @@ class Measured:
         """Those that anything was read of, partitions by their own names."""
         self.read_whole: set[str] = set()
         """Of those, the ones that were read from one end to the other."""
+
+    async def execute(self, query: str, *values: Any) -> Any:
+        if values:
+            await self.measure(query, values, self._mode)
+        return await self.connection.execute(query, *values)
 
     async def fetch(self, query: str, *values: Any) -> Any:
         await self.measure(query, values, self._mode)
@@ -42,11 +49,16 @@ class Measured:
         return _Prepared(self, query)
 
     async def measure(self, query: str, values: tuple[Any, ...], mode: str) -> None:
-        name = f"measured_{next(_names)}"
+        name = (self._kept or {}).get(query)
+        if name is None:
+            name = f"measured_{next(_names)}"
+            await self.connection.execute(f"SET plan_cache_mode = {mode}; PREPARE {name} AS {query}")
         given = f"({', '.join(_literal(value) for value in values)})" if values else ""
-        await self.connection.execute(f"SET plan_cache_mode = {mode}; PREPARE {name} AS {query}")
         plan = await self.connection.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE {name}{given}")
-        await self.connection.execute(f"DEALLOCATE {name}; RESET plan_cache_mode")
+        if self._kept is None:
+            await self.connection.execute(f"DEALLOCATE {name}; RESET plan_cache_mode")
+        else:
+            self._kept[query] = name
         [whole] = plan if isinstance(plan, list) else json.loads(plan)
         self.pages += _most_pages(whole["Plan"])
         self._note(whole["Plan"])
@@ -80,5 +92,5 @@ def _most_pages(node: dict[str, Any]) -> int:
 
 def _literal(value: Any) -> str:
     if isinstance(value, list):
-        return _literal("{" + ",".join(f'"{each}"' for each in value) + "}")
-    return "'" + str(value).replace("'", "''") + "'"
+        return _literal("{" + ",".join("NULL" if each is None else f'"{each}"' for each in value) + "}")
+    return "NULL" if value is None else "'" + str(value).replace("'", "''") + "'"

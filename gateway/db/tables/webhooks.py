@@ -52,8 +52,12 @@ webhook_queue = Table(
     Column("sequence", BigInteger, nullable=False),
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("next_attempt_at", TIME, server_default=text("now()")),
+    Column("event_id", UUID, nullable=False),
+    Column("leased_until", TIME, nullable=False, server_default=text("'-infinity'")),
     CheckConstraint("attempts >= 0", name="attempts"),
-    Index("idx_webhook_queue_due", "webhook_id", "next_attempt_at"),
+    Index(
+        "idx_webhook_queue_due", "webhook_id", "next_attempt_at", postgresql_where=text("next_attempt_at IS NOT NULL")
+    ),
     Index("idx_webhook_queue_order", "webhook_id", "object_id", "sequence"),
     comment="Deliveries that have not ended; next_attempt_at is NULL while one of the same object goes before.",
 )

@@ -37,7 +37,7 @@ async def look(tx: Transaction, since: datetime) -> Stats:
                (SELECT count(*) FROM orders WHERE dispatch = 'unknown') AS unknown,
                (SELECT count(*) FROM alerts WHERE cleared_at IS NULL) AS alerts_open,
                (SELECT count(*) FROM alerts WHERE cleared_at IS NULL AND severity = 'critical') AS critical_alerts_open,
-               (SELECT count(*) FROM events WHERE NOT relayed) AS events_waiting,
+               (SELECT count(*) FROM event_outbox) AS events_waiting,
                (SELECT count(*) FROM webhook_queue) AS deliveries_waiting,
                (SELECT count(*) FROM service_routes WHERE paused_until > now()) AS routes_paused
         """

@@ -1,5 +1,8 @@
 """SQL of the queue: deliveries are claimed, recorded, and let go of.
 
+A plan may be made while the queue is empty. So it is read by index, and its rows are asked for by an array of their
+ids: a join that was planned for no rows looks at every pair.
+
 `next_attempt_at` is NULL while an earlier delivery of the same object to the same endpoint waits: what is not in
 its turn lies outside what a claim reads. Whoever takes one out calls `_release` for the next.
 """
@@ -10,7 +13,7 @@ from uuid import UUID
 
 import msgspec
 
-from gateway.db.engine import Transaction
+from gateway.db.engine import Transaction, read_by_index
 from gateway.webhooks.model import FAILING_S_MAX, Answer, Due
 
 DROPPED_AT_ONCE = 10_000
@@ -34,6 +37,7 @@ async def claim(tx: Transaction, most: int, each: int, in_flight: Mapping[UUID, 
     Endpoints share what there is to be had, the one whose delivery has waited longest first. Of the deliveries of
     one object to one endpoint only the first that has not ended is taken.
     """
+    await read_by_index(tx)
     rows = await tx.fetch(
         """
         WITH RECURSIVE waiting AS (
@@ -49,7 +53,7 @@ async def claim(tx: Transaction, most: int, each: int, in_flight: Mapping[UUID, 
            CROSS JOIN LATERAL (SELECT CASE WHEN w.failing_since IS NULL THEN $2::int ELSE least($2::int, $6::int) END
                                       - coalesce(f.calls, 0) AS free) c
            CROSS JOIN LATERAL (SELECT q.next_attempt_at FROM webhook_queue q
-                                WHERE q.webhook_id = w.id AND q.next_attempt_at <= now()
+                                WHERE q.webhook_id = w.id AND q.next_attempt_at <= now() AND q.leased_until <= now()
                                 ORDER BY q.next_attempt_at LIMIT 1) o
            WHERE c.free > 0 ORDER BY o.next_attempt_at LIMIT $1
         ), shares AS (
@@ -58,23 +62,22 @@ async def claim(tx: Transaction, most: int, each: int, in_flight: Mapping[UUID, 
           SELECT d.delivery_id FROM (SELECT * FROM shares ORDER BY oldest) s
            CROSS JOIN LATERAL (
              SELECT q.delivery_id FROM webhook_queue q
-              WHERE q.webhook_id = s.id AND q.next_attempt_at <= now()
+              WHERE q.webhook_id = s.id AND q.next_attempt_at <= now() AND q.leased_until <= now()
                 AND q.sequence = (SELECT e.sequence FROM webhook_queue e WHERE e.webhook_id = q.webhook_id
                                      AND e.object_id = q.object_id ORDER BY e.sequence LIMIT 1)
               ORDER BY q.next_attempt_at LIMIT s.share
                 FOR NO KEY UPDATE SKIP LOCKED) d
            LIMIT $1
         ), claimed AS (
-          UPDATE webhook_queue q SET attempts = q.attempts + 1, next_attempt_at = now() + $5
-            FROM due WHERE q.delivery_id = due.delivery_id
-          RETURNING q.delivery_id, q.webhook_id, q.attempts
+          UPDATE webhook_queue q SET attempts = q.attempts + 1, leased_until = now() + $5
+           WHERE q.delivery_id = ANY(ARRAY(SELECT delivery_id FROM due))
+          RETURNING q.delivery_id, q.webhook_id, q.event_id, q.attempts
         )
         SELECT c.delivery_id, c.webhook_id, w.url, w.secret,
                CASE WHEN w.previous_expires_at > now() THEN w.previous_secret END AS previous_secret,
                c.attempts AS attempt, e.id AS event_id, e.type AS event_type, e.object_type, e.object_id,
                coalesce(e.sequence, 0) AS sequence, e.data, e.created_at
-          FROM claimed c JOIN webhooks w ON w.id = c.webhook_id
-          JOIN webhook_deliveries d ON d.id = c.delivery_id JOIN events e ON e.id = d.event_id
+          FROM claimed c JOIN webhooks w ON w.id = c.webhook_id JOIN events e ON e.id = c.event_id
         """,
         most,
         each,
@@ -88,6 +91,7 @@ async def claim(tx: Transaction, most: int, each: int, in_flight: Mapping[UUID, 
 
 async def record(tx: Transaction, outcomes: Sequence[Outcome]) -> None:
     """Write what came of calls. Of a delivery that another process was given meanwhile, only that it was called."""
+    await read_by_index(tx)
     ended = await tx.fetch(
         """
         WITH called AS (
@@ -100,20 +104,23 @@ async def record(tx: Transaction, outcomes: Sequence[Outcome]) -> None:
         ), n AS (
           SELECT DISTINCT ON (delivery_id) * FROM called ORDER BY delivery_id, taken DESC, attempt DESC
         ), again AS (
-          UPDATE webhook_queue q SET next_attempt_at = now() + n.wait FROM n
-           WHERE q.delivery_id = n.delivery_id AND q.attempts = n.attempt AND NOT n.taken AND n.wait IS NOT NULL
+          UPDATE webhook_queue q SET next_attempt_at = now() + n.wait, leased_until = now() FROM n
+           WHERE q.delivery_id = n.delivery_id AND q.delivery_id = ANY($1) AND q.attempts = n.attempt
+             AND NOT n.taken AND n.wait IS NOT NULL
         ), ended AS (
           DELETE FROM webhook_queue q USING n
-           WHERE q.delivery_id = n.delivery_id AND (n.taken OR (n.wait IS NULL AND q.attempts = n.attempt))
+           WHERE q.delivery_id = n.delivery_id AND q.delivery_id = ANY($1)
+             AND (n.taken OR (n.wait IS NULL AND q.attempts = n.attempt))
           RETURNING q.delivery_id, q.webhook_id, q.object_id
         ), told AS (
           UPDATE webhook_deliveries d
              SET attempts = greatest(d.attempts, n.attempt), last_status = n.status, last_error = n.error,
-                 state = CASE WHEN n.taken THEN 'delivered' WHEN ended.delivery_id IS NULL THEN d.state
-                              ELSE 'failed' END,
-                 ended_at = CASE WHEN n.taken OR ended.delivery_id IS NOT NULL THEN now() ELSE d.ended_at END
-            FROM n LEFT JOIN ended USING (delivery_id)
-           WHERE d.id = n.delivery_id AND d.state <> 'delivered'
+                 state = CASE WHEN n.taken THEN 'delivered'
+                              WHEN d.id IN (SELECT delivery_id FROM ended) THEN 'failed' ELSE d.state END,
+                 ended_at = CASE WHEN n.taken OR d.id IN (SELECT delivery_id FROM ended) THEN now()
+                                 ELSE d.ended_at END
+            FROM n
+           WHERE d.id = n.delivery_id AND d.state <> 'delivered' AND d.id BETWEEN $10 AND $11
         )
         SELECT webhook_id, object_id FROM ended
         """,
@@ -126,6 +133,8 @@ async def record(tx: Transaction, outcomes: Sequence[Outcome]) -> None:
         [outcome.answer.duration_ms for outcome in outcomes],
         [outcome.answer.is_taken for outcome in outcomes],
         [outcome.wait for outcome in outcomes],
+        min(outcome.delivery_id for outcome in outcomes),
+        max(outcome.delivery_id for outcome in outcomes),
     )
     await _release(tx, [(row["webhook_id"], row["object_id"]) for row in ended])
 
@@ -140,10 +149,11 @@ async def _release(tx: Transaction, ended: Sequence[tuple[UUID, UUID]]) -> None:
     await tx.execute(
         """
         UPDATE webhook_queue q SET next_attempt_at = now()
-          FROM (SELECT DISTINCT * FROM unnest($1::uuid[], $2::uuid[]) AS o(webhook_id, object_id)) o
-         WHERE q.delivery_id = (SELECT f.delivery_id FROM webhook_queue f
-                                 WHERE f.webhook_id = o.webhook_id AND f.object_id = o.object_id
-                                   AND f.next_attempt_at IS NULL ORDER BY f.sequence LIMIT 1)
+         WHERE q.delivery_id = ANY(ARRAY(
+                 SELECT (SELECT f.delivery_id FROM webhook_queue f
+                          WHERE f.webhook_id = o.webhook_id AND f.object_id = o.object_id
+                            AND f.next_attempt_at IS NULL ORDER BY f.sequence LIMIT 1)
+                   FROM unnest($1::uuid[], $2::uuid[]) AS o(webhook_id, object_id)))
            AND q.next_attempt_at IS NULL
         """,
         [webhook_id for webhook_id, _ in ended],
@@ -205,6 +215,7 @@ async def drop_queue(tx: Transaction, webhook_id: UUID) -> int:
 
 async def find_unwanted(tx: Transaction) -> UUID | None:
     """An endpoint that is off or removed, and for which something waits."""
+    await read_by_index(tx)
     found: UUID | None = await tx.fetchval(
         """
         WITH RECURSIVE waiting AS (

@@ -271,7 +271,7 @@ async def test_what_a_dead_process_had_in_hand_goes_out_after_its_lease(db: Data
         assert await deliveries.claim(tx, 10, 10, {}, timedelta(seconds=60)) == []
     assert due.attempt == 1
     async with db.transaction() as tx:
-        await tx.execute("UPDATE webhook_queue SET next_attempt_at = now()")
+        await tx.execute("UPDATE webhook_queue SET leased_until = now()")
     async with delivering(db):
         await eventually(lambda: _is(db, ["delivered"]))
     assert await rows(db, "SELECT number FROM webhook_attempts") == [(2,)]

@@ -10,8 +10,12 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from gateway.db.engine import Database
+from gateway.events import store as events
+from gateway.events.store import Event
 from gateway.webhooks.deliveries import store as deliveries
 from gateway.webhooks.deliveries.entering import store as entering
+from gateway.webhooks.deliveries.store import Outcome
+from gateway.webhooks.model import Answer
 from gateway.webhooks.relay import relay_events
 from tests.support.hooks import TOLD, add_endpoint, add_owner, tell
 from tests.support.reads import Measured
@@ -41,15 +45,15 @@ async def root(database_url: str) -> AsyncIterator[asyncpg.Connection]:
 async def fill(root: asyncpg.Connection, webhook_id: UUID, objects: int) -> None:
     await root.execute(
         """
-        INSERT INTO webhook_queue (delivery_id, webhook_id, object_id, sequence, next_attempt_at)
-        SELECT uuid7(), $1, o.id, s, CASE WHEN s = 1 THEN now() + interval '1 h' END
+        INSERT INTO webhook_queue (delivery_id, webhook_id, event_id, object_id, sequence, next_attempt_at)
+        SELECT uuid7(), $1, uuid7(), o.id, s, CASE WHEN s = 1 THEN now() + interval '1 h' END
           FROM (SELECT uuid7() AS id FROM generate_series(1, $2)) o, generate_series(1, $3) s
         """,
         webhook_id,
         objects,
         EACH,
     )
-    await root.execute("VACUUM ANALYZE webhook_queue, events")
+    await root.execute("VACUUM ANALYZE webhook_queue, events, event_outbox")
 
 
 async def claim(db: Database, slow: UUID, *, generic: bool) -> Measured:
@@ -81,25 +85,85 @@ async def test_a_claim_reads_what_it_takes(db: Database, root: asyncpg.Connectio
     assert "webhook_queue" not in many.read_whole
 
 
+async def fill_due(root: asyncpg.Connection, webhook_id: UUID, objects: int) -> None:
+    """A queue of deliveries that are all due, each of an object of its own; it is not analyzed."""
+    await root.execute(
+        """
+        WITH e AS (
+          INSERT INTO events (type, user_id, object_type, object_id, data, sequence)
+          SELECT 'order.created', (SELECT user_id FROM webhooks WHERE id = $1), 'order', uuid7(), $3, 1
+            FROM generate_series(1, $2) RETURNING id, object_id
+        ), d AS (
+          INSERT INTO webhook_deliveries (webhook_id, event_id, event_type) SELECT $1, id, 'order.created' FROM e
+          RETURNING id, event_id
+        )
+        INSERT INTO webhook_queue (delivery_id, webhook_id, event_id, object_id, sequence)
+        SELECT d.id, $1, e.id, e.object_id, 1 FROM d JOIN e ON e.id = d.event_id
+        """,
+        webhook_id,
+        objects,
+        msgspec.json.encode(TOLD).decode(),
+    )
+
+
+async def turn(db: Database, owner: UUID, plans: dict[str, str]) -> list[int]:
+    """The pages that a claim, the record of what came of it, and a relay look at, of `TAKEN` or of nothing."""
+    steps = []
+    try:
+        async with db.transaction() as tx:
+            steps.append(Measured(tx, generic=True, kept=plans))
+            due = await deliveries.claim(steps[0], TAKEN, TAKEN, {}, timedelta(seconds=60))  # type: ignore[arg-type]
+            steps.append(Measured(tx, generic=True, kept=plans))
+            called = [(each.delivery_id, each.webhook_id) for each in due] or [(uuid7(), uuid7())]
+            taken = Answer(status=204, error=None, response="", duration_ms=1)
+            outcomes = [Outcome(delivery_id=one, webhook_id=other, attempt=1, answer=taken) for one, other in called]
+            await deliveries.record(steps[1], outcomes)  # type: ignore[arg-type]
+            await events.insert(tx, [Event("order.created", owner, "order", uuid7(), TOLD) for _ in range(TAKEN)])
+            steps.append(Measured(tx, generic=True, kept=plans))
+            await entering.relay(steps[2])  # type: ignore[arg-type]
+            raise RolledBack
+    except RolledBack:
+        return [step.pages for step in steps]
+
+
+async def test_plans_of_an_empty_queue_serve_a_long_one(root: asyncpg.Connection, database_url: str) -> None:
+    db = await Database.open(database_url, size=1)
+    try:
+        owner = await add_owner(db)
+        endpoint, _ = await add_endpoint(db, owner, "https://example.com/")
+        await root.execute("VACUUM ANALYZE webhook_queue, events, event_outbox, webhook_deliveries")
+        plans: dict[str, str] = {}
+        await turn(db, owner, plans)
+        await fill_due(root, endpoint.id, FEW)
+        few = await turn(db, owner, plans)
+        await fill_due(root, endpoint.id, MANY)
+        many = await turn(db, owner, plans)
+    finally:
+        await db.close()
+    assert all(TAKEN < after < before * GROWTH_MAX for before, after in zip(few, many, strict=True)), (few, many)
+
+
 async def pages_of_a_relay(db: Database, root: asyncpg.Connection, owner: UUID) -> int:
     """Of the next events of objects in the queue."""
     await root.execute(
         """
-        INSERT INTO events (type, user_id, object_type, object_id, data, sequence)
-        SELECT 'order.completed', $1, 'order', object_id, $3, $2 FROM webhook_queue WHERE sequence = 1
+        WITH added AS (
+          INSERT INTO events (type, user_id, object_type, object_id, data, sequence)
+          SELECT 'order.completed', $1, 'order', object_id, $3, $2 FROM webhook_queue WHERE sequence = 1 RETURNING id)
+        INSERT INTO event_outbox (event_id) SELECT id FROM added
         """,
         owner,
         EACH + 1,
         msgspec.json.encode(TOLD).decode(),
     )
-    await root.execute("VACUUM ANALYZE webhook_queue, events")
+    await root.execute("VACUUM ANALYZE webhook_queue, events, event_outbox")
     try:
         async with db.transaction() as tx:
             measured = Measured(tx)
             await entering.relay(measured)  # type: ignore[arg-type]
             raise RolledBack
     except RolledBack:
-        await root.execute("DELETE FROM events")
+        await root.execute("TRUNCATE events, event_outbox")
     return measured.pages
 
 

@@ -165,7 +165,7 @@ async def test_a_late_answer_does_not_end_what_another_worker_has_in_hand(db: Da
     await set_up(db, "order.created")
     [early] = await claimed(db)
     async with db.transaction() as tx:
-        await tx.execute("UPDATE webhook_queue SET next_attempt_at = now()")
+        await tx.execute("UPDATE webhook_queue SET leased_until = now()")
     [later] = await claimed(db)
     await record(db, outcome(early, 500))
     assert await rows(db, "SELECT state, ended_at FROM webhook_deliveries") == [("pending", None)]
@@ -274,8 +274,9 @@ async def test_events_for_everybody_are_relayed_few_at_a_time(db: Database, monk
         await add_endpoint(db, owner, URL)
     async with db.transaction() as tx:
         await tx.execute(
-            "INSERT INTO events (type, object_type, object_id, data, sequence) "
-            "SELECT 'service.price', 'service', uuid7(), $1, 1 FROM generate_series(1, 7)",
+            "WITH added AS (INSERT INTO events (type, object_type, object_id, data, sequence) "
+            "SELECT 'service.price', 'service', uuid7(), $1, 1 FROM generate_series(1, 7) RETURNING id) "
+            "INSERT INTO event_outbox (event_id) SELECT id FROM added",
             {"number": 7, "before": None, "after": {"name": "s", "currency": "USD", "min": 1, "max": 2, "on": True}},
         )
         assert await entering.relay(tx) == 2
@@ -283,7 +284,7 @@ async def test_events_for_everybody_are_relayed_few_at_a_time(db: Database, monk
     assert await rows(db, "SELECT count(*) FROM webhook_queue") == [(21,)]
     monkeypatch.setattr(entering, "FANNED_OUT_AT_ONCE", 1)
     async with db.transaction() as tx:
-        await tx.execute("UPDATE events SET relayed = false")
+        await tx.execute("INSERT INTO event_outbox (event_id) SELECT id FROM events")
         assert await entering.relay(tx) == 1
 
 

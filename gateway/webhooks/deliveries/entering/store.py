@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from gateway.db.engine import Transaction
+from gateway.db.engine import Transaction, read_by_index
 
 RELAYED_AT_ONCE = 500
 FANNED_OUT_AT_ONCE = 10_000
@@ -16,16 +16,15 @@ _QUEUED = """
     SELECT *, row_number() OVER (PARTITION BY webhook_id, object_id ORDER BY sequence) AS turn FROM wanted
   ), before AS (
     SELECT q.webhook_id, q.object_id FROM webhook_queue q
-     WHERE q.delivery_id IN (
-       SELECT l.delivery_id FROM in_turn i CROSS JOIN LATERAL (
-         SELECT e.delivery_id FROM webhook_queue e
-          WHERE e.webhook_id = i.webhook_id AND e.object_id = i.object_id AND e.sequence < i.sequence
-          ORDER BY e.sequence DESC LIMIT 1) l
-        WHERE i.turn = 1)
+     WHERE q.delivery_id = ANY(ARRAY(
+       SELECT (SELECT e.delivery_id FROM webhook_queue e
+                WHERE e.webhook_id = i.webhook_id AND e.object_id = i.object_id AND e.sequence < i.sequence
+                ORDER BY e.sequence DESC LIMIT 1)
+         FROM in_turn i WHERE i.turn = 1))
        FOR KEY SHARE SKIP LOCKED
   ), queued AS (
-    INSERT INTO webhook_queue (delivery_id, webhook_id, object_id, sequence, next_attempt_at)
-    SELECT id, webhook_id, object_id, sequence,
+    INSERT INTO webhook_queue (delivery_id, webhook_id, event_id, object_id, sequence, next_attempt_at)
+    SELECT id, webhook_id, event_id, object_id, sequence,
            CASE WHEN turn = 1 AND (webhook_id, object_id) NOT IN (SELECT b.webhook_id, b.object_id FROM before b)
                 THEN now() END
       FROM in_turn
@@ -41,17 +40,19 @@ async def relay(tx: Transaction) -> int | None:
     """
     if not await tx.fetchval("SELECT pg_try_advisory_xact_lock(hashtext('relay_events'))"):
         return None
+    await read_by_index(tx)
     count: int = await tx.fetchval(
         f"""
         WITH oldest AS (
-          SELECT e.*, count(*) FILTER (WHERE user_id IS NULL) OVER (ORDER BY position) AS shared
-            FROM (SELECT id, position, type, user_id, object_id, sequence FROM events
-                   WHERE NOT relayed ORDER BY position LIMIT $1) e
+          SELECT o.position, e.*, count(*) FILTER (WHERE user_id IS NULL) OVER (ORDER BY o.position) AS shared
+            FROM (SELECT position, event_id FROM event_outbox ORDER BY position LIMIT $1) o
+            LEFT JOIN LATERAL (SELECT id, type, user_id, object_id, sequence FROM events
+                                WHERE id = o.event_id LIMIT 1) e ON true
         ), batch AS (
           SELECT * FROM oldest
            WHERE CASE WHEN shared > 1 THEN shared * (SELECT count(*) FROM webhooks WHERE is_active) <= $2 ELSE true END
-        ), marked AS (
-          UPDATE events e SET relayed = true FROM batch WHERE e.id = batch.id
+        ), out AS (
+          DELETE FROM event_outbox o USING batch b WHERE o.position = b.position
         ), wanted AS (
           SELECT uuid7() AS id, w.id AS webhook_id, b.id AS event_id, b.type, b.object_id,
                  coalesce(b.sequence, 0) AS sequence
@@ -75,7 +76,8 @@ async def enqueue(tx: Transaction, webhook_id: UUID, event_id: UUID) -> UUID:
     delivery_id: UUID = await tx.fetchval(
         f"""
         WITH wanted AS (
-          SELECT uuid7() AS id, $1::uuid AS webhook_id, type, object_id, coalesce(sequence, 0) AS sequence
+          SELECT uuid7() AS id, $1::uuid AS webhook_id, id AS event_id, type, object_id,
+                 coalesce(sequence, 0) AS sequence
             FROM events WHERE id = $2
         ), logged AS (
           INSERT INTO webhook_deliveries (id, webhook_id, event_id, event_type)
@@ -97,7 +99,7 @@ async def replay(
     queued: int = await tx.fetchval(
         f"""
         WITH wanted AS (
-          SELECT d.id, d.webhook_id, e.object_id, coalesce(e.sequence, 0) AS sequence
+          SELECT d.id, d.webhook_id, d.event_id, e.object_id, coalesce(e.sequence, 0) AS sequence
             FROM webhook_deliveries d JOIN events e ON e.id = d.event_id
            WHERE d.webhook_id = $1 AND d.state <> 'pending' AND ($2::uuid IS NULL OR d.id = $2)
              AND ($3::uuid IS NULL OR d.id >= $3) AND ($4::uuid IS NULL OR d.id < $4)
