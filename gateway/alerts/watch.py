@@ -4,17 +4,16 @@ import functools
 from collections.abc import Awaitable, Callable
 from typing import Literal
 
-import structlog
-
 from gateway.alerts.conditions.sweep import sweep
 from gateway.alerts.delivery.channels import Channel, channels_of
 from gateway.alerts.delivery.telling import tell
 from gateway.alerts.pulse import store as pulses
 from gateway.db.engine import Database
 from gateway.errors import Unavailable
+from gateway.logs import Logger
 from gateway.settings import Settings
 
-log = structlog.get_logger(__name__)
+log = Logger(__name__)
 
 BEAT_S = 10.0
 SWEEP_S = 15.0
