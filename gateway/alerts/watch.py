@@ -28,6 +28,7 @@ class Watch:
         self._settings = settings
         self._pulse = pulses.pulse_of(kind)
         self._channels = channels_of(settings)
+        self._leaves_round = kind == "serve"
 
     def jobs(self) -> list[tuple[str, float, Callable[[], Awaitable[None]]]]:
         """Name, seconds between two runs, and what to run."""
@@ -44,7 +45,13 @@ class Watch:
             await pulses.beat(tx, self._pulse)
 
     async def sweep(self) -> None:
-        """By the oldest living process alone, so that what lasts is counted once a round."""
+        """By the oldest living process alone, so that what lasts is counted once a round.
+
+        One that serves leaves its first round to the worker that may be starting beside it.
+        """
+        if self._leaves_round:
+            self._leaves_round = False
+            return
         async with self._db.connection() as connection:
             has_turn = await pulses.has_turn(connection, self._pulse)
         if has_turn:
