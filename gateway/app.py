@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from typing import cast
 
 import msgspec
-import structlog
 from litestar import Litestar
 
 from compat import panel_app
@@ -32,6 +31,7 @@ from gateway.db.listener import Listener
 from gateway.egress import open_session
 from gateway.errors import ConfigurationError
 from gateway.keyring import Keyring
+from gateway.logs import Logger
 from gateway.orders.ordering import Ordering
 from gateway.orders.placement import Placement
 from gateway.orders.reading import OrderReader
@@ -53,7 +53,7 @@ DATABASE_ACQUIRE_S = 2.0
 DATABASE_ANSWER_S = 4.0
 """A database that hangs is told apart before clients, many of which wait 10 s, give up."""
 
-_log = structlog.get_logger(__name__)
+_log = Logger(__name__)
 
 
 class Parts(msgspec.Struct, frozen=True):

@@ -7,8 +7,6 @@ import random
 import signal
 from collections.abc import Awaitable, Callable, Collection
 
-import structlog
-
 from gateway.accounts.spending import store as spending
 from gateway.alerts import store as alerts
 from gateway.alerts.store import Alert
@@ -30,6 +28,7 @@ from gateway.egress import open_session
 from gateway.errors import ConfigurationError
 from gateway.keyring import Keyring
 from gateway.ledger.verify import claim_verifying, verify
+from gateway.logs import Logger
 from gateway.orders.families.runs import start_due_runs
 from gateway.orders.replays import store as replays
 from gateway.providers.lanes import Lanes
@@ -44,7 +43,7 @@ from gateway.webhooks.relay import relay_events
 from gateway.webhooks.sending import IN_FLIGHT_MAX, Deliverer
 from gateway.webhooks.upkeep import drop_outdated, drop_unwanted
 
-log = structlog.get_logger(__name__)
+log = Logger(__name__)
 
 REFRESH_S = 2.0
 UPKEEP_S = 2.0

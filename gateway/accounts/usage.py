@@ -5,17 +5,17 @@ from datetime import datetime
 from uuid import UUID
 
 import asyncpg
-import structlog
 
 from gateway.accounts import store
 from gateway.clock import utc_now
 from gateway.db.engine import Database
 from gateway.errors import Unavailable
+from gateway.logs import Logger
 
 _KEYS_MAX = 20_000
 _KEYS_PER_WRITE_MAX = 1_000
 
-_log = structlog.get_logger(__name__)
+_log = Logger(__name__)
 
 
 class UsageMarks:

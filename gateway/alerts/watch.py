@@ -4,17 +4,16 @@ import functools
 from collections.abc import Awaitable, Callable
 from typing import Literal
 
-import structlog
-
 from gateway.alerts.conditions.sweep import sweep
 from gateway.alerts.delivery.channels import Channel, channels_of
 from gateway.alerts.delivery.telling import tell
 from gateway.alerts.pulse import store as pulses
 from gateway.db.engine import Database
 from gateway.errors import Unavailable
+from gateway.logs import Logger
 from gateway.settings import Settings
 
-log = structlog.get_logger(__name__)
+log = Logger(__name__)
 
 BEAT_S = 10.0
 SWEEP_S = 15.0
@@ -29,6 +28,7 @@ class Watch:
         self._settings = settings
         self._pulse = pulses.pulse_of(kind)
         self._channels = channels_of(settings)
+        self._leaves_round = kind == "serve"
 
     def jobs(self) -> list[tuple[str, float, Callable[[], Awaitable[None]]]]:
         """Name, seconds between two runs, and what to run."""
@@ -45,7 +45,13 @@ class Watch:
             await pulses.beat(tx, self._pulse)
 
     async def sweep(self) -> None:
-        """By the oldest living process alone, so that what lasts is counted once a round."""
+        """By the oldest living process alone, so that what lasts is counted once a round.
+
+        One that serves leaves its first round to the worker that may be starting beside it.
+        """
+        if self._leaves_round:
+            self._leaves_round = False
+            return
         async with self._db.connection() as connection:
             has_turn = await pulses.has_turn(connection, self._pulse)
         if has_turn:

@@ -4,12 +4,12 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-import structlog
+from gateway.logs import Logger
 
 CANCELS_MAX = 10
 CANCEL_AGAIN_S = 0.5
 
-_log = structlog.get_logger(__name__)
+_log = Logger(__name__)
 
 
 async def closed_within(limit_s: float, close: Callable[[], Awaitable[None]]) -> None:

@@ -1,69 +1,46 @@
 """The command `gateway`: one module a noun, heavy imports inside the commands, errors as one line."""
 
+import importlib
 import sys
+from collections.abc import Iterable
 from typing import NoReturn
 
 import rich_click as click
 from click.exceptions import NoArgsIsHelpError
 
-from gateway.cli.alerts import alerts
-from gateway.cli.audit import audit
-from gateway.cli.demo import demo
 from gateway.cli.failures import explain
-from gateway.cli.key import key
-from gateway.cli.ledger import ledger
-from gateway.cli.margin import margin
-from gateway.cli.markup import markup
-from gateway.cli.migrate import migrate
-from gateway.cli.order import order
-from gateway.cli.price import price
-from gateway.cli.probe import probe
-from gateway.cli.provider import provider
-from gateway.cli.route import route
-from gateway.cli.secrets import secrets
-from gateway.cli.serve import serve
-from gateway.cli.service import service
-from gateway.cli.simulate import simulate
-from gateway.cli.tier import tier
-from gateway.cli.user import user
-from gateway.cli.wallet import wallet
-from gateway.cli.webhook import webhook
-from gateway.cli.work import work
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+NOUNS = (
+    *("alerts", "audit", "demo", "key", "ledger", "margin", "markup", "migrate", "order", "price", "probe", "provider"),
+    *("route", "secrets", "serve", "service", "simulate", "tier", "user", "wallet", "webhook", "work"),
+)
+"""Each is a module here, with the command of its name in it."""
+
+
+class _Nouns(click.RichGroup):
+    """Loads the noun that is asked for; all of them where they are listed, or one like a wrong word is looked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        self._load(NOUNS)
+        return super().list_commands(ctx)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        self._load([cmd_name] if cmd_name in NOUNS else NOUNS)
+        return super().get_command(ctx, cmd_name)
+
+    def _load(self, nouns: Iterable[str]) -> None:
+        for noun in nouns:
+            if noun not in self.commands:
+                self.add_command(getattr(importlib.import_module(f"{__name__}.{noun}"), noun))
+
+
+@click.group(cls=_Nouns, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="smm-gateway", prog_name="gateway")
 def cli() -> None:
     """Sell one catalogue of social media services to resellers, bought from many upstream panels."""
-
-
-for command in (
-    demo,
-    serve,
-    work,
-    migrate,
-    simulate,
-    probe,
-    user,
-    key,
-    tier,
-    wallet,
-    webhook,
-    audit,
-    provider,
-    service,
-    route,
-    markup,
-    price,
-    order,
-    ledger,
-    margin,
-    secrets,
-):
-    cli.add_command(command)
-cli.add_command(alerts)
 
 
 def main() -> NoReturn:

@@ -7,11 +7,12 @@ from typing import Any, TypeAlias
 
 import asyncpg
 import msgspec
-import structlog
 
+from gateway.db.arrays import tell_arrays
 from gateway.errors import Unavailable
+from gateway.logs import Logger
 
-log = structlog.get_logger(__name__)
+log = Logger(__name__)
 
 Transaction: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 """A connection with a transaction open on it."""
@@ -64,6 +65,7 @@ def _encode(value: Any) -> str:
 async def _prepare(connection: asyncpg.Connection) -> None:
     for name in ("json", "jsonb"):
         await connection.set_type_codec(name, encoder=_encode, decoder=msgspec.json.decode, schema="pg_catalog")
+    tell_arrays(connection)
 
 
 async def _leave_as_it_is(connection: asyncpg.Connection) -> None:

@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable
 
 import asyncpg
-import structlog
 
 from gateway.db.engine import CONNECTION_ERRORS
+from gateway.logs import Logger
 
-log = structlog.get_logger(__name__)
+log = Logger(__name__)
 
 HEARTBEAT_S = 0.3
 ANSWER_S_MAX = 0.5

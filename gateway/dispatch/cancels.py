@@ -4,8 +4,6 @@ from collections.abc import Awaitable, Sequence
 from datetime import timedelta
 from uuid import UUID
 
-import structlog
-
 from compat.errors import Fault, fault_of, is_of_our_key
 from compat.failures import UpstreamError, UpstreamRefusal
 from compat.wire import CancelAnswer
@@ -14,6 +12,7 @@ from gateway.alerts.store import Alert
 from gateway.db.engine import Database, Transaction
 from gateway.dispatch.model import back_off, storable
 from gateway.errors import NotFound
+from gateway.logs import Logger
 from gateway.orders import store as orders
 from gateway.orders.cancels import store
 from gateway.orders.cancels.model import TRIES_MAX, UNDECIDED, Drop, Forward, State, Wait, Wish, Withdraw, step_of
@@ -23,7 +22,7 @@ from gateway.orders.triggers import CancelWanted
 from gateway.providers.lanes import Lanes
 from gateway.providers.upstream import Upstreams
 
-log = structlog.get_logger(__name__)
+log = Logger(__name__)
 
 AT_ONCE = 100
 LEASE = timedelta(minutes=2)

@@ -6,7 +6,6 @@ from datetime import timedelta
 from uuid import UUID
 
 import msgspec
-import structlog
 from uuid_utils.compat import uuid7
 
 from gateway.catalog import store as catalog
@@ -16,9 +15,10 @@ from gateway.dispatch import store
 from gateway.dispatch.model import Attempt
 from gateway.dispatch.routing import Past, choose_route, is_hopeless
 from gateway.dispatch.store import Claim
+from gateway.logs import Logger
 from gateway.providers.paces.store import lock_paces, spend_paces
 
-log = structlog.get_logger(__name__)
+log = Logger(__name__)
 
 STRANDED_MAX = 100
 BARRED = timedelta(hours=1)

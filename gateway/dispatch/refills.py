@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-import structlog
-
 from compat.errors import ORDER_NOT_COMPLETED, REFILL_DISABLED, Fault, fault_of, fold, is_of_our_key, is_unknown_order
 from compat.failures import UpstreamError, UpstreamRefusal
 from compat.wire import RefillAnswer
@@ -14,13 +12,14 @@ from gateway.alerts import store as alerts
 from gateway.db.engine import Database, Transaction
 from gateway.dispatch.model import back_off, storable
 from gateway.errors import NotFound
+from gateway.logs import Logger
 from gateway.orders.refills import store
 from gateway.orders.refills.asking import lose, tell
 from gateway.orders.refills.model import TRIES_MAX, Refill, State
 from gateway.providers.lanes import Lanes
 from gateway.providers.upstream import Upstreams
 
-log = structlog.get_logger(__name__)
+log = Logger(__name__)
 
 EACH_AT_ONCE = 8
 """Refills in one turn for one provider: a call each."""

@@ -4,17 +4,16 @@ import asyncio
 from datetime import timedelta
 from uuid import UUID
 
-import structlog
-
 from compat.wire import Accepted
 from gateway.db.engine import Database
 from gateway.dispatch.model import Attempt, fields_sent
 from gateway.dispatch.outcomes import record
 from gateway.dispatch.overdue import store as overdue
+from gateway.logs import Logger
 from gateway.providers.lanes import Lanes
 from gateway.providers.upstream import Upstreams
 
-log = structlog.get_logger(__name__)
+log = Logger(__name__)
 
 AT_ONCE = 20
 KEY_AGE_MAX = timedelta(hours=23)

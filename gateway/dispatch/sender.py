@@ -8,8 +8,6 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-import structlog
-
 from compat.wire import Accepted, AddOutcome, NotSent
 from gateway.alerts import store as alerts
 from gateway.alerts.store import Alert
@@ -19,11 +17,12 @@ from gateway.dispatch.claims import BARRED, Claimed, Ready, claim
 from gateway.dispatch.model import Attempt, fields_sent
 from gateway.dispatch.outcomes import record
 from gateway.errors import Unavailable
+from gateway.logs import Logger
 from gateway.orders.settlement import Change, settle
 from gateway.orders.triggers import QueuedTooLong
 from gateway.providers.upstream import Upstreams
 
-log = structlog.get_logger(__name__)
+log = Logger(__name__)
 
 POLL_S = 1.0
 """How long a dispatcher waits for news before it looks by itself."""

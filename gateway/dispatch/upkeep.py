@@ -7,18 +7,17 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from uuid import UUID
 
-import structlog
-
 from compat.wire import Unknown
 from gateway.db.engine import Database
 from gateway.dispatch import store
 from gateway.dispatch.outcomes import give_up, record
 from gateway.dispatch.overdue import store as overdue
 from gateway.errors import Unavailable
+from gateway.logs import Logger
 from gateway.orders.settlement import Change, settle
 from gateway.orders.triggers import QueuedTooLong
 
-log = structlog.get_logger(__name__)
+log = Logger(__name__)
 
 AT_ONCE = 100
 

@@ -5,9 +5,9 @@ from collections.abc import Coroutine
 from typing import Any
 from uuid import UUID
 
-import structlog
+from gateway.logs import Logger
 
-log = structlog.get_logger(__name__)
+log = Logger(__name__)
 
 
 class Lanes:

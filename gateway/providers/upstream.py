@@ -8,7 +8,6 @@ from uuid import UUID
 
 import aiohttp
 import msgspec
-import structlog
 
 from compat.client import PanelClient
 from compat.dialects import DIALECTS, Dialect
@@ -28,6 +27,7 @@ from compat.wire import (
 from gateway.db.engine import Database, forbid_transaction
 from gateway.errors import NotFound
 from gateway.keyring import Keyring, KeyringError
+from gateway.logs import Logger
 from gateway.providers import store
 from gateway.providers.actions import unseal
 from gateway.providers.breaker import Breaker
@@ -36,7 +36,7 @@ from gateway.providers.slots import Slots
 from gateway.providers.words import store as words
 from gateway.settings import Settings
 
-log = structlog.get_logger(__name__)
+log = Logger(__name__)
 
 READS_MAX = 2
 """Polls and lists at once to one provider, beside its sends: one may be slow without stopping the other."""

@@ -6,13 +6,13 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-import structlog
 from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from limits.errors import StorageError
 
 from gateway.errors import Unavailable
+from gateway.logs import Logger
 from gateway.ratelimit.model import Breaker, Verdict, site_of, verdict
 from gateway.ratelimit.pipeline import pipelined_storage
 
@@ -24,7 +24,7 @@ _LIMITS_KNOWN_MAX = 1024
 Answer = TypeVar("Answer")
 Hit = Callable[[SlidingWindowCounterRateLimiter, RateLimitItem, str], Awaitable[Answer]]
 
-_log = structlog.get_logger(__name__)
+_log = Logger(__name__)
 
 
 class _KeyLimit(RateLimitItemPerMinute):

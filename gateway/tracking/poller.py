@@ -10,19 +10,19 @@ from datetime import timedelta
 from uuid import UUID
 
 import msgspec
-import structlog
 
 from compat.failures import UpstreamError, UpstreamRefusal
 from compat.wire import UpstreamReport
 from gateway.db.engine import Database
 from gateway.errors import NotFound, Unavailable
+from gateway.logs import Logger
 from gateway.orders.settlement import Change, settle
 from gateway.providers.upstream import Upstreams
 from gateway.tracking import store
 from gateway.tracking.families import FamilyFollower
 from gateway.tracking.reports import reported
 
-log = structlog.get_logger(__name__)
+log = Logger(__name__)
 
 TICK_S = 0.5
 REST_S_MAX = 60.0

@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from uuid import UUID
 
-import structlog
-
 from compat.errors import Fault, fault_of
 from compat.failures import UpstreamError, UpstreamRefusal
 from compat.wire import RefillReport, RefillStatus
@@ -14,13 +12,14 @@ from gateway.alerts.store import Alert
 from gateway.db.engine import Database, Transaction
 from gateway.dispatch.model import storable
 from gateway.errors import NotFound
+from gateway.logs import Logger
 from gateway.orders.refills import store
 from gateway.orders.refills.asking import lose, tell
 from gateway.orders.refills.model import FOLLOWED_S_MAX, Refill, State
 from gateway.providers.lanes import Lanes
 from gateway.providers.upstream import Upstreams
 
-log = structlog.get_logger(__name__)
+log = Logger(__name__)
 
 WORD_CHARS_MAX = 100
 

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-import structlog
-
 from gateway.alerts import store as alerts
 from gateway.alerts.store import Alert
 from gateway.batching import Batcher
@@ -17,13 +15,14 @@ from gateway.errors import GatewayError, Unavailable
 from gateway.events import store as events
 from gateway.events.payloads import DisabledData
 from gateway.events.store import Event
+from gateway.logs import Logger
 from gateway.webhooks import store
 from gateway.webhooks.calling import Caller
 from gateway.webhooks.deliveries import store as deliveries
 from gateway.webhooks.deliveries.store import Outcome
 from gateway.webhooks.model import Answer, Due, next_delay
 
-log = structlog.get_logger(__name__)
+log = Logger(__name__)
 
 IN_FLIGHT_MAX = 1000
 CLAIMED_AT_ONCE = 250

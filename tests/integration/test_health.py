@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from gateway.accounts.model import new_key
+from gateway.alerts.conditions.sweep import sweep
 from gateway.app import create_app
 from gateway.db.engine import Database
 from gateway.errors import ConfigurationError
@@ -141,7 +142,8 @@ async def test_redis_down_is_an_open_alert_that_its_return_clears(
     async with db.transaction() as tx:
         await tx.execute("UPDATE alerts SET last_at = now() - interval '2 minutes'")
     async with running(settings) as url:
-        assert await ask(http, f"{url}/health/ready")
+        assert await ready_once(http, url, (200, said("ok"))) == (200, said("ok"))
+        assert await sweep(db, settings)
         assert await open_alerts_become(db, 0) == 0
 
 

@@ -13,7 +13,6 @@ import msgspec
 import pytest
 
 from compat.status import UpstreamStatus
-from gateway.cli import cli
 from gateway.orders.model import Dispatch, Order, Status, decide
 from gateway.orders.triggers import (
     CancelWanted,
@@ -29,6 +28,7 @@ from gateway.orders.triggers import (
     WentUnknown,
 )
 from gateway.settings import Settings
+from tests.support.commands import every_noun
 
 PROJECT = Path(__file__).parents[2]
 ARCHITECTURE = (PROJECT / "docs/ARCHITECTURE.md").read_text()
@@ -100,7 +100,7 @@ def test_every_command_that_a_document_shows_exists(document: str) -> None:
     )
     assert shown
     for noun, verb in shown:
-        command: Any = cli.commands[noun]
+        command: Any = every_noun()[noun]
         assert not verb or not hasattr(command, "commands") or verb in command.commands
 
 

@@ -2,15 +2,14 @@
 
 from datetime import timedelta
 
-import structlog
-
 from gateway.alerts.conditions import store
 from gateway.alerts.conditions.store import CONDITIONS, Condition
 from gateway.db.engine import ROLLED_BACK, Database
 from gateway.errors import Unavailable
+from gateway.logs import Logger
 from gateway.settings import Settings
 
-log = structlog.get_logger(__name__)
+log = Logger(__name__)
 
 QUIET_S = 60.0
 """How long a condition must be gone before its alert is cleared: what flickers is one alert."""

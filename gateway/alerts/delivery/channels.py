@@ -10,7 +10,6 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import aiohttp
 import aiosmtplib
 import msgspec
-import structlog
 from standardwebhooks import Webhook
 from uuid_utils.compat import uuid7
 
@@ -18,9 +17,10 @@ from gateway.alerts.delivery.digest import Digest, body_of, said, subject_line, 
 from gateway.clock import utc_now
 from gateway.db.engine import forbid_transaction
 from gateway.egress import RefusedAddress, open_session
+from gateway.logs import Logger
 from gateway.settings import Settings
 
-log = structlog.get_logger(__name__)
+log = Logger(__name__)
 
 EMAIL_TIMEOUT_S = 30.0
 GOODBYE_TIMEOUT_S = 2.0

@@ -2,16 +2,15 @@
 
 from datetime import timedelta
 
-import structlog
-
 from gateway.alerts import store as alerts
 from gateway.alerts.delivery import store
 from gateway.alerts.delivery.channels import Channel, DeliveryFailed
 from gateway.alerts.delivery.digest import News, compose
 from gateway.alerts.store import Alert
 from gateway.db.engine import Database
+from gateway.logs import Logger
 
-log = structlog.get_logger(__name__)
+log = Logger(__name__)
 
 GAP_S = 60.0
 """At least so long between two messages through a channel; what arises meanwhile goes into one."""

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
@@ -10,10 +9,11 @@ from litestar.types import ExceptionHandlersMap
 from gateway.api.v1 import problems
 from gateway.api.v1.operations import tell
 from gateway.api.v1.router import methods_of
+from gateway.logs import Logger
 
 _KINDS = {404: problems.NOT_FOUND, 405: problems.METHOD}
 
-_log = structlog.get_logger(__name__)
+_log = Logger(__name__)
 
 
 def _refused(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:

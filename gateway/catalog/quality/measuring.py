@@ -3,12 +3,11 @@
 import time
 from datetime import date, datetime, timedelta
 
-import structlog
-
 from gateway.catalog.quality import store
 from gateway.db.engine import Database
+from gateway.logs import Logger
 
-log = structlog.get_logger(__name__)
+log = Logger(__name__)
 
 INTERVAL_S = 60.0
 REST_S = 50.0

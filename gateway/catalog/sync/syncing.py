@@ -4,7 +4,6 @@ import asyncio
 from uuid import UUID
 
 import msgspec
-import structlog
 from uuid_utils.compat import uuid7
 
 from compat.failures import UpstreamError
@@ -19,10 +18,11 @@ from gateway.catalog.sync.store import Guards, NewService
 from gateway.catalog.words import platform_of, type_of
 from gateway.db.engine import Database, Transaction
 from gateway.errors import GatewayError, NotFound, ProviderFailed
+from gateway.logs import Logger
 from gateway.providers import store as provider_store
 from gateway.providers.upstream import Upstreams
 
-log = structlog.get_logger(__name__)
+log = Logger(__name__)
 
 RETRY_S = 300.0
 """How soon a sync that failed is tried again, where the interval is not shorter."""

@@ -3,16 +3,15 @@
 from datetime import timedelta
 from uuid import UUID
 
-import structlog
-
 from gateway.alerts import store as alerts
 from gateway.alerts.store import Alert
 from gateway.db.engine import Database, Transaction
 from gateway.dispatch.unknowns import store
 from gateway.dispatch.unknowns.model import SHARE, too_many
+from gateway.logs import Logger
 from gateway.providers import actions
 
-log = structlog.get_logger(__name__)
+log = Logger(__name__)
 
 CAUSE = "too many unknown orders"
 ALERT = "provider_paused"

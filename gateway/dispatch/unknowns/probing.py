@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from decimal import Decimal
 from uuid import UUID
 
-import structlog
-
 from compat.dialects import DIALECTS
 from compat.failures import UpstreamError
 from compat.wire import UpstreamReport
@@ -19,10 +17,11 @@ from gateway.dispatch.outcomes import AttemptMoved, accept_unknown
 from gateway.dispatch.unknowns import store
 from gateway.dispatch.unknowns.model import IDS_MAX, Sought, Window, fits, may_be_of, orders_in
 from gateway.errors import NotFound, Unavailable
+from gateway.logs import Logger
 from gateway.providers.lanes import Lanes
 from gateway.providers.upstream import Upstreams
 
-log = structlog.get_logger(__name__)
+log = Logger(__name__)
 
 IDS_AT_ONCE = 100
 ATTEMPTS_AT_ONCE = 20

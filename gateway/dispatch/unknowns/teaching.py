@@ -5,7 +5,6 @@ from datetime import timedelta
 from uuid import UUID
 
 import msgspec
-import structlog
 
 from compat.errors import Fault
 from compat.replies import UNKNOWN_WORDS
@@ -17,10 +16,11 @@ from gateway.dispatch.unknowns import store
 from gateway.dispatch.unknowns.model import refusal_in
 from gateway.dispatch.unknowns.store import Answered
 from gateway.errors import Unavailable
+from gateway.logs import Logger
 from gateway.providers.words import store as words_store
 from gateway.providers.words.model import FAULTS, check_words
 
-log = structlog.get_logger(__name__)
+log = Logger(__name__)
 
 AT_ONCE = 100
 PAGES_MAX = 100

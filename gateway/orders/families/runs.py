@@ -2,19 +2,19 @@
 
 from uuid import UUID
 
-import structlog
 from uuid_utils.compat import uuid7
 
 from gateway.db.engine import Database, Transaction
 from gateway.errors import Unavailable
 from gateway.events import store as events
+from gateway.logs import Logger
 from gateway.orders import store
 from gateway.orders.families import store as families
 from gateway.orders.families.model import child_of
 from gateway.orders.placement import created
 from gateway.orders.store import HistoryLine, NewOrder
 
-log = structlog.get_logger(__name__)
+log = Logger(__name__)
 
 AT_ONCE = 100
 

@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import Collection
 from uuid import UUID
 
-import structlog
-
 from compat.failures import UpstreamError, UpstreamRefusal
 from compat.money import LIMIT
 from compat.wire import Balance
@@ -13,11 +11,12 @@ from gateway.alerts import store as alerts
 from gateway.alerts.store import Alert
 from gateway.db.engine import Database
 from gateway.errors import NotFound
+from gateway.logs import Logger
 from gateway.providers.money import store
 from gateway.providers.store import update_balance, update_extension
 from gateway.providers.upstream import Upstreams
 
-log = structlog.get_logger(__name__)
+log = Logger(__name__)
 
 KEY_REFUSED = "provider_key_refused"
 OTHER_CURRENCY = "provider_currency"

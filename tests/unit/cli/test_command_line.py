@@ -5,8 +5,9 @@ import sys
 
 import pytest
 
-from gateway.cli import cli, run
+from gateway.cli import run
 from gateway.cli.parameters import Currency
+from tests.support.commands import every_noun
 
 COMMANDS = {
     "alerts": {"clear", "test"},
@@ -54,7 +55,7 @@ def leaves() -> list[list[str]]:
 
 
 def test_the_commands_are_those_that_are_documented() -> None:
-    found = {name: set(getattr(command, "commands", {})) for name, command in cli.commands.items()}
+    found = {name: set(getattr(command, "commands", {})) for name, command in every_noun().items()}
     assert found == COMMANDS
 
 
@@ -68,6 +69,23 @@ def test_help_loads_nothing_heavy() -> None:
     script = "import sys, gateway.cli; gateway.cli.run(['--help']); print(*sys.modules, file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert not set(HEAVY) & set(done.stderr.split())
+
+
+def test_a_command_loads_no_other() -> None:
+    script = "import sys, gateway.cli; gateway.cli.run(['user', '--help']); print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert {name for name in COMMANDS if f"gateway.cli.{name}" in done.stderr.split()} == {"user"}
+
+
+def test_the_database_is_met_without_the_library_of_logs() -> None:
+    script = "import sys, gateway.db.engine; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert not {"structlog", "rich"} & set(done.stdout.split())
+
+
+def test_a_word_that_is_nearly_a_command_is_told_which() -> None:
+    done = subprocess.run([sys.executable, "-m", "gateway", "ordr"], capture_output=True, text=True, check=False)
+    assert "Did you mean 'order'?" in done.stderr
 
 
 @pytest.mark.parametrize(

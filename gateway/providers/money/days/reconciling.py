@@ -5,17 +5,17 @@ from decimal import Decimal
 from uuid import UUID
 
 import msgspec
-import structlog
 
 from gateway.audit import store as audit
 from gateway.db.engine import Database, Transaction
 from gateway.errors import Conflict, Unavailable
+from gateway.logs import Logger
 from gateway.providers.money import store as money
 from gateway.providers.money.days import store
 from gateway.providers.money.model import check_deposit
 from gateway.references import check_reference
 
-log = structlog.get_logger(__name__)
+log = Logger(__name__)
 
 DAYS_MAX = 31
 """Days that are caught up on, after a time without a worker."""
