@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -21,7 +20,7 @@ import msgspec
 import uvloop
 
 from benchmarks import behind_report as report
-from benchmarks.cores import pin, usage
+from benchmarks.cores import parent_of, pin, usage
 from benchmarks.load import Ask, form, run_open
 from benchmarks.stage import PROJECT, Stage, open_stage, port_of
 from benchmarks.stock import QUANTITY, Size, Stock, add_stock
@@ -35,6 +34,7 @@ from gateway.providers.actions import set_api_key
 from tests.support.processes import UPSTREAM_KEY, Installation, Running, eventually, plain_environment
 
 WITHIN_S = 120.0
+PLACED_AT_ONCE = 1000
 NEVER_S = 900.0
 """Between the polls of an order: here it is the bench that says when all are due."""
 
@@ -142,7 +142,9 @@ class Session:
             draft = Draft(f"https://example.com/behind/{at}", QUANTITY, {})
             await placement.place(crowd[at % len(crowd)].account, self._stock.service, draft)
 
-        await asyncio.gather(*(place(at) for at in range(self._links, self._links + count)))
+        links = range(self._links, self._links + count)
+        for start in range(0, count, PLACED_AT_ONCE):
+            await asyncio.gather(*(place(at) for at in links[start : start + PLACED_AT_ONCE]))
         self._links += count
         await placement.close()
 
@@ -261,7 +263,7 @@ def _held(worker: Running) -> Iterator[None]:
 async def _parent_of_backend(db: Database) -> int:
     async with db.connection() as connection:
         pid: int = await connection.fetchval("SELECT pg_backend_pid()")
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return parent_of(pid)
 
 
 async def _prove(db: Database, panel: Panel) -> int:
@@ -269,11 +271,14 @@ async def _prove(db: Database, panel: Panel) -> int:
     async with db.connection() as connection:
         rows = await connection.fetch("SELECT link, external_order_id, status, remains, charge, price FROM orders")
     came = sorted((link, str(arrival.number)) for link, each in panel.arrivals.items() for arrival in each)
-    assert came == sorted((row["link"], row["external_order_id"]) for row in rows), f"{len(rows)} here, {len(came)} came"
+    assert came == sorted((row["link"], row["external_order_id"]) for row in rows), (
+        f"{len(rows)} here, {len(came)} came"
+    )
     for row in rows:
         word, remains = panel.said[int(row["external_order_id"])]
         assert row["status"] == {"Canceled": "cancelled"}.get(word, word.lower()), (row, word)
-        assert row["remains"] == remains and row["charge"] == row["price"] * (QUANTITY - remains) / QUANTITY, row
+        assert row["remains"] == remains, row
+        assert row["charge"] == row["price"] * (QUANTITY - remains) / QUANTITY, row
     return len(rows)
 
 

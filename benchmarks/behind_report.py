@@ -60,7 +60,12 @@ class Report(msgspec.Struct):
         every = {**samples, "sends_of_floor": ratios}
         every = {name: every[name] for name in NAMES if name in every}
         figures = {
-            name: {"median": statistics.median(values), "least": min(values), "most": max(values), "unit": NAMES[name][1]}
+            name: {
+                "median": statistics.median(values),
+                "least": min(values),
+                "most": max(values),
+                "unit": NAMES[name][1],
+            }
             for name, values in every.items()
         }
         goals = {

@@ -1,5 +1,6 @@
 """One HTTP call to a panel: what is sent in its dialect, and what came back, up to a limit."""
 
+import functools
 import re
 from collections.abc import Mapping
 from urllib.parse import quote, quote_plus, urlencode
@@ -119,13 +120,18 @@ def read_evidence(text: str) -> tuple[int, str] | None:
 
 def mask(text: str, key: str) -> str:
     """The text without the key, however it was quoted; no shorter, so that a cut key stays cut off."""
+    for spelling in _spellings(key):
+        text = text.replace(spelling, "*" * len(spelling))
+    return text
+
+
+@functools.lru_cache(maxsize=1024)
+def _spellings(key: str) -> tuple[str, ...]:
+    """The ways to quote it, the longest first."""
     escaped = msgspec.json.encode(key).decode()[1:-1]
     in_query = URL.build(query={"k": key}).raw_query_string[2:]
     spellings = {key, quote(key, safe=""), quote_plus(key), in_query, escaped, escaped.replace("/", "\\/")}
-    for spelling in sorted(spellings, key=len, reverse=True):
-        if spelling:
-            text = text.replace(spelling, "*" * len(spelling))
-    return text
+    return tuple(sorted(filter(None, spellings), key=len, reverse=True))
 
 
 def describe(error: BaseException) -> str:

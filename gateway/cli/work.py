@@ -10,9 +10,8 @@ from gateway.cli.surroundings import read_settings, running_servers
 @json_option
 def work(as_json: bool) -> None:
     """Send orders upstream and follow them until SIGTERM. --json turns the log into lines of JSON."""
-    import asyncio
-
     import msgspec
+    import uvloop
 
     from gateway.settings import require_secret_key
 
@@ -26,4 +25,4 @@ def work(as_json: bool) -> None:
         require_secret_key(complete)
         configure_logging(complete)
 
-        asyncio.run(run_worker(complete))
+        uvloop.run(run_worker(complete))

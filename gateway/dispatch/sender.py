@@ -17,7 +17,7 @@ from gateway.db.engine import Database
 from gateway.dispatch import store
 from gateway.dispatch.claims import BARRED, Claimed, Ready, claim
 from gateway.dispatch.model import Attempt, fields_sent
-from gateway.dispatch.outcomes import record
+from gateway.dispatch.recording import Recorder
 from gateway.errors import Unavailable
 from gateway.orders.settlement import Change, settle
 from gateway.orders.triggers import QueuedTooLong
@@ -48,7 +48,7 @@ class Dispatcher:
         self._db = db
         self._upstreams = upstreams
         self._lease_s = lease_s
-        self._first_check = timedelta(seconds=first_check_s)
+        self._recorder = Recorder(db, timedelta(seconds=first_check_s))
         self._wake = asyncio.Event()
         self._ended = asyncio.Event()
         self._ended.set()
@@ -176,6 +176,7 @@ class Dispatcher:
             fields_sent(attempt),
             may_start=lambda within_s: running_s() + within_s < lease_ends_s,
         )
+        self._wake.set()
         upstream_id = outcome.order if isinstance(outcome, Accepted) else None
         log.info(
             "sent",
@@ -190,7 +191,7 @@ class Dispatcher:
         """Write what is known, through an outage of the database of about an hour."""
         for tries in range(RECORD_TRIES):
             try:
-                await record(self._db, attempt.id, outcome, self._first_check)
+                await self._recorder.record(attempt.id, outcome)
                 return
             except Exception as error:
                 log.warning("outcome not recorded yet", attempt=str(attempt.id), error=repr(error))
