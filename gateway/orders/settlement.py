@@ -77,6 +77,20 @@ async def settle(tx: Transaction, changes: Sequence[Change]) -> dict[UUID, Trans
     return batch.written
 
 
+def is_news(order: Order, trigger: Reported) -> bool:
+    """Whether settling it could write anything, as long as the order is as it was read."""
+    if trigger.charge is not None and trigger.charge != order.upstream_charge:
+        return True
+    if is_of_family(order, trigger):
+        return True
+    transition = decide(order, trigger)
+    return transition is not None and (transition.row == "19" or _says_something(transition, order))
+
+
+def _says_something(transition: Transition, before: Order) -> bool:
+    return transition.order != before or transition.row in TOLD_UNCHANGED or bool(transition.moves)
+
+
 def _new_charges(changes: Sequence[Change], orders: Mapping[UUID, Order]) -> dict[UUID, Decimal]:
     """The charges reported that the orders' rows do not have; whatever the table says of the rest of the report."""
     reported = {
@@ -131,7 +145,7 @@ class _Batch:
         if transition.row == "19":
             after = msgspec.structs.replace(transition.order, check_failures=before.check_failures + 1)
             transition = msgspec.structs.replace(transition, order=after)
-        if transition.order == before and transition.row not in TOLD_UNCHANGED and not transition.moves:
+        if not _says_something(transition, before):
             return
         self.written[before.id] = transition
         if change.tracking is not None:
