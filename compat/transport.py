@@ -38,10 +38,10 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """What came back; `headers` are those that are evidence."""
+    """What came back."""
 
     status: int
-    headers: str
+    headers: Mapping[str, str]
     body: bytes
     cut: str = ""
     """Why the body is not whole; empty where it is."""
@@ -93,17 +93,17 @@ async def read_reply(response: aiohttp.ClientResponse, bytes_max: int) -> Reply:
         cut = f"the body broke off: {describe(error)}"
     if cut:
         response.close()
-    return Reply(response.status, _headers_of(response), bytes(body), cut)
+    return Reply(response.status, response.headers, bytes(body), cut)
 
 
-def _headers_of(response: aiohttp.ClientResponse) -> str:
-    return "\n".join(f"{name}: {response.headers[name][:200]}" for name in _EVIDENT if name in response.headers)
+def _evident(headers: Mapping[str, str]) -> str:
+    return "\n".join(f"{name}: {headers[name][:200]}" for name in _EVIDENT if name in headers)
 
 
 def evidence_of(reply: Reply, bytes_max: int) -> str:
     """The beginning of a reply as text that can be stored; the key is still in it."""
     start = reply.body[:bytes_max].decode("utf-8", "replace")
-    return f"HTTP {reply.status}\n{reply.headers}\n{start}".replace("\x00", "\N{REPLACEMENT CHARACTER}")
+    return f"HTTP {reply.status}\n{_evident(reply.headers)}\n{start}".replace("\x00", "\N{REPLACEMENT CHARACTER}")
 
 
 def read_evidence(text: str) -> tuple[int, str] | None:

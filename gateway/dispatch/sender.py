@@ -22,6 +22,7 @@ from gateway.errors import Unavailable
 from gateway.orders.settlement import Change, settle
 from gateway.orders.triggers import QueuedTooLong
 from gateway.providers.upstream import Upstreams
+from gateway.request_log import SentLine, TellSent, tell_with_structlog
 
 log = structlog.get_logger(__name__)
 
@@ -44,10 +45,19 @@ class Dispatcher:
     was frozen does not send what another was given meanwhile.
     """
 
-    def __init__(self, db: Database, upstreams: Upstreams, *, lease_s: float, first_check_s: float) -> None:
+    def __init__(
+        self,
+        db: Database,
+        upstreams: Upstreams,
+        *,
+        lease_s: float,
+        first_check_s: float,
+        tell_sent: TellSent = tell_with_structlog,
+    ) -> None:
         self._db = db
         self._upstreams = upstreams
         self._lease_s = lease_s
+        self._tell_sent = tell_sent
         self._recorder = Recorder(db, timedelta(seconds=first_check_s))
         self._wake = asyncio.Event()
         self._ended = asyncio.Event()
@@ -178,13 +188,7 @@ class Dispatcher:
         )
         self._wake.set()
         upstream_id = outcome.order if isinstance(outcome, Accepted) else None
-        log.info(
-            "sent",
-            order=attempt.order.number,
-            attempt=str(attempt.id),
-            outcome=type(outcome).__name__,
-            upstream_id=upstream_id,
-        )
+        self._tell_sent(SentLine(attempt.order.number, str(attempt.id), type(outcome).__name__, upstream_id))
         await self._record(attempt, outcome)
 
     async def _record(self, attempt: Attempt, outcome: AddOutcome) -> None:
