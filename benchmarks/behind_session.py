@@ -166,7 +166,7 @@ class Session:
         return rate([row["at"] for row in rows])
 
     async def _poll(self, name: str, remains: int) -> float:
-        """States a second. All that are open are due at once; of none is there anything new but its remains, at most."""
+        """States a second. All that are open are due at once; at most the remains of each are new."""
         self._panel.tell = going_on(remains)
         self._panel.asked = []
         count = await self._make_due()
@@ -180,10 +180,11 @@ class Session:
     async def _settle(self) -> float:
         """Orders a second."""
         self._panel.tell = ended
+        self._panel.asked = []
         count = await self._make_due()
 
         async def settled() -> bool:
-            return not await self._count(_OPEN)
+            return len(self._panel.asked) >= count and not await self._count(_OPEN)
 
         await self._costed("settles", count, lambda: eventually(settled, what=f"{count} ends", within_s=WITHIN_S))
         return await self._rate_of("o.completed_at", count)

@@ -67,7 +67,7 @@ class Recorder:
                 )
                 for each in accepted
             ]
-            if len(await settle(tx, changes)) < len(changes):
+            if len((await settle(tx, changes)).keys() & {each.order_id for each in accepted}) < len(accepted):
                 raise _Moved
             if await store.finish_accepted(tx, {each.id: ids[each.id] for each in accepted}) < len(accepted):
                 raise _Moved

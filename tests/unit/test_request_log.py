@@ -49,6 +49,7 @@ async def test_nothing_is_written_where_the_level_leaves_it_out(capsys: pytest.C
 async def test_a_line_of_a_send_has_them_too_and_no_secret(capsys: pytest.CaptureFixture[str]) -> None:
     settings = Settings(log_format="json")
     configure_logging(settings)
+    structlog.contextvars.clear_contextvars()
     line = SentLine(100_001, "0190c3e2-0000-7000-8000-000000000001", "Accepted", "yb_" + "k" * 36)
     tell_with_structlog(line)
     sent_log(settings)(line)
