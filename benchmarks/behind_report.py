@@ -92,7 +92,7 @@ class Report(msgspec.Struct):
             options=options,
             figures=figures,
             goals=goals,
-            orders={"placed_and_sent_once_and_as_said": placed, "ledger_verify": verified},
+            orders={"proved": placed, "ledger_verify": verified},
             samples=every,
         )
 
@@ -101,7 +101,7 @@ class Report(msgspec.Struct):
         notes = [
             f"{self.options['orders']} orders a round, {self.options['connections']} connections; "
             f"{self.machine['cores']}; a commit waits for {self.machine['sync_ms']} ms of disk.",
-            f"{self.orders['placed_and_sent_once_and_as_said']} orders, each sent once and here as its upstream said; "
+            f"{self.orders['proved']} orders, each sent once and here as its upstream said; "
             f"{self.orders['ledger_verify']}.",
             *(f"{NAMES[name][0]}: {each['found']:.3g}, goal {each['goal']:g}, {'met' if each['met'] else 'NOT met'}."
               for name, each in self.goals.items()),

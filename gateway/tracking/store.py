@@ -14,12 +14,12 @@ BATCH_MAX = 100
 
 
 async def providers_due(tx: Transaction) -> list[UUID]:
-    """Providers that have an order due."""
+    """Providers that have an order due. One is looked for at each: all of them may be many."""
     rows = await tx.fetch(
         """
         SELECT p.id FROM providers p
-         WHERE EXISTS (SELECT FROM orders o WHERE o.provider_id = p.id AND o.dispatch = 'accepted'
-                          AND o.next_check_at <= now())
+         CROSS JOIN LATERAL (SELECT FROM orders o WHERE o.provider_id = p.id AND o.dispatch = 'accepted'
+                                AND o.next_check_at <= now() LIMIT 1) due
         """
     )
     return [row["id"] for row in rows]
