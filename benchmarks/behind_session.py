@@ -39,7 +39,7 @@ class Options(msgspec.Struct, frozen=True):
     """How much and how often; `connections` are those of a provider, to the floor as to the worker."""
 
     rounds: int = 5
-    retakes: int = 5
+    retakes: int = 3
     orders: int = 6000
     connections: int = 64
     a_second: int = 100
@@ -89,7 +89,7 @@ class Session:
         await self._end()
 
     async def _round(self) -> None:
-        self._add("floor", await self._floor(self._panel.url, FLOOR_KEY))
+        self._add("floor", await self._floor(self._panel.url, FLOOR_KEY, self._options.orders))
         self._add("sends", await self._send("sends", self._options.orders))
         self._add("polls_moved", await self._poll("polls_moved", QUANTITY - 10))
         self._add("polls", await self._poll("polls", QUANTITY - 10))
@@ -97,8 +97,9 @@ class Session:
 
     async def _simulated_round(self) -> None:
         if self._simulated is not None:
-            self._add("simulator", await self._floor(self._simulated.url, self._simulated.key))
-            self._add("simulated", await self._send("simulated", self._options.orders // 4, self._simulated.service))
+            count = self._options.orders // 4
+            self._add("simulator", await self._floor(self._simulated.url, self._simulated.key, count))
+            self._add("simulated", await self._send("simulated", count, self._simulated.service))
 
     async def _least_disturbed(self, measure: Callable[[], Awaitable[None]]) -> Samples:
         """What was measured in the rounds beside which strangers did the least on these cores."""
@@ -213,11 +214,11 @@ class Session:
             if (cost := f"{name}_{who}_us") in NAMES:
                 self._add(cost, used / count * 1e6)
 
-    async def _floor(self, url: str, key: str) -> float:
+    async def _floor(self, url: str, key: str, count: int) -> float:
         """Nothing but aiohttp, on the worker's core, which the worker leaves to it."""
         output = self._stage.folder / "floor.txt"
         words = [sys.executable, "-m", "benchmarks.behind", url, key]
-        words += [str(self._options.orders), str(self._options.connections)]
+        words += [str(count), str(self._options.connections)]
         with output.open("wb") as out:
             client = spawn(words, env=plain_environment(), directory=PROJECT, stdout=out)
         pin(client.pid, self._stage.cores.api)
