@@ -95,6 +95,8 @@ class Poller:
                 if not due:
                     return
                 async with calling:
+                    if self._is_resting(provider_id):
+                        return  # what was claimed is due again at its next check
                     reports = await self._ask(provider_id, list(due))
                     self._rests.pop(provider_id, None)
                 await self._take(provider_id, due, reports)
