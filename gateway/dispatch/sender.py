@@ -17,7 +17,7 @@ from gateway.db.engine import Database
 from gateway.dispatch import store
 from gateway.dispatch.claims import BARRED, Claimed, Ready, claim
 from gateway.dispatch.model import Attempt, fields_sent
-from gateway.dispatch.recording import Recorder
+from gateway.dispatch.taken.recording import Recorder
 from gateway.errors import Unavailable
 from gateway.orders.settlement import Change, settle
 from gateway.orders.triggers import QueuedTooLong

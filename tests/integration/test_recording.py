@@ -12,7 +12,7 @@ from compat.errors import Fault
 from compat.wire import Accepted, AddOutcome, Refused, Unknown
 from gateway.db.engine import Database
 from gateway.dispatch.outcomes import record
-from gateway.dispatch.recording import Recorder
+from gateway.dispatch.taken.recording import Recorder
 from gateway.orders.model import Dispatch, Order, Status
 from tests.support.factories import Shop, add_shop, begin_attempt, event_types, place_order, read_order
 from tests.support.faults import refuse_writes

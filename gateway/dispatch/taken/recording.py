@@ -6,8 +6,8 @@ from uuid import UUID
 from compat.wire import Accepted, AddOutcome
 from gateway.batching import Batcher
 from gateway.db.engine import Database
-from gateway.dispatch import store
 from gateway.dispatch.outcomes import record
+from gateway.dispatch.taken import store
 from gateway.errors import GatewayError
 from gateway.orders.settlement import Change, settle
 from gateway.orders.store import Tracking
