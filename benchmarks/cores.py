@@ -60,6 +60,12 @@ def children_of(pid: int) -> list[int]:
     return [int(child) for child in path.read_text().split()] if path.exists() else []
 
 
+def parent_of(pid: int) -> int:
+    """0 where the system does not tell."""
+    path = Path(f"/proc/{pid}/stat")
+    return int(path.read_text().rpartition(")")[2].split()[1]) if path.exists() else 0
+
+
 class Usage(msgspec.Struct, frozen=True):
     """Processor seconds since some start: of a process and its children, of this one's family, of whole cores."""
 

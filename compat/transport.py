@@ -1,5 +1,6 @@
 """One HTTP call to a panel: what is sent in its dialect, and what came back, up to a limit."""
 
+import functools
 import re
 from collections.abc import Mapping
 from urllib.parse import quote, quote_plus, urlencode
@@ -37,10 +38,10 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """What came back; `headers` are those that are evidence."""
+    """What came back."""
 
     status: int
-    headers: str
+    headers: Mapping[str, str]
     body: bytes
     cut: str = ""
     """Why the body is not whole; empty where it is."""
@@ -92,17 +93,17 @@ async def read_reply(response: aiohttp.ClientResponse, bytes_max: int) -> Reply:
         cut = f"the body broke off: {describe(error)}"
     if cut:
         response.close()
-    return Reply(response.status, _headers_of(response), bytes(body), cut)
+    return Reply(response.status, response.headers, bytes(body), cut)
 
 
-def _headers_of(response: aiohttp.ClientResponse) -> str:
-    return "\n".join(f"{name}: {response.headers[name][:200]}" for name in _EVIDENT if name in response.headers)
+def _evident(headers: Mapping[str, str]) -> str:
+    return "\n".join(f"{name}: {headers[name][:200]}" for name in _EVIDENT if name in headers)
 
 
 def evidence_of(reply: Reply, bytes_max: int) -> str:
     """The beginning of a reply as text that can be stored; the key is still in it."""
     start = reply.body[:bytes_max].decode("utf-8", "replace")
-    return f"HTTP {reply.status}\n{reply.headers}\n{start}".replace("\x00", "\N{REPLACEMENT CHARACTER}")
+    return f"HTTP {reply.status}\n{_evident(reply.headers)}\n{start}".replace("\x00", "\N{REPLACEMENT CHARACTER}")
 
 
 def read_evidence(text: str) -> tuple[int, str] | None:
@@ -119,13 +120,18 @@ def read_evidence(text: str) -> tuple[int, str] | None:
 
 def mask(text: str, key: str) -> str:
     """The text without the key, however it was quoted; no shorter, so that a cut key stays cut off."""
+    for spelling in _spellings(key):
+        text = text.replace(spelling, "*" * len(spelling))
+    return text
+
+
+@functools.lru_cache(maxsize=1024)
+def _spellings(key: str) -> tuple[str, ...]:
+    """The ways to quote it, the longest first."""
     escaped = msgspec.json.encode(key).decode()[1:-1]
     in_query = URL.build(query={"k": key}).raw_query_string[2:]
     spellings = {key, quote(key, safe=""), quote_plus(key), in_query, escaped, escaped.replace("/", "\\/")}
-    for spelling in sorted(spellings, key=len, reverse=True):
-        if spelling:
-            text = text.replace(spelling, "*" * len(spelling))
-    return text
+    return tuple(sorted(filter(None, spellings), key=len, reverse=True))
 
 
 def describe(error: BaseException) -> str:

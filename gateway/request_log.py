@@ -1,4 +1,4 @@
-"""The lines that tell of requests: as all other lines or, where thousands come a second, by a way of their own."""
+"""The lines of requests and of sends: as all other lines or, where thousands come a second, by a way of their own."""
 
 import asyncio
 import logging
@@ -11,8 +11,10 @@ import structlog
 
 from gateway.clock import utc_now
 from gateway.settings import Settings
+from gateway.telemetry import mask_text
 
 _log = structlog.get_logger("gateway.access")
+_sends = structlog.get_logger("gateway.sends")
 
 
 class RequestLine(msgspec.Struct, frozen=True):
@@ -25,7 +27,17 @@ class RequestLine(msgspec.Struct, frozen=True):
     request_id: str
 
 
+class SentLine(msgspec.Struct, frozen=True):
+    """One send upstream, and what the answer was classed as."""
+
+    order: int
+    attempt: str
+    outcome: str
+    upstream_id: str | None
+
+
 WriteLine: TypeAlias = Callable[[RequestLine], None]
+TellSent: TypeAlias = Callable[[SentLine], None]
 
 
 def write_with_structlog(line: RequestLine) -> None:
@@ -33,11 +45,22 @@ def write_with_structlog(line: RequestLine) -> None:
     _log.info("request", method=line.method, path=line.path, status=line.status, duration_ms=line.duration_ms)
 
 
+def tell_with_structlog(line: SentLine) -> None:
+    _sends.info("sent", order=line.order, attempt=line.attempt, outcome=line.outcome, upstream_id=line.upstream_id)
+
+
 def request_log(settings: Settings) -> WriteLine:
     """What writes these lines under the settings: JSON in the form of all others, but at a tenth of their cost."""
     if logging.getLevelNamesMapping()[settings.log_level.upper()] > logging.INFO:
         return lambda line: None
-    return _JsonLines() if settings.log_format == "json" else write_with_structlog
+    return _JsonLines().of_request if settings.log_format == "json" else write_with_structlog
+
+
+def sent_log(settings: Settings) -> TellSent:
+    """The same for the lines that tell of sends."""
+    if logging.getLevelNamesMapping()[settings.log_level.upper()] > logging.INFO:
+        return lambda line: None
+    return _JsonLines().of_send if settings.log_format == "json" else tell_with_structlog
 
 
 class _Written(msgspec.Struct):
@@ -54,6 +77,23 @@ class _Written(msgspec.Struct):
     timestamp: str
 
 
+class _Sent(msgspec.Struct):
+    """Likewise."""
+
+    order: int
+    attempt: str
+    outcome: str
+    upstream_id: str | None
+    event: str
+    level: str
+    logger: str
+    timestamp: str
+
+
+def _timestamp() -> str:
+    return utc_now().isoformat().replace("+00:00", "Z")
+
+
 class _JsonLines:
     """Lines of one turn of the event loop go out in one write."""
 
@@ -61,18 +101,24 @@ class _JsonLines:
         self._encode = msgspec.json.Encoder().encode
         self._waiting: list[bytes] = []
 
-    def __call__(self, line: RequestLine) -> None:
-        if not self._waiting:
-            asyncio.get_running_loop().call_soon(self._write)
-        timestamp = utc_now().isoformat().replace("+00:00", "Z")
-        self._waiting.append(
-            self._encode(
-                _Written(
-                    line.method, line.path, line.status, line.duration_ms, "request", line.request_id, "info",
-                    "gateway.access", timestamp,
-                )
+    def of_request(self, line: RequestLine) -> None:
+        self._add(
+            _Written(
+                line.method, line.path, line.status, line.duration_ms, "request", line.request_id, "info",
+                "gateway.access", _timestamp(),
             )
         )  # fmt: skip
+
+    def of_send(self, line: SentLine) -> None:
+        upstream_id = None if line.upstream_id is None else mask_text(line.upstream_id)
+        self._add(
+            _Sent(line.order, line.attempt, line.outcome, upstream_id, "sent", "info", "gateway.sends", _timestamp())
+        )
+
+    def _add(self, line: msgspec.Struct) -> None:
+        if not self._waiting:
+            asyncio.get_running_loop().call_soon(self._write)
+        self._waiting.append(self._encode(line))
 
     def _write(self) -> None:
         lines, self._waiting = self._waiting, []

@@ -35,6 +35,7 @@ from gateway.providers.lanes import Lanes
 from gateway.providers.money.balances import learn_balances, learn_short_balances, purge_readings
 from gateway.providers.money.days.reconciling import reconcile_days
 from gateway.providers.upstream import Upstreams
+from gateway.request_log import sent_log
 from gateway.settings import Settings
 from gateway.tracking.poller import Poller
 from gateway.tracking.refills import follow_refills
@@ -78,7 +79,11 @@ async def run_worker(settings: Settings) -> None:
         stack.push_async_callback(session.close)
         upstreams = Upstreams(db, Keyring(settings.secret_key), session, settings)
         dispatcher = Dispatcher(
-            db, upstreams, lease_s=settings.send_lease_s, first_check_s=settings.check_interval_min_s
+            db,
+            upstreams,
+            lease_s=settings.send_lease_s,
+            first_check_s=settings.check_interval_min_s,
+            tell_sent=sent_log(settings),
         )
         poller = Poller(
             db,

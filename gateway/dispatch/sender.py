@@ -15,12 +15,13 @@ from gateway.db.engine import Database
 from gateway.dispatch import store
 from gateway.dispatch.claims import BARRED, Claimed, Ready, claim
 from gateway.dispatch.model import Attempt, fields_sent
-from gateway.dispatch.outcomes import record
+from gateway.dispatch.taken.recording import Recorder
 from gateway.errors import Unavailable
 from gateway.logs import Logger
 from gateway.orders.settlement import Change, settle
 from gateway.orders.triggers import QueuedTooLong
 from gateway.providers.upstream import Upstreams
+from gateway.request_log import SentLine, TellSent, tell_with_structlog
 
 log = Logger(__name__)
 
@@ -43,11 +44,20 @@ class Dispatcher:
     was frozen does not send what another was given meanwhile.
     """
 
-    def __init__(self, db: Database, upstreams: Upstreams, *, lease_s: float, first_check_s: float) -> None:
+    def __init__(
+        self,
+        db: Database,
+        upstreams: Upstreams,
+        *,
+        lease_s: float,
+        first_check_s: float,
+        tell_sent: TellSent = tell_with_structlog,
+    ) -> None:
         self._db = db
         self._upstreams = upstreams
         self._lease_s = lease_s
-        self._first_check = timedelta(seconds=first_check_s)
+        self._tell_sent = tell_sent
+        self._recorder = Recorder(db, timedelta(seconds=first_check_s))
         self._wake = asyncio.Event()
         self._ended = asyncio.Event()
         self._ended.set()
@@ -175,21 +185,16 @@ class Dispatcher:
             fields_sent(attempt),
             may_start=lambda within_s: running_s() + within_s < lease_ends_s,
         )
+        self._wake.set()
         upstream_id = outcome.order if isinstance(outcome, Accepted) else None
-        log.info(
-            "sent",
-            order=attempt.order.number,
-            attempt=str(attempt.id),
-            outcome=type(outcome).__name__,
-            upstream_id=upstream_id,
-        )
+        self._tell_sent(SentLine(attempt.order.number, str(attempt.id), type(outcome).__name__, upstream_id))
         await self._record(attempt, outcome)
 
     async def _record(self, attempt: Attempt, outcome: AddOutcome) -> None:
         """Write what is known, through an outage of the database of about an hour."""
         for tries in range(RECORD_TRIES):
             try:
-                await record(self._db, attempt.id, outcome, self._first_check)
+                await self._recorder.record(attempt.id, outcome)
                 return
             except Exception as error:
                 log.warning("outcome not recorded yet", attempt=str(attempt.id), error=repr(error))

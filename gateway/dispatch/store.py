@@ -111,7 +111,8 @@ async def insert_attempts(tx: Transaction, attempts: Sequence[Attempt], lease: t
     """Write the rows that must be committed before any socket opens, and mark their orders `sending`.
 
     Returns the attempts that were written; one whose order has an attempt that is open, accepted,
-    unknown or written off is refused by the index `uq_dispatch_attempts_open`.
+    unknown or written off is refused by the index `uq_dispatch_attempts_open`. The orders are found by
+    their ids: were the index of what is queued of use for it, the whole queue might be read.
     """
     rows = await tx.fetch(
         """
@@ -125,7 +126,8 @@ async def insert_attempts(tx: Transaction, attempts: Sequence[Attempt], lease: t
             JOIN providers p ON p.id = a.provider_id
           ON CONFLICT DO NOTHING RETURNING id, order_id
         )
-        UPDATE orders o SET dispatch = 'sending' FROM begun WHERE o.id = begun.order_id AND o.dispatch = 'queued'
+        UPDATE orders o SET dispatch = 'sending' FROM begun
+         WHERE o.id = begun.order_id AND o.id = ANY($2) AND coalesce(o.dispatch, '') = 'queued'
         RETURNING begun.id
         """,
         [attempt.id for attempt in attempts],

@@ -20,7 +20,7 @@ from gateway.orders.families.model import UNPAID, Children
 from gateway.orders.families.settling import is_of_family, settle_parent
 from gateway.orders.model import Order, Transition, decide
 from gateway.orders.shown import told
-from gateway.orders.store import HistoryLine
+from gateway.orders.store import HistoryLine, Tracking
 from gateway.orders.triggers import ChildChanged, Reported, Trigger, may_move_money
 
 UNREADABLE_MAX = 5
@@ -40,11 +40,12 @@ TOLD_UNCHANGED = frozenset({"10", "12", "20"})
 
 
 class Change(msgspec.Struct, frozen=True):
-    """Something that happened to an order. `note` goes into its history."""
+    """Something that happened to an order. `note` goes into its history, `tracking` is of one that was taken."""
 
     order_id: UUID
     trigger: Trigger
     note: dict[str, Any] = {}
+    tracking: Tracking | None = None
 
 
 async def settle(tx: Transaction, changes: Sequence[Change]) -> dict[UUID, Transition]:
@@ -57,7 +58,8 @@ async def settle(tx: Transaction, changes: Sequence[Change]) -> dict[UUID, Trans
     ids = [change.order_id for change in changes if may_move_money(change.trigger)]
     wallets = await ledger.lock_of_owners(tx, await store.owners_of(tx, ids)) if ids else {}
     orders = await store.lock(tx, [change.order_id for change in changes])
-    await store.update_charges(tx, _new_charges(changes, orders))
+    charges = _new_charges(changes, orders)
+    orders |= {at: msgspec.structs.replace(orders[at], upstream_charge=charge) for at, charge in charges.items()}
     batch = _Batch(wallets)
     of_parents: dict[UUID, Change] = {}
     for change in sorted(changes, key=lambda change: change.order_id):
@@ -66,12 +68,27 @@ async def settle(tx: Transaction, changes: Sequence[Change]) -> dict[UUID, Trans
             of_parents[before.id] = change
         elif before is not None:
             batch.take(before, change, decide(before, change.trigger))
+    await store.update_charges(tx, {at: charge for at, charge in charges.items() if at not in batch.written})
     await batch.write(tx)
     touched = {parent_id for order in batch.written if (parent_id := orders[order].parent_id)} | of_parents.keys()
     if touched:
         followed = await _follow(tx, {parent_id: orders[parent_id] for parent_id in touched}, of_parents, batch.wallets)
         return batch.written | followed
     return batch.written
+
+
+def is_news(order: Order, trigger: Reported) -> bool:
+    """Whether settling it could write anything, as long as the order is as it was read."""
+    if trigger.charge is not None and trigger.charge != order.upstream_charge:
+        return True
+    if is_of_family(order, trigger):
+        return True
+    transition = decide(order, trigger)
+    return transition is not None and (transition.row == "19" or _says_something(transition, order))
+
+
+def _says_something(transition: Transition, before: Order) -> bool:
+    return transition.order != before or transition.row in TOLD_UNCHANGED or bool(transition.moves)
 
 
 def _new_charges(changes: Sequence[Change], orders: Mapping[UUID, Order]) -> dict[UUID, Decimal]:
@@ -119,6 +136,7 @@ class _Batch:
         self.written: dict[UUID, Transition] = {}
         self._entries: list[Entry] = []
         self._lines: list[HistoryLine] = []
+        self._tracked: dict[UUID, Tracking] = {}
 
     def take(self, before: Order, change: Change, transition: Transition | None) -> None:
         """Post the transition's money; one that changes nothing is left out."""
@@ -127,9 +145,11 @@ class _Batch:
         if transition.row == "19":
             after = msgspec.structs.replace(transition.order, check_failures=before.check_failures + 1)
             transition = msgspec.structs.replace(transition, order=after)
-        if transition.order == before and transition.row not in TOLD_UNCHANGED and not transition.moves:
+        if not _says_something(transition, before):
             return
         self.written[before.id] = transition
+        if change.tracking is not None:
+            self._tracked[before.id] = change.tracking
         owner = (before.user_id, before.currency)
         for move in transition.moves:
             reference = Reference("order", before.id, move.part)
@@ -139,23 +159,15 @@ class _Batch:
             self._lines.append(_line(change, transition))
 
     async def write(self, tx: Transaction) -> None:
-        await _write(tx, self.written, list(self.wallets.values()), self._entries, self._lines)
-
-
-async def _write(
-    tx: Transaction,
-    written: dict[UUID, Transition],
-    wallets: list[Wallet],
-    entries: list[Entry],
-    lines: list[HistoryLine],
-) -> None:
-    if not written:
-        return
-    await ledger.write(tx, wallets, entries)
-    await store.update(tx, [transition.order for transition in written.values()])
-    await store.write_history(tx, lines)
-    await events.insert(tx, [_event(transition) for transition in written.values() if transition.event])
-    await alerts.raise_(tx, [_alert(transition) for transition in written.values() if _alarming(transition)])
+        """Status, money, history, events and alerts of all of them."""
+        transitions = self.written.values()
+        if not transitions:
+            return
+        await ledger.write(tx, list(self.wallets.values()), self._entries)
+        await store.update(tx, [transition.order for transition in transitions], self._tracked)
+        await store.write_history(tx, self._lines)
+        await events.insert(tx, [_event(transition) for transition in transitions if transition.event])
+        await alerts.raise_(tx, [_alert(transition) for transition in transitions if _alarming(transition)])
 
 
 def _is_told(transition: Transition, before: Order) -> bool:

@@ -1,6 +1,7 @@
 """SQL of orders and their history."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -28,6 +29,16 @@ class NewOrder(msgspec.Struct, frozen=True):
     order: Order
     api_key_id: UUID
     family: Family | None = None
+
+
+class Tracking(msgspec.Struct, frozen=True):
+    """Of an order that an upstream took: how long until it is asked about, and what it costs us, in our currency."""
+
+    wait: timedelta
+    cost: Decimal | None
+
+
+_UNTRACKED: Mapping[UUID, Tracking] = {}
 
 
 class HistoryLine(msgspec.Struct, frozen=True):
@@ -172,21 +183,27 @@ async def lock(tx: Transaction, ids: Iterable[UUID]) -> dict[UUID, Order]:
     return {row["id"]: to_order(row) for row in rows}
 
 
-async def update(tx: Transaction, orders: Sequence[Order]) -> None:
-    """Write what a transition may change; `started_at` and `completed_at` are set once, by what they tell of."""
+async def update(tx: Transaction, orders: Sequence[Order], tracked: Mapping[UUID, Tracking] = _UNTRACKED) -> None:
+    """Write what a transition may change; `started_at` and `completed_at` are set once, by what they tell of.
+
+    One statement for all of it: each version of a row is written into a dozen indexes.
+    """
+    trackings = [tracked.get(order.id) for order in orders]
     await tx.execute(
         """
         UPDATE orders o
            SET status = n.status, dispatch = n.dispatch, external_order_id = n.external_order_id,
                upstream_status = n.upstream_status, start_count = n.start_count, remains = n.remains,
-               charge = n.charge, check_failures = n.check_failures,
+               charge = n.charge, check_failures = n.check_failures, upstream_charge = n.upstream_charge,
+               next_check_at = CASE WHEN n.wait IS NULL THEN o.next_check_at ELSE now() + n.wait END,
+               cost = CASE WHEN n.wait IS NULL THEN o.cost ELSE n.cost END,
                started_at = CASE WHEN n.has_started THEN coalesce(o.started_at, now()) ELSE o.started_at END,
                completed_at = CASE WHEN n.status IN ('completed', 'partial', 'cancelled', 'failed', 'refunded')
                                    THEN coalesce(o.completed_at, now()) END
           FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::int[],
-                      $8::numeric[], $9::int[], $10::boolean[])
+                      $8::numeric[], $9::int[], $10::boolean[], $11::numeric[], $12::interval[], $13::numeric[])
                AS n(id, status, dispatch, external_order_id, upstream_status, start_count, remains, charge,
-                    check_failures, has_started)
+                    check_failures, has_started, upstream_charge, wait, cost)
          WHERE o.id = n.id
         """,
         [order.id for order in orders],
@@ -199,6 +216,9 @@ async def update(tx: Transaction, orders: Sequence[Order]) -> None:
         [order.charge for order in orders],
         [order.check_failures for order in orders],
         [_has_started(order) for order in orders],
+        [order.upstream_charge for order in orders],
+        [tracking.wait if tracking else None for tracking in trackings],
+        [tracking.cost if tracking else None for tracking in trackings],
     )
 
 

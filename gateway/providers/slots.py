@@ -16,11 +16,15 @@ class Slots:
     def free(self) -> int:
         return max(0, self.limit - self._taken - len(self._waiting))
 
+    def take(self) -> bool:
+        """Whether there was a place for who need not wait."""
+        is_free = self._taken < self.limit and not self._waiting
+        self._taken += is_free
+        return is_free
+
     async def acquire(self) -> None:
-        if self._taken >= self.limit or self._waiting:
+        if not self.take():
             await self._wait()
-        else:
-            self._taken += 1
 
     def release(self) -> None:
         self._taken -= 1

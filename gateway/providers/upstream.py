@@ -144,11 +144,12 @@ class Upstreams:
         if line is None:
             return NotSent("no such provider, or its key cannot be opened")
         wait_s = (self.settings.send_lease_s - self.settings.send_timeout_s) / 2
-        try:
-            async with asyncio.timeout(wait_s):
-                await line.sends.acquire()
-        except TimeoutError:
-            return NotSent(f"no free slot within {wait_s:g} s")
+        if not line.sends.take():
+            try:
+                async with asyncio.timeout(wait_s):
+                    await line.sends.acquire()
+            except TimeoutError:
+                return NotSent(f"no free slot within {wait_s:g} s")
         try:
             if not may_start(self.settings.send_timeout_s):
                 return NotSent("too late: the lease would end before the answer")

@@ -16,7 +16,8 @@ from compat.wire import UpstreamReport
 from gateway.db.engine import Database
 from gateway.errors import NotFound, Unavailable
 from gateway.logs import Logger
-from gateway.orders.settlement import Change, settle
+from gateway.orders.model import Order
+from gateway.orders.settlement import Change, is_news, settle
 from gateway.providers.upstream import Upstreams
 from gateway.tracking import store
 from gateway.tracking.families import FamilyFollower
@@ -26,6 +27,8 @@ log = Logger(__name__)
 
 TICK_S = 0.5
 REST_S_MAX = 60.0
+LANES = 2
+"""Batches of one provider in hand at once, of which one is asked about."""
 LEFT_OUT = UpstreamReport(error="left out of the answer")
 
 
@@ -66,8 +69,7 @@ class Poller:
         async with self._db.connection() as connection:
             due = await store.providers_due(connection)
         for provider_id in due:
-            rest_until, _ = self._rests.get(provider_id, (0.0, 0.0))
-            if provider_id not in self._polls and time.monotonic() >= rest_until:
+            if provider_id not in self._polls and not self._is_resting(provider_id):
                 task = asyncio.create_task(self._poll(provider_id))
                 self._polls[provider_id] = task
                 task.add_done_callback(functools.partial(self._polled, provider_id))
@@ -78,28 +80,44 @@ class Poller:
             log.error("poll failed", provider=str(provider_id), exc_info=task.exception())
 
     async def _poll(self, provider_id: UUID) -> None:
-        """All that is due at one provider, a batch a call."""
-        while not self._stopped.is_set():
+        """All that is due at one provider, a batch a call; while one is asked about, others are claimed or settled."""
+        calling = asyncio.Lock()
+        async with asyncio.TaskGroup() as lanes:
+            for _ in range(LANES):
+                lanes.create_task(self._go_on(provider_id, calling))
+
+    async def _go_on(self, provider_id: UUID, calling: asyncio.Lock) -> None:
+        """Batch after batch, until nothing is due or the provider is to rest."""
+        while not self._stopped.is_set() and not self._is_resting(provider_id):
             try:
                 async with self._db.transaction() as tx:
                     due = await store.claim_due(tx, provider_id, self._shortest, self._longest)
                 if not due:
                     return
-                reports = await self._ask(provider_id, list(due))
-                changes = [
-                    Change(order.order_id, reported(reports.get(upstream_id, LEFT_OUT)))
-                    for upstream_id, order in due.items()
-                    if not order.is_parent
-                ]
-                await self._settle(changes)
-                for upstream_id, order in due.items():
-                    if order.is_parent:
-                        await self._follow(provider_id, order.order_id, reports.get(upstream_id, LEFT_OUT))
-                self._rests.pop(provider_id, None)
+                async with calling:
+                    if self._is_resting(provider_id):
+                        return  # what was claimed is due again at its next check
+                    reports = await self._ask(provider_id, list(due))
+                    self._rests.pop(provider_id, None)
+                await self._take(provider_id, due, reports)
             except (UpstreamError, NotFound, Unavailable) as error:
                 self._rest(provider_id)
                 log.warning("no status", provider=str(provider_id), error=str(error))
                 return
+
+    async def _take(self, provider_id: UUID, due: dict[str, Order], reports: dict[str, UpstreamReport]) -> None:
+        """Settle what was said that was not known when the orders were claimed; one that moved on meanwhile is asked
+        about again. Most answers say nothing new, and then no row is locked or written."""
+        changes = []
+        for upstream_id, order in due.items():
+            said = reported(reports.get(upstream_id, LEFT_OUT))
+            if not order.is_parent and is_news(order, said):
+                changes.append(Change(order.id, said))
+        if changes:
+            await self._settle(changes)
+        for upstream_id, order in due.items():
+            if order.is_parent:
+                await self._follow(provider_id, order.id, reports.get(upstream_id, LEFT_OUT))
 
     async def _follow(self, provider_id: UUID, parent_id: UUID, report: UpstreamReport) -> None:
         """Settle a parent and its new runs. What is wrong with one family stops no other."""
@@ -128,6 +146,10 @@ class Poller:
                 return {ids[0]: UpstreamReport(error=error.text)}
         middle = len(ids) // 2
         return await self._ask(provider_id, ids[:middle]) | await self._ask(provider_id, ids[middle:])
+
+    def _is_resting(self, provider_id: UUID) -> bool:
+        rest_until, _ = self._rests.get(provider_id, (0.0, 0.0))
+        return time.monotonic() < rest_until
 
     def _rest(self, provider_id: UUID) -> None:
         """Ask a provider that does not answer again after 1, 2, 4 … seconds, at most a minute."""

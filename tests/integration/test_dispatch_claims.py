@@ -6,11 +6,13 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from uuid_utils.compat import uuid7
 
 from compat.wire import NotSent
 from gateway.catalog.editing.providers import set_active
-from gateway.db.engine import Database
+from gateway.db.engine import Database, Transaction
 from gateway.dispatch import store
+from gateway.dispatch.model import Attempt
 from gateway.dispatch.outcomes import record
 from gateway.dispatch.sender import Dispatcher
 from gateway.egress import open_session
@@ -172,3 +174,27 @@ async def test_a_busy_provider_is_ready_with_no_slots_so_that_its_orders_wait_fo
     finish.set()
     await sending
     panel.close()
+
+
+async def test_a_long_queue_is_not_read_for_the_few_that_are_claimed(db: Database, shop: Shop, order: Order) -> None:
+    async with db.transaction() as tx:
+        await tx.execute(
+            "INSERT INTO orders (user_id, service_id, provider_id, link, quantity, price) SELECT user_id, service_id, "
+            "provider_id, link || n, quantity, price FROM orders, generate_series(1, 2000) AS n WHERE id = $1",
+            order.id,
+        )
+    async with db.transaction() as tx:
+        claims = await store.claim_queued(tx, {shop.provider_id: 10})
+        attempts = [Attempt(uuid7(), claimed, kind, shop.route) for claimed, kind in claims]
+        before = await rows_read(tx)
+        assert len(await store.insert_attempts(tx, attempts, timedelta(seconds=60))) == 10
+        assert await rows_read(tx) - before <= 20
+
+
+async def rows_read(tx: Transaction) -> int:
+    """Rows of orders that were looked at in the transaction."""
+    await tx.execute("SELECT pg_stat_clear_snapshot()")
+    count: int = await tx.fetchval(
+        "SELECT sum(seq_tup_read + idx_tup_fetch)::int FROM pg_stat_xact_user_tables WHERE relname LIKE 'orders_2%'"
+    )
+    return count

@@ -41,7 +41,7 @@ async def make_older(db: Database, order: Order, *, age_s: float, ended_s: float
 async def claim(db: Database, provider_id: UUID) -> dict[str, UUID]:
     async with db.transaction() as tx:
         due = await store.claim_due(tx, provider_id, SHORTEST, LONGEST)
-    return {upstream_id: order.order_id for upstream_id, order in due.items()}
+    return {upstream_id: order.id for upstream_id, order in due.items()}
 
 
 async def next_check_s(db: Database, order: Order) -> float | None:

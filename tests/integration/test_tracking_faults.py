@@ -15,7 +15,8 @@ from gateway.egress import open_session
 from gateway.orders.model import Order, Status
 from gateway.providers.upstream import Upstreams
 from gateway.settings import Settings
-from gateway.tracking.poller import Poller
+from gateway.tracking.poller import LANES, Poller
+from gateway.tracking.store import BATCH_MAX
 from tests.support.factories import Shop, add_shop, begin_attempt, place_order, read_order
 from tests.support.faults import (
     IN_PROGRESS,
@@ -119,3 +120,66 @@ async def test_a_provider_that_does_not_answer_is_asked_less_often_than_one_that
         async with polling(db, interval_s=0.1):
             await eventually(asked_often)
         assert 1 <= len(silent.asked) < len(panel.asked) - 1
+
+
+async def test_batches_of_one_provider_are_asked_about_one_at_a_time_and_each_order_once(
+    db: Database, shop: Shop, panel: NumberingPanel
+) -> None:
+    panel.report = IN_PROGRESS
+    count = BATCH_MAX * LANES + 50
+    await add_copies(db, await accepted_order(db, shop, "1"), count)
+    panel.gate.clear()
+
+    async def is_held() -> bool:
+        return panel.waiting > 0 and await count_orders(db, "next_check_at <= now()") == count - BATCH_MAX * LANES
+
+    async def all_seen() -> bool:
+        return await count_orders(db, "upstream_status = 'In progress'") == count
+
+    async with polling(db):
+        await eventually(is_held)
+        assert panel.waiting == 1, "the next batch is claimed, not asked about"
+        panel.gate.set()
+        await eventually(all_seen)
+    assert sorted(int(upstream_id) for asked in panel.asked for upstream_id in asked) == list(range(1, count + 1))
+
+
+async def add_copies(db: Database, order: Order, count: int) -> None:
+    """As many orders as the upstream then has, of which the one is the first."""
+    async with db.transaction() as tx:
+        await tx.execute(
+            "INSERT INTO orders (user_id, service_id, provider_id, external_order_id, link, quantity, price, dispatch, "
+            "status, next_check_at) SELECT user_id, service_id, provider_id, n::text, link, quantity, price, dispatch, "
+            "status, now() FROM orders, generate_series(2, $2::int) AS n WHERE id = $1",
+            order.id,
+            count,
+        )
+
+
+async def count_orders(db: Database, condition: str) -> int:
+    async with db.connection() as connection:
+        count: int = await connection.fetchval(f"SELECT count(*) FROM orders WHERE {condition}")
+    return count
+
+
+async def test_a_report_without_news_locks_and_writes_nothing(
+    db: Database, shop: Shop, panel: NumberingPanel, database_url: str
+) -> None:
+    panel.report = IN_PROGRESS
+    order = await accepted_order(db, shop, "a1")
+
+    async def seen() -> bool:
+        return (await read_order(db, order.number)).upstream_status == "In progress"
+
+    async def asked_again() -> bool:
+        return len(panel.asked) >= asked + 3
+
+    async with polling(db, interval_s=0.1):
+        await eventually(seen)
+        owner = await asyncpg.connect(database_url)
+        await refuse_writes(owner, "UPDATE", "orders", "NEW.next_check_at = OLD.next_check_at")
+        await owner.close()
+        asked = len(panel.asked)
+        await eventually(asked_again)
+    now = await read_order(db, order.number)
+    assert (now.status, now.check_failures) == (Status.PROCESSING, 0)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from gateway.request_log import RequestLine, request_log, write_with_structlog
+from gateway.request_log import RequestLine, SentLine, request_log, sent_log, tell_with_structlog, write_with_structlog
 from gateway.settings import Settings
 from gateway.telemetry import configure_logging
 
@@ -44,3 +44,17 @@ async def test_nothing_is_written_where_the_level_leaves_it_out(capsys: pytest.C
         request_log(Settings(log_level="warning", log_format=log_format))(LINE)  # type: ignore[arg-type]
     await asyncio.sleep(0)
     assert capsys.readouterr().err == ""
+
+
+async def test_a_line_of_a_send_has_them_too_and_no_secret(capsys: pytest.CaptureFixture[str]) -> None:
+    settings = Settings(log_format="json")
+    configure_logging(settings)
+    structlog.contextvars.clear_contextvars()
+    line = SentLine(100_001, "0190c3e2-0000-7000-8000-000000000001", "Accepted", "yb_" + "k" * 36)
+    tell_with_structlog(line)
+    sent_log(settings)(line)
+    await asyncio.sleep(0)
+    slow, quick = [json.loads(text) for text in capsys.readouterr().err.splitlines()]
+    assert list(quick) == list(slow)
+    assert {**quick, "timestamp": ""} == {**slow, "timestamp": ""}
+    assert quick["upstream_id"] == "***"

@@ -1,0 +1,1 @@
+"""Orders that upstreams took, recorded together."""
