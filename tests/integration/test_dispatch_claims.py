@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from uuid import UUID
 
+import asyncpg
 import pytest
 from uuid_utils.compat import uuid7
 
@@ -21,6 +22,7 @@ from gateway.orders.model import Order
 from gateway.providers import actions
 from gateway.providers.upstream import Upstreams
 from gateway.settings import Settings
+from gateway.tracking import store as tracking
 from tests.support.factories import (
     Shop,
     add_provider,
@@ -30,9 +32,11 @@ from tests.support.factories import (
     place_order,
     read_order,
 )
+from tests.support.reads import Measured
 
 SECRETS = ("a secret that is long enough to be one",)
 WITHIN_S = 15
+HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
@@ -198,3 +202,44 @@ async def rows_read(tx: Transaction) -> int:
         "SELECT sum(seq_tup_read + idx_tup_fetch)::int FROM pg_stat_xact_user_tables WHERE relname LIKE 'orders_2%'"
     )
     return count
+
+
+@pytest.mark.parametrize("state", ["queued", "accepted"])
+async def test_plans_of_an_empty_shop_serve_a_burst(
+    db: Database, database_url: str, shop: Shop, order: Order, state: str
+) -> None:
+    """What is planned before there are orders, and never analyzed, reads no more than it takes of many."""
+    root = await asyncpg.connect(database_url)
+    own = await Database.open(database_url, size=1)
+    plans: dict[str, str] = {}
+
+    async def turn() -> int:
+        async with own.transaction() as tx:
+            measured = Measured(tx, generic=True, kept=plans)
+            if state == "accepted":
+                await tracking.claim_due(measured, shop.provider_id, HOUR, HOUR)  # type: ignore[arg-type]
+            else:
+                claims = await store.claim_queued(measured, {shop.provider_id: 50})  # type: ignore[arg-type]
+                attempts = [Attempt(uuid7(), claimed, kind, shop.route) for claimed, kind in claims]
+                await store.insert_attempts(measured, attempts, HOUR)  # type: ignore[arg-type]
+            return measured.pages
+
+    try:
+        await root.execute("VACUUM ANALYZE orders, dispatch_attempts")
+        await turn()
+        pages = []
+        for count in (200, 20_000):
+            await root.execute(
+                "INSERT INTO orders (user_id, service_id, provider_id, link, quantity, price, dispatch, "
+                "external_order_id, status, next_check_at) SELECT user_id, service_id, provider_id, link || n, quantity, price, $3::text, "
+                "CASE WHEN $3::text = 'accepted' THEN n::text END, CASE WHEN $3::text = 'accepted' THEN 'processing' ELSE 'pending' END, now() "
+                "FROM orders, generate_series(1, $2::int) AS n WHERE id = $1",
+                order.id,
+                count,
+                state,
+            )
+            pages.append(await turn())
+    finally:
+        await own.close()
+        await root.close()
+    assert pages[1] < 4 * pages[0], pages  # to read all of them would be a hundred times as much
