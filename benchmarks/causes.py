@@ -62,7 +62,7 @@ SHORTEST = Options(rounds=1, seconds=0.2, look_s=1.0, connections=16, size=Size(
 
 
 class Cost(msgspec.Struct, frozen=True):
-    """Of one subject, in µs of the process for a request: in all, and by part; `of_floor` is F1's cost as a part of it."""
+    """Of one subject, in µs of the process for a request; `of_floor` is what F1's costs, as a part of it."""
 
     total_us: float
     of_floor: float
