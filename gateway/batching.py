@@ -14,8 +14,9 @@ Out = TypeVar("Out")
 class Batcher(Generic[In, Out]):
     """Shares one `flush` between the callers that wait at the same moment.
 
-    There is no timer: an idle batcher flushes a lone item at once. One flush is under way at a
-    time. `flush` answers one result an item, in order; a result that is a `GatewayError` is
+    There is no timer: an idle batcher flushes a lone item at once. At most `flights` flushes are
+    under way at a time, and one beside another only once as many items wait as that has: so batches
+    do not grow small. `flush` answers one result an item, in order; a result that is a `GatewayError` is
     raised to its own caller alone. When a flush fails as a whole, a `GatewayError` goes to all
     its callers, and anything else is taken for the fault of one item: the batch is halved until
     that item stands alone. So `flush` must have left no effect behind when it raises something
@@ -29,13 +30,16 @@ class Batcher(Generic[In, Out]):
         max_batch: int,
         max_waiting: int,
         name: str,
+        flights: int = 1,
     ) -> None:
         self._flush = flush
         self._max_batch = max_batch
         self._max_waiting = max_waiting
         self._name = name
         self._waiting: deque[tuple[In, asyncio.Future[Out]]] = deque()
-        self._flight: asyncio.Task[None] | None = None
+        self._max_flights = flights
+        self._flights: set[asyncio.Task[None]] = set()
+        self._in_flight = 0
 
     async def submit(self, item: In) -> Out:
         """The item's own result.
@@ -49,22 +53,31 @@ class Batcher(Generic[In, Out]):
             raise Unavailable(f"{self._name}: too many waiting", placed=False)
         future: asyncio.Future[Out] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
-        if self._flight is None:
-            self._flight = asyncio.create_task(self._run(), name=f"batch {self._name}")
+        if not self._flights or (len(self._flights) < self._max_flights and self._in_flight and self._is_worth_it()):
+            self._flights.add(asyncio.create_task(self._run(), name=f"batch {self._name}"))
         return await future
 
     async def close(self) -> None:
         """Wait until all that was submitted is answered."""
-        if self._flight is not None:
-            await self._flight
+        while self._flights:
+            await asyncio.gather(*self._flights)
+
+    def _is_worth_it(self) -> bool:
+        return len(self._waiting) >= self._in_flight
 
     async def _run(self) -> None:
+        flight = asyncio.current_task()
         try:
-            while self._waiting:
+            while self._waiting and self._is_worth_it():
                 size = min(len(self._waiting), self._max_batch)
-                await self._answer([self._waiting.popleft() for _ in range(size)])
+                self._in_flight += size
+                try:
+                    await self._answer([self._waiting.popleft() for _ in range(size)])
+                finally:
+                    self._in_flight -= size
         finally:
-            self._flight = None
+            assert flight is not None, "a flush is a task"
+            self._flights.discard(flight)
 
     async def _answer(self, batch: list[tuple[In, asyncio.Future[Out]]]) -> None:
         try:

@@ -27,6 +27,8 @@ from gateway.orders.store import NewOrder
 
 BATCH_MAX = 128
 WAITING_MAX = 2000
+FLIGHTS = 2
+"""One batch is decided while the disk keeps another."""
 
 
 class _Contended(Exception):
@@ -39,7 +41,7 @@ class Placement:
     def __init__(self, db: Database) -> None:
         self._db = db
         self._batcher: Batcher[Placing, int] = Batcher(
-            self._flush, max_batch=BATCH_MAX, max_waiting=WAITING_MAX, name="placement"
+            self._flush, max_batch=BATCH_MAX, max_waiting=WAITING_MAX, name="placement", flights=FLIGHTS
         )
 
     async def place(self, account: Account, service: Service, draft: Draft, replay: Replay | None = None) -> int:
