@@ -1,9 +1,12 @@
 """What all benchmarks share: a migrated database, and a table with medians and spread."""
 
+import datetime
 import statistics
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 
 import asyncpg
 import msgspec
@@ -23,6 +26,17 @@ class Table(msgspec.Struct):
             print(f"| {what} | {statistics.median(values):.3g} | {min(values):.3g} | {max(values):.3g} | {unit} |")
         for note in self.notes:
             print(f"\n{note}")
+
+    def write(self, path: Path, machine: dict[str, Any], commit: str) -> None:
+        """As JSON: each row with its median and spread."""
+        rows = [
+            {"what": what, "unit": unit, "median": statistics.median(values), "least": min(values), "most": max(values)}
+            for what, values, unit in self.rows
+        ]
+        at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        found = {"at": at, "commit": commit, "machine": machine, "rows": rows, "notes": self.notes}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
 
 
 @asynccontextmanager

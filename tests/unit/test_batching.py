@@ -84,6 +84,22 @@ async def test_one_flush_is_under_way_at_a_time() -> None:
     assert most == 1
 
 
+async def test_a_second_flush_goes_beside_the_first_once_as_many_wait_as_that_has() -> None:
+    gate = Gate()
+    batcher = Batcher(gate.flush, max_batch=10, max_waiting=100, name="items", flights=2)
+    tasks = await begin(batcher, [1, 2])
+    await gate.entered.wait()
+    tasks += await begin(batcher, [3])
+    assert gate.batches == [[1, 2]]
+    tasks += await begin(batcher, [4])
+    assert gate.batches == [[1, 2], [3, 4]]
+    tasks += await begin(batcher, [5, 6, 7, 8])
+    assert gate.batches == [[1, 2], [3, 4]]
+    gate.open.set()
+    assert await asyncio.gather(*tasks) == [2, 4, 6, 8, 10, 12, 14, 16]
+    assert gate.batches[2:] == [[5, 6, 7, 8]]
+
+
 async def test_more_than_may_wait_are_refused_and_nothing_is_done_for_them() -> None:
     gate = Gate()
     batcher = batcher_of(gate.flush, max_waiting=2)

@@ -1,0 +1,161 @@
+"""docs/performance.md, made of the results that the benchmarks left: `make bench ARGS=pages`."""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from benchmarks.behind_report import NAMES as BEHIND
+from benchmarks.report import NAMES
+
+RESULTS = Path(__file__).with_name("results")
+PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+BY_HAND = Path(__file__).with_name("tried.md")
+SLOWEST_SHOWN = 5
+REQUESTS_SHOWN = (
+    *("form", "asgi", "fastapi", "status", "status_100", "add", "add_hot_wallet", "services", "wrong_key"),
+    *("limit_reached", "no_funds", "add_open"),
+)
+
+HOW = """Made by `make bench` and `make bench ARGS=pages`; each part is one run on real PostgreSQL and Valkey, fsync on, what is
+measured on one core, load and servers on the other, subject and floor in turn. What counts are the ratios: machines
+differ, and have company."""
+
+Found = dict[str, Any]
+
+
+def write() -> None:
+    """Write the page anew; a benchmark that has left nothing is named as not run."""
+    PAGE.write_text(compose(), encoding="utf-8")
+
+
+def compose(results: Path = RESULTS) -> str:
+    parts: list[tuple[str, str, Callable[[Found], Iterable[str]]]] = [
+        ("latest", "Requests, one API process", _requests),
+        ("causes", "Where the time of a request goes", _causes),
+        ("behind", "Behind the API, one worker process", _behind),
+        ("webhooks", "Webhooks, one worker process", _table),
+        ("year", "A year of orders", _year),
+    ]
+    lines = ["# Performance", "", HOW]
+    for name, title, told in parts:
+        path = results / f"{name}.json"
+        lines += ["", f"## {title}", ""]
+        if path.exists():
+            found: Found = msgspec.json.decode(path.read_bytes())
+            lines += [*told(found), "", _provenance(found)]
+        else:
+            lines.append(f"Not run: `make bench ARGS={'requests' if name == 'latest' else name}`.")
+    return "\n".join([*lines, "", BY_HAND.read_text(encoding="utf-8").strip(), ""])
+
+
+def _requests(found: Found) -> Iterable[str]:
+    rows = []
+    for name in REQUESTS_SHOWN:
+        each = found["figures"][name]
+        other = (_short(each[field]) for field in ("p50_ms", "p99_ms", "cost_us"))
+        rows.append([NAMES[name], _short(each["a_second"]), _spread(each), *other])
+    yield from _rows(["", "a second", "spread", "p50 ms", "p99 ms", "µs of its processor"], rows)
+    yield ""
+    yield from _goals(found, found["ratios_by_cost"])
+    yield ""
+    yield "![Requests a second](../benchmarks/results/latest.svg)"
+    orders = found["orders"]
+    yield ""
+    yield f"{orders['in_database']} orders, as many as answers promised; `ledger verify`: {orders['ledger_verify']}."
+
+
+def _causes(found: Found) -> Iterable[str]:
+    costs: Found = found["costs"]
+    parts = list(next(iter(costs.values()))["parts_us"])
+    rows = [[part, *(_short(cost["parts_us"][part]) for cost in costs.values())] for part in parts]
+    rows.append(["in all", *(_short(cost["total_us"]) for cost in costs.values())])
+    rows.append(["F1 beside it, of that", *(_short(cost["of_floor"]) for cost in costs.values())])
+    yield from _rows(["µs of the API process", *(f"`{name}`" for name in costs)], rows)
+    yield ""
+    figures = [
+        [name, _short(each["median"]), _spread(each), f"≤ {_short(each['goal'])}"]
+        for name, each in found["figures"].items()
+    ]
+    yield from _rows(["", "median", "spread", "goal"], figures)
+
+
+def _behind(found: Found) -> Iterable[str]:
+    rows = [
+        [f"{BEHIND[name][0]}, {each['unit']}", _short(each["median"]), _spread(each), _goal(found["goals"].get(name))]
+        for name, each in found["figures"].items()
+    ]
+    yield from _rows(["", "median", "spread", "goal"], rows)
+
+
+def _table(found: Found) -> Iterable[str]:
+    rows = [[f"{each['what']}, {each['unit']}", _short(each["median"]), _spread(each)] for each in found["rows"]]
+    yield from _rows(["", "median", "spread"], rows)
+    yield ""
+    yield " ".join(found["notes"])
+
+
+def _year(found: Found) -> Iterable[str]:
+    yield from _goals(found, {})
+    yield ""
+    slowest = sorted(found["lists"], key=lambda each: -each["p99_ms"])[:SLOWEST_SHOWN]
+    yield f"{len(found['lists'])} lists, searches and filters, one client alone; the slowest:"
+    yield ""
+    yield from _rows(
+        ["", "p50 ms", "p99 ms"], [[each["shape"], _short(each["p50_ms"]), _short(each["p99_ms"])] for each in slowest]
+    )
+    yield ""
+    tables = [each for each in found["tables"] if each["of_estimate"] is not None]
+    rows = [
+        [
+            f"`{each['name']}`",
+            _short(each["rows"]),
+            _short(each["row_bytes"]),
+            _short(each["of_estimate"]),
+            _short(each["indexes"] / 1e6),
+        ]
+        for each in tables
+    ]
+    yield from _rows(["", "rows", "bytes a row", "of the document's estimate", "indexes, MB"], rows)
+
+
+def _goals(found: Found, by_cost: dict[str, float]) -> Iterable[str]:
+    rows = []
+    for name, each in found["goals"].items():
+        least, most = found["spread"].get(name, (None, None))
+        spread = "" if least is None else f"{_short(least)}–{_short(most)}"
+        is_met = "met" if each["met"] else "missed"
+        rows.append([f"`{name}`", _short(each["value"]), spread, _short(by_cost.get(name)), each["goal"], is_met])
+    yield from _rows(["goal", "found", "spread", "by processor time", "wanted", ""], rows)
+
+
+def _spread(each: Found) -> str:
+    return f"{_short(each['least'])}–{_short(each['most'])}"
+
+
+def _goal(goal: Found | None) -> str:
+    return "" if goal is None else f"{_short(goal['goal'])}, {'met' if goal['met'] else 'missed'}"
+
+
+def _provenance(found: Found) -> str:
+    machine = found.get("machine", {})
+    said = [f"Commit `{found.get('commit', '')[:12]}`", machine.get("processor", ""), machine.get("cores", "")]
+    if "sync_ms" in machine:
+        said.append(f"a sync of the disk {machine['sync_ms']:.2g} ms")
+    if "disturbed" in found:
+        said.append(f"strangers on the same cores took up to {found['disturbed']['most_strangers']:.2f} of one")
+    return "; ".join(each for each in said if each) + "."
+
+
+def _rows(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterable[str]:
+    yield f"| {' | '.join(head)} |"
+    yield "|" + " --- |" * len(head)
+    for row in rows:
+        yield f"| {' | '.join(row)} |"
+
+
+def _short(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:,.0f}".replace(",", " ") if abs(value) >= 100 else f"{value:.3g}"
