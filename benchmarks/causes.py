@@ -58,6 +58,7 @@ class Options(msgspec.Struct, frozen=True):
     size: Size = Size()
 
 
+QUICK = Options(rounds=2, seconds=1.0, look_s=5.0)
 SHORTEST = Options(rounds=1, seconds=0.2, look_s=1.0, connections=16, size=Size(50, 200, 5, 100))
 
 

@@ -18,8 +18,8 @@ REQUESTS_SHOWN = (
     *("limit_reached", "no_funds", "add_open"),
 )
 
-HOW = """Made by `make bench` and `make bench ARGS=pages`; each part is one run on real PostgreSQL and Valkey, fsync on, what is
-measured on one core, load and servers on the other, subject and floor in turn. What counts are the ratios: machines
+HOW = """Made by `make bench` and `make bench ARGS=pages`; each part is one run on real PostgreSQL and Valkey, fsync on,
+what is measured on one core, load and servers on the other, subject and floor in turn. What counts are the ratios: machines
 differ, and have company."""
 
 Found = dict[str, Any]

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -22,7 +23,8 @@ from uuid_utils.compat import uuid7
 
 from benchmarks.cores import pin
 from benchmarks.measure import Table
-from benchmarks.stage import PROJECT, Stage, open_stage
+from benchmarks.report import describe_machine, find_commit
+from benchmarks.stage import PROJECT, Stage, open_stage, sync_ms
 from gateway.db import migrate
 from gateway.db.engine import Database
 from gateway.events import store as events
@@ -34,17 +36,39 @@ from gateway.webhooks import endpoints, store
 from tests.support.hooks import add_owner
 from tests.support.processes import Installation, eventually, plain_environment
 
-ROUNDS = 5
-DELIVERIES = 8000
 OBJECTS = 2000
 ENDPOINTS = 8
 CONNECTIONS = 200
 WITHIN_S = 120.0
 A_SECOND = 200
-BESIDE_S = 10.0
 SAID = OrderData(number=100_001, status="completed", price="0.09", charge="0.09", remains=0, currency="USD")
 BODY = msgspec.json.encode({"type": "order.completed", "version": 1, "sequence": 3, "data": SAID, "id": UUID(int=7)})
 TAKEN = b"HTTP/1.1 204 No Content\r\n\r\n"
+
+
+class Options(msgspec.Struct, frozen=True):
+    """`deliveries` a round; `beside_s` is how long the latencies are looked at."""
+
+    rounds: int = 5
+    deliveries: int = 8000
+    beside_s: float = 10.0
+
+
+QUICK = Options(rounds=2, deliveries=2000, beside_s=2.0)
+SHORTEST = Options(rounds=1, deliveries=400, beside_s=0.5)
+
+
+class Found(msgspec.Struct):
+    """The table, and what it was found on."""
+
+    table: Table
+    machine: dict[str, Any]
+
+    def show(self) -> None:
+        self.table.show("webhooks")
+
+    def write(self, path: Path) -> None:
+        self.table.write(path, self.machine, find_commit())
 
 
 class Receiver:
@@ -99,13 +123,14 @@ async def receiving() -> AsyncIterator[Receiver]:
         server.close()
 
 
-def run() -> Table:
+def run(options: Options) -> Found:
     """In the main thread; starts everything, measures and ends everything."""
     with open_stage() as stage, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_run(stage))
+        table = runner.run(_run(stage, options))
+        return Found(table, describe_machine(stage.cores.told, [sync_ms(stage.folder)]))
 
 
-async def _run(stage: Stage) -> Table:
+async def _run(stage: Stage, options: Options) -> Table:
     await migrate.upgrade(stage.database_url)
     gateway = stage.gateway(stage.database_url)
     db = await Database.open(stage.database_url)
@@ -115,15 +140,15 @@ async def _run(stage: Stage) -> Table:
             await add_endpoint(db, gateway, owner, f"{receiver.url}/hook")
         worker = gateway.work()
         pin(worker.popen.pid, stage.cores.api)
-        await deliver(db, owners, receiver)
+        await deliver(db, owners, receiver, options.deliveries)
         ours, bare, alone, beside = list[float](), list[float](), list[float](), list[float]()
-        for _ in range(ROUNDS):
-            bare.append(await floor(stage, receiver))
-            ours.append(await deliver(db, owners, receiver))
-        for _ in range(ROUNDS):
-            alone.append(await p99_ms(db, owners, receiver))
+        for _ in range(options.rounds):
+            bare.append(await floor(stage, receiver, options.deliveries))
+            ours.append(await deliver(db, owners, receiver, options.deliveries))
+        for _ in range(options.rounds):
+            alone.append(await p99_ms(db, owners, receiver, options.beside_s))
             async with hanging(db, gateway, owners, f"{receiver.url}/hang"):
-                beside.append(await p99_ms(db, owners, receiver))
+                beside.append(await p99_ms(db, owners, receiver, options.beside_s))
         async with db.connection() as connection:
             failed = await connection.fetchval("SELECT count(*) FROM webhook_deliveries WHERE state = 'failed'")
         assert failed == 0, f"{failed} deliveries failed"
@@ -138,7 +163,7 @@ async def _run(stage: Stage) -> Table:
             ("ratio (at most 1.05)", [one / other for one, other in zip(beside, alone, strict=True)], ""),
         ],
         [
-            f"{DELIVERIES} deliveries a round, of {OBJECTS} objects to {ENDPOINTS} endpoints; {stage.cores.told}.",
+            f"{options.deliveries} deliveries a round, of {OBJECTS} objects to {ENDPOINTS} endpoints; {stage.cores.told}.",
             f"{A_SECOND} events a second for the latencies, from their commit to their arrival.",
         ],
     )
@@ -153,14 +178,14 @@ async def add_endpoint(db: Database, gateway: Installation, owner: UUID, url: st
     return endpoint.id
 
 
-async def deliver(db: Database, owners: list[UUID], receiver: Receiver) -> float:
+async def deliver(db: Database, owners: list[UUID], receiver: Receiver, count: int) -> float:
     """Deliveries a second, of events that are all there when the first goes out, or nearly."""
     receiver.begin()
     things = [uuid7() for _ in range(OBJECTS)]
-    turns = zip(itertools.cycle(things), itertools.cycle(owners), range(DELIVERIES), strict=False)
+    turns = zip(itertools.cycle(things), itertools.cycle(owners), range(count), strict=False)
     async with db.transaction() as tx:
         await events.insert(tx, [Event("order.completed", owner, "order", thing, SAID) for thing, owner, _ in turns])
-    await all_arrived(receiver, DELIVERIES)
+    await all_arrived(receiver, count)
     return receiver.rate()
 
 
@@ -171,19 +196,19 @@ async def all_arrived(receiver: Receiver, count: int) -> None:
     await eventually(have, what=f"{count} deliveries", within_s=WITHIN_S)
 
 
-async def floor(stage: Stage, receiver: Receiver) -> float:
+async def floor(stage: Stage, receiver: Receiver, count: int) -> float:
     receiver.begin()
-    words = [sys.executable, "-m", "benchmarks.webhooks", f"{receiver.url}/hook"]
+    words = [sys.executable, "-m", "benchmarks.webhooks", f"{receiver.url}/hook", str(count)]
     client = spawn(words, env=plain_environment(), directory=PROJECT)
     pin(client.pid, stage.cores.api)
-    await all_arrived(receiver, DELIVERIES)
+    await all_arrived(receiver, count)
     client.wait(WITHIN_S)
     return receiver.rate()
 
 
-async def post_all(url: str) -> None:
+async def post_all(url: str, count: int) -> None:
     """The floor: nothing but aiohttp."""
-    numbers = iter(range(DELIVERIES))
+    numbers = iter(range(count))
     connector = aiohttp.TCPConnector(limit=CONNECTIONS)
     async with aiohttp.ClientSession(connector=connector) as session:
 
@@ -208,11 +233,11 @@ async def hanging(db: Database, gateway: Installation, owners: list[UUID], url: 
                 await store.remove(tx, webhook_id)
 
 
-async def p99_ms(db: Database, owners: list[UUID], receiver: Receiver) -> float:
+async def p99_ms(db: Database, owners: list[UUID], receiver: Receiver, seconds: float) -> float:
     """Of events that are written one by one, by the clock."""
     receiver.begin()
     written: dict[bytes, float] = {}
-    begin, count = time.perf_counter(), int(A_SECOND * BESIDE_S)
+    begin, count = time.perf_counter(), int(A_SECOND * seconds)
     for number in range(count):
         await asyncio.sleep(max(0.0, begin + number / A_SECOND - time.perf_counter()))
         thing = uuid7()
@@ -226,4 +251,4 @@ async def p99_ms(db: Database, owners: list[UUID], receiver: Receiver) -> float:
 
 
 if __name__ == "__main__":
-    uvloop.run(post_all(sys.argv[1]))
+    uvloop.run(post_all(sys.argv[1], int(sys.argv[2])))
