@@ -22,6 +22,11 @@ def _some_time(asker: Asker, chance: random.Random, ids: Ids) -> str:
     return moment.isoformat()
 
 
+def _begin(asker: Asker) -> datetime:
+    """Of a statement that goes on until now, which is a year at most: of heavy users, the last month."""
+    return max(asker.placed_at, datetime.now(UTC) - timedelta(days=30))
+
+
 def _some_day(asker: Asker, chance: random.Random, ids: Ids) -> str:
     return (datetime.now(UTC) - timedelta(days=chance.randrange(1, 30))).date().isoformat()
 
@@ -72,8 +77,8 @@ VALUES: dict[tuple[str, str], Make] = {
     ("", "since"): _some_time,
     ("", "until"): _some_time,
     ("", "at"): _some_time,
-    ("get_statement", "since"): lambda asker, chance, ids: asker.placed_at.isoformat(),
-    ("get_statement", "until"): lambda asker, chance, ids: (asker.placed_at + timedelta(days=7)).isoformat(),
+    ("get_statement", "since"): lambda asker, chance, ids: _begin(asker).isoformat(),
+    ("get_statement", "until"): lambda asker, chance, ids: (_begin(asker) + timedelta(days=7)).isoformat(),
     ("admin_list_provider_days", "since"): _some_day,
     ("admin_list_provider_charges", "since"): _some_day,
     ("admin_get_margin", "since"): _some_day,

@@ -2,7 +2,7 @@
 
 import asyncpg
 
-HEAD = "0009"
+HEAD = "0010"
 """The newest migration."""
 
 
