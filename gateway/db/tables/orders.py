@@ -72,7 +72,7 @@ orders = Table(
     Index("idx_orders_user_id", "user_id"),
     Index("idx_orders_service_id", "service_id"),
     Index("idx_orders_provider_id", "provider_id"),
-    Index("idx_orders_status", "status"),
+    Index("idx_orders_status", "status", "id"),
     Index("idx_orders_created_at", text("created_at DESC")),
     Index("idx_orders_number", "number"),
     Index("idx_orders_user_time", "user_id", "id"),

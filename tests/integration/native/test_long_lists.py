@@ -152,6 +152,13 @@ async def test_operators_find_what_stands_at_a_point_whether_there_is_any_or_non
     assert await too_much(past, "orders", read, pages_max=PAGES_OF_NOTHING_MAX) == []
 
 
+@pytest.mark.parametrize("status", ["processing", "failed"])
+async def test_operators_find_a_status_that_only_some_months_have(past: Past, status: str) -> None:
+    for when in past.times():
+        read = partial(list_orders, Wanted(most=LIMIT, status=status, **when))
+        assert await too_much(past, "orders", read, when, PAGES_OF_NOTHING_MAX) == []
+
+
 async def test_operators_find_a_link_of_any_user_as_fast_as_he_does(past: Past) -> None:
     read = partial(list_orders, Wanted(most=LIMIT, link=RARE))
     assert await too_much(past, "orders", read, pages_max=PAGES_OF_NOTHING_MAX) == []
