@@ -21,7 +21,7 @@ from gateway.api.v1.operations import Operation
 from gateway.api.v1.router import OPERATIONS
 
 P99_MS_MAX = 20.0
-SHAPE_S_MAX = 15.0
+SHAPE_S_MAX = 3.0
 """What one shape may take at most, however few of its requests were answered by then."""
 LONG = ("list_orders", "admin_list_orders", "list_ledger", "admin_list_ledger")
 """Lists whose filters are also asked for in pairs."""

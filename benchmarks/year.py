@@ -45,10 +45,10 @@ class Options(msgspec.Struct, frozen=True):
     """How much of a past, how many requests of each list, and how both databases are compared."""
 
     size: Size = Size()
-    requests: int = 200
+    requests: int = 100
     askers: int = 200
     crowd: int = 1000
-    compared: serving.Options = serving.Options(rounds=7, seconds=3.0, retakes=20)
+    compared: serving.Options = serving.Options(rounds=5, seconds=2.0, retakes=10)
 
 
 QUICK = Options(

@@ -28,7 +28,7 @@ MONTHS = 24
 ORDERS = 36_000
 PAGES_MAX = 400
 """A few of each month's index and a page's rows; the orders alone are some 900."""
-PAGES_OF_NOTHING_MAX = 150
+PAGES_OF_NOTHING_MAX = 200
 """Two or three of an index of each month, besides a page's rows."""
 LIMIT = 26
 LINES_A_MONTH = ORDERS * 4 // 3 // MONTHS
