@@ -98,7 +98,8 @@ async def _run(stage: Stage, options: Options) -> YearReport:
     started = time.monotonic()
     taken = await lists.measure(api.url, shapes, options.requests, again=options.compared.retakes > 0)
     seconds["lists"] = round(time.monotonic() - started, 1)
-    _say(f"lists measured in {seconds['lists']} s")
+    beyond = [f"{each.shape} {each.p99_ms:g} ms" for each in taken if each.p99_ms > lists.P99_MS_MAX]
+    _say(f"{len(taken)} lists measured in {seconds['lists']} s, beyond the goal: {', '.join(beyond) or 'none'}")
     session = Session(stage, options.compared, full_stock, full)
     pairs = _pairs(stage, options, [("full", api, full_stock), (EMPTY, other, empty_stock)])
     samples = await session.in_turn(pairs, options.compared.rounds, options.compared.seconds)

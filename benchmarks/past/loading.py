@@ -126,10 +126,10 @@ async def _copy_all(pool: asyncpg.Pool, past: Past, folder: Path) -> End:
 
 async def _copy_month(pool: asyncpg.Pool, files: Path, parent: str, past: Past, place: int) -> None:
     """Made and filled in one transaction, so that its rows are as good as vacuumed."""
-    month = tables.month_of(parent, past.months[place])
+    *_, name = tables.month_of(parent, past.months[place])
     async with pool.acquire() as connection, connection.transaction():
-        await tables.make_month(connection, *month)
-        await _copy(connection, files / parent, month[3], parent, freeze=True)
+        await tables.make_month(connection, parent, name)
+        await _copy(connection, files / parent, name, parent, freeze=True)
 
 
 async def _copy_rest(pool: asyncpg.Pool, files: Path) -> None:

@@ -15,8 +15,8 @@ from gateway.db.partitions import month_floor, next_month
 from gateway.db.tables import metadata
 
 
-async def make_month(connection: asyncpg.Connection, parent: str, first: date, last: date, name: str) -> None:
-    """An empty table like a partition of `parent` from a day to before another, in place of one that is there."""
+async def make_month(connection: asyncpg.Connection, parent: str, name: str) -> None:
+    """An empty table like a partition of `parent`, in place of one that is there."""
     if await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", name):
         assert not await connection.fetchval(f"SELECT EXISTS (SELECT FROM {name})"), f"{name} has rows"
         await connection.execute(f"ALTER TABLE {parent} DETACH PARTITION {name}; DROP TABLE {name}")
@@ -51,7 +51,7 @@ async def attach(connection: asyncpg.Connection, parent: str, first: date, last:
 
 
 def month_of(parent: str, month: date) -> tuple[str, date, date, str]:
-    """What the functions here take: parent, first day, the day behind the last, and the name."""
+    """What `attach` takes: parent, first day, the day behind the last, and the name."""
     return parent, month, next_month(month), f"{parent}_{month:%Y_%m}"
 
 
