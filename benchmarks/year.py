@@ -46,7 +46,7 @@ class Options(msgspec.Struct, frozen=True):
 
     size: Size = Size()
     requests: int = 100
-    askers: int = 200
+    askers: int = 100
     crowd: int = 1000
     compared: serving.Options = serving.Options(rounds=5, seconds=2.0, retakes=10)
 
@@ -101,6 +101,7 @@ async def _run(stage: Stage, options: Options) -> YearReport:
     beyond = [f"{each.shape} {each.p99_ms:g} ms" for each in taken if each.p99_ms > lists.P99_MS_MAX]
     _say(f"{len(taken)} lists measured in {seconds['lists']} s, beyond the goal: {', '.join(beyond) or 'none'}")
     session = Session(stage, options.compared, full_stock, full)
+    await _warm(full, full_stock)
     pairs = _pairs(stage, options, [("full", api, full_stock), (EMPTY, other, empty_stock)])
     samples = await session.in_turn(pairs, options.compared.rounds, options.compared.seconds)
     with stage.everywhere():
@@ -193,6 +194,18 @@ async def _crowd(db: Database, full: Installation, loaded: Loaded, past: Past, c
                 await booking.deposit(tx, account.wallet_id, FUNDS)
                 found.append(Reseller(key, account, [number]))
     return found
+
+
+async def _warm(full: Installation, stocked: Stock) -> None:
+    """Read what will be asked for once: of thousands of orders drawn from years, few are in memory by chance, and what
+    is compared is no disk."""
+    numbers = [number for reseller in (*stocked.crowd, *stocked.askers) for number in reseller.orders]
+    connection = await asyncpg.connect(full.database_url)
+    try:
+        for start in range(0, len(numbers), 100):
+            await connection.fetch("SELECT link FROM orders WHERE number = ANY($1)", numbers[start : start + 100])
+    finally:
+        await connection.close()
 
 
 def _pairs(stage: Stage, options: Options, both: list[tuple[str, Running, Stock]]) -> list[Asked]:

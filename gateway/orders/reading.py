@@ -16,7 +16,7 @@ from gateway.orders.model import Order
 
 BATCH_MAX = 64
 IDS_MAX = 2000
-"""Numbers in one statement."""
+"""Look-ups in one statement."""
 WAITING_MAX = 4000
 NUMBER_MAX = 2**31 - 1
 
@@ -75,20 +75,21 @@ class OrderReader:
         }
 
     async def _flush(self, batch: list[Wanted]) -> list[dict[int, Order] | GatewayError]:
-        wanted = list({number for _, numbers in batch for number in numbers if 0 < number <= NUMBER_MAX})
+        ranges = self._numbers.ranges
+        wanted = list(
+            {
+                (user_id, number, low, high)
+                for user_id, numbers in batch
+                for number in numbers
+                if 0 < number <= NUMBER_MAX
+                for low, high in ranges(number)
+            }
+        )
         found: dict[tuple[UUID, int], Order] = {}
         async with self._db.connection() as connection:
             for start in range(0, len(wanted), IDS_MAX):
-                numbers_of = self._by_range(wanted[start : start + IDS_MAX])
-                found |= await store.find_by_numbers(connection, numbers_of)
+                found |= await store.find_by_numbers(connection, wanted[start : start + IDS_MAX])
         return [
             {number: found[user_id, number] for number in numbers if (user_id, number) in found}
             for user_id, numbers in batch
         ]
-
-    def _by_range(self, numbers: Iterable[int]) -> dict[tuple[UUID, UUID], list[int]]:
-        by_range: dict[tuple[UUID, UUID], list[int]] = {}
-        for number in numbers:
-            for span in self._numbers.ranges(number):
-                by_range.setdefault(span, []).append(number)
-        return by_range

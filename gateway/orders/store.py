@@ -121,26 +121,23 @@ async def find_active(tx: Transaction, orders: Sequence[Order]) -> set[UUID]:
 
 
 async def find_by_numbers(
-    tx: Transaction, numbers: Mapping[tuple[UUID, UUID], Sequence[int]]
+    tx: Transaction, wanted: Sequence[tuple[UUID, int, UUID, UUID]]
 ) -> dict[tuple[UUID, int], Order]:
-    """Orders of whatever user by `(user, number)`; asked by `(lowest id, id above all)`, and only months that the
-    ids span are visited.
+    """Orders by `(user, number, lowest id, id above all)`; only months that the ids span are visited.
 
-    All numbers of a range are looked up at once: each look-up begins with every partition, whether it is visited or
-    not. OFFSET 0 keeps the planner from joining whole months instead.
+    OFFSET 0 keeps the planner from joining whole months instead.
     """
-    asked = [(number, low, high) for (low, high), each in numbers.items() for number in each]
     rows = await tx.fetch(
         f"""
         SELECT {COLUMNS_OF_O}
-          FROM (SELECT low, high, array_agg(number) AS numbers
-                  FROM unnest($1::int[], $2::uuid[], $3::uuid[]) AS n(number, low, high) GROUP BY low, high) w
-         CROSS JOIN LATERAL (SELECT * FROM orders WHERE number = ANY(w.numbers) AND id >= w.low AND id < w.high
-                             OFFSET 0) o
+          FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::uuid[]) AS w(user_id, number, low, high)
+         CROSS JOIN LATERAL (SELECT * FROM orders WHERE number = w.number AND user_id = w.user_id
+                                AND id >= w.low AND id < w.high OFFSET 0) o
         """,
-        [number for number, _, _ in asked],
-        [low for _, low, _ in asked],
-        [high for _, _, high in asked],
+        [user_id for user_id, _, _, _ in wanted],
+        [number for _, number, _, _ in wanted],
+        [low for _, _, low, _ in wanted],
+        [high for _, _, _, high in wanted],
     )
     return {(row["user_id"], row["number"]): to_order(row) for row in rows}
 

@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from gateway.db.engine import Database
-from gateway.db.partitions import close_months, load_number_map, next_month
+from gateway.db.partitions import next_month
 from gateway.ledger.model import EntryType
 from gateway.ledger.reading import store as ledger
 from gateway.ledger.reading.model import Wanted as Lines
@@ -21,7 +21,6 @@ from gateway.orders.lists.model import Wanted
 from gateway.orders.model import Dispatch
 from gateway.orders.refills import store as refills
 from gateway.orders.refills.model import Shown
-from gateway.orders.store import find_by_numbers
 from tests.support.months import HOT, MANY, RARE, RARE_SERVICE, add_past_months, fill
 from tests.support.reads import Measured
 
@@ -158,24 +157,6 @@ async def test_operators_find_a_status_that_only_some_months_have(past: Past, st
     for when in past.times():
         read = partial(list_orders, Wanted(most=LIMIT, status=status, **when))
         assert await too_much(past, "orders", read, when, PAGES_OF_NOTHING_MAX) == []
-
-
-async def test_many_numbers_are_looked_up_month_by_month_not_one_by_one(past: Past) -> None:
-    """A page of each order and some of its index, however many numbers are asked for; one by one it was thrice that."""
-    async with past.db.transaction() as tx:
-        await close_months(tx)
-        numbers = await load_number_map(tx)
-        asked = [row["number"] for row in await tx.fetch("SELECT number FROM orders WHERE number % 20 = 0")]
-    by_range: dict[tuple[UUID, UUID], list[int]] = {}
-    for number in asked:
-        for span in numbers.ranges(number):
-            by_range.setdefault(span, []).append(number)
-    for generic in (False, True):
-        async with past.db.connection() as connection:
-            measured = Measured(connection, generic=generic)
-            found = await find_by_numbers(measured, by_range)  # type: ignore[arg-type]
-        assert {number for _, number in found} == set(asked)
-        assert measured.pages < 2 * len(asked) + PAGES_MAX
 
 
 async def test_operators_find_a_link_of_any_user_as_fast_as_he_does(past: Past) -> None:

@@ -138,7 +138,7 @@ async def visited(db: Database, number: int, ids: tuple[UUID, UUID]) -> set[str]
     """The partitions that the look-up of a number really scans."""
     async with db.transaction() as tx:
         before = await scans_of_orders(tx)
-        await store.find_by_numbers(tx, {ids: [number]})
+        await store.find_by_numbers(tx, [(UUID(int=0), number, *ids)])
         after = await scans_of_orders(tx)
     return {partition for partition, scans in after.items() if scans > before[partition]}
 
