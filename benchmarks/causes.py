@@ -17,15 +17,14 @@ from typing import Any
 import msgspec
 import uvloop
 
-from benchmarks import subjects
+from benchmarks import serving, subjects
 from benchmarks.contenders import Asked
 from benchmarks.cores import children_of
 from benchmarks.load import fetch
 from benchmarks.report import describe_machine, find_commit
 from benchmarks.stage import Stage, open_stage, port_of, sync_ms
-from benchmarks.stock import Size, Stock, add_stock
+from benchmarks.stock import Size
 from gateway.db import migrate
-from gateway.db.engine import Database
 from gateway.processes import spawn
 from tests.support.processes import GATEWAY, Installation, Running, plain_environment
 
@@ -123,7 +122,7 @@ async def _run(stage: Stage, options: Options) -> Causes:
     floor = stage.begin_floor("form")
     await migrate.upgrade(stage.database_url)
     gateway = stage.gateway(stage.database_url)
-    stock = await _stock(gateway, options.size)
+    stock = await serving.add_stock_to(gateway, options.size)
     starts = [await _start_s(stage, gateway) for _ in range(STARTS)]
     api = stage.serve(gateway)
     at_rest = [memory_mib(api)]
@@ -146,14 +145,6 @@ async def _run(stage: Stage, options: Options) -> Causes:
             "`gateway --help`, s": _figures([_help_s(stage) for _ in range(HELP_TIMES)], 0.3),
         },
     )
-
-
-async def _stock(gateway: Installation, size: Size) -> Stock:
-    db = await Database.open(gateway.database_url)
-    try:
-        return await add_stock(db, gateway.keyring, size)
-    finally:
-        await db.close()
 
 
 async def _cost_of(subject: Asked, floor: Asked, api: Running, stage: Stage, options: Options) -> Cost:

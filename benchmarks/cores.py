@@ -1,5 +1,6 @@
 """Which cores the parts of a measurement run on, and who else was busy there meanwhile."""
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -52,6 +53,14 @@ def pin(pid: int, cores: frozenset[int]) -> None:
     if cores:
         for task in Path(f"/proc/{pid}/task").iterdir():
             os.sched_setaffinity(int(task.name), cores)
+
+
+def pin_family(pid: int, cores: frozenset[int]) -> None:
+    """The process, those that it started and those that they did, and what they start from now on."""
+    pin(pid, cores)
+    for child in children_of(pid):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it ended just now
+            pin_family(child, cores)
 
 
 def children_of(pid: int) -> list[int]:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from benchmarks.behind_report import NAMES as BEHIND
-from benchmarks.report import NAMES
+from benchmarks.report import NAMES, short
 
 RESULTS = Path(__file__).with_name("results")
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
@@ -18,9 +18,9 @@ REQUESTS_SHOWN = (
     *("limit_reached", "no_funds", "add_open"),
 )
 
-HOW = """Made by `make bench` and `make bench ARGS=pages`; each part is one run on real PostgreSQL and Valkey, fsync on,
-what is measured on one core, load and servers on the other, subject and floor in turn. What counts are the ratios: machines
-differ, and have company."""
+HOW = """Made by `make bench` and `make bench ARGS=year`; each part is one run on real PostgreSQL and Valkey, fsync on,
+what is measured on one core, load and servers on the other, subject and floor in turn. What counts are the ratios:
+machines differ, and have company."""
 
 Found = dict[str, Any]
 
@@ -54,8 +54,8 @@ def _requests(found: Found) -> Iterable[str]:
     rows = []
     for name in REQUESTS_SHOWN:
         each = found["figures"][name]
-        other = (_short(each[field]) for field in ("p50_ms", "p99_ms", "cost_us"))
-        rows.append([NAMES[name], _short(each["a_second"]), _spread(each), *other])
+        other = (short(each[field]) for field in ("p50_ms", "p99_ms", "cost_us"))
+        rows.append([NAMES[name], short(each["a_second"]), _spread(each), *other])
     yield from _rows(["", "a second", "spread", "p50 ms", "p99 ms", "µs of its processor"], rows)
     yield ""
     yield from _goals(found, found["ratios_by_cost"])
@@ -69,13 +69,13 @@ def _requests(found: Found) -> Iterable[str]:
 def _causes(found: Found) -> Iterable[str]:
     costs: Found = found["costs"]
     parts = list(next(iter(costs.values()))["parts_us"])
-    rows = [[part, *(_short(cost["parts_us"][part]) for cost in costs.values())] for part in parts]
-    rows.append(["in all", *(_short(cost["total_us"]) for cost in costs.values())])
-    rows.append(["F1 beside it, of that", *(_short(cost["of_floor"]) for cost in costs.values())])
+    rows = [[part, *(short(cost["parts_us"][part]) for cost in costs.values())] for part in parts]
+    rows.append(["in all", *(short(cost["total_us"]) for cost in costs.values())])
+    rows.append(["F1 beside it, of that", *(short(cost["of_floor"]) for cost in costs.values())])
     yield from _rows(["µs of the API process", *(f"`{name}`" for name in costs)], rows)
     yield ""
     figures = [
-        [name, _short(each["median"]), _spread(each), f"≤ {_short(each['goal'])}"]
+        [name, short(each["median"]), _spread(each), f"≤ {short(each['goal'])}"]
         for name, each in found["figures"].items()
     ]
     yield from _rows(["", "median", "spread", "goal"], figures)
@@ -83,14 +83,14 @@ def _causes(found: Found) -> Iterable[str]:
 
 def _behind(found: Found) -> Iterable[str]:
     rows = [
-        [f"{BEHIND[name][0]}, {each['unit']}", _short(each["median"]), _spread(each), _goal(found["goals"].get(name))]
+        [f"{BEHIND[name][0]}, {each['unit']}", short(each["median"]), _spread(each), _goal(found["goals"].get(name))]
         for name, each in found["figures"].items()
     ]
     yield from _rows(["", "median", "spread", "goal"], rows)
 
 
 def _table(found: Found) -> Iterable[str]:
-    rows = [[f"{each['what']}, {each['unit']}", _short(each["median"]), _spread(each)] for each in found["rows"]]
+    rows = [[f"{each['what']}, {each['unit']}", short(each["median"]), _spread(each)] for each in found["rows"]]
     yield from _rows(["", "median", "spread"], rows)
     yield ""
     yield " ".join(found["notes"])
@@ -103,17 +103,17 @@ def _year(found: Found) -> Iterable[str]:
     yield f"{len(found['lists'])} lists, searches and filters, one client alone; the slowest:"
     yield ""
     yield from _rows(
-        ["", "p50 ms", "p99 ms"], [[each["shape"], _short(each["p50_ms"]), _short(each["p99_ms"])] for each in slowest]
+        ["", "p50 ms", "p99 ms"], [[each["shape"], short(each["p50_ms"]), short(each["p99_ms"])] for each in slowest]
     )
     yield ""
     tables = [each for each in found["tables"] if each["of_estimate"] is not None]
     rows = [
         [
             f"`{each['name']}`",
-            _short(each["rows"]),
-            _short(each["row_bytes"]),
-            _short(each["of_estimate"]),
-            _short(each["indexes"] / 1e6),
+            short(each["rows"]),
+            short(each["row_bytes"]),
+            short(each["of_estimate"]),
+            short(each["indexes"] / 1e6),
         ]
         for each in tables
     ]
@@ -124,18 +124,18 @@ def _goals(found: Found, by_cost: dict[str, float]) -> Iterable[str]:
     rows = []
     for name, each in found["goals"].items():
         least, most = found["spread"].get(name, (None, None))
-        spread = "" if least is None else f"{_short(least)}–{_short(most)}"
+        spread = "" if least is None else f"{short(least)}–{short(most)}"
         is_met = "met" if each["met"] else "missed"
-        rows.append([f"`{name}`", _short(each["value"]), spread, _short(by_cost.get(name)), each["goal"], is_met])
+        rows.append([f"`{name}`", short(each["value"]), spread, short(by_cost.get(name)), each["goal"], is_met])
     yield from _rows(["goal", "found", "spread", "by processor time", "wanted", ""], rows)
 
 
 def _spread(each: Found) -> str:
-    return f"{_short(each['least'])}–{_short(each['most'])}"
+    return f"{short(each['least'])}–{short(each['most'])}"
 
 
 def _goal(goal: Found | None) -> str:
-    return "" if goal is None else f"{_short(goal['goal'])}, {'met' if goal['met'] else 'missed'}"
+    return "" if goal is None else f"{short(goal['goal'])}, {'met' if goal['met'] else 'missed'}"
 
 
 def _provenance(found: Found) -> str:
@@ -153,9 +153,3 @@ def _rows(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterable[str]:
     yield "|" + " --- |" * len(head)
     for row in rows:
         yield f"| {' | '.join(row)} |"
-
-
-def _short(value: float | None) -> str:
-    if value is None:
-        return ""
-    return f"{value:,.0f}".replace(",", " ") if abs(value) >= 100 else f"{value:.3g}"

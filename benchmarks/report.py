@@ -138,7 +138,7 @@ class Report(msgspec.Struct):
                 "ratios_by_cost": self.ratios_by_cost(),
                 "spread": self.spread(),
                 "goals": self.goals(),
-                "figures": {name: _figures(samples) for name, samples in self.samples.items()},
+                "figures": {name: figures(samples) for name, samples in self.samples.items()},
                 "orders": {"in_database": self.orders, "answered": self.answers, "ledger_verify": self.verified},
                 "disturbed": {
                     "retaken": self.retaken,
@@ -160,13 +160,13 @@ class Report(msgspec.Struct):
         print("\n| | a second | least | most | p50 ms | p99 ms | µs of its processor |\n|" + " --- |" * 7)
         for name, samples in self.samples.items():
             shown = [*_rates(samples), *(_median_of(samples, field) for field in ("p50_ms", "p99_ms", "cost_us"))]
-            print(f"| {NAMES[name]} | {' | '.join(_short(value) for value in shown)} |")
+            print(f"| {NAMES[name]} | {' | '.join(short(value) for value in shown)} |")
         spread, ratios, by_cost = self.spread(), self.ratios(), self.ratios_by_cost()
         print("\n| ratio | of medians | least | most | by processor time | goal |\n|" + " --- |" * 6)
         for name, value in ratios.items():
             least, most = spread[name]
             goal = f"≥ {LEAST[name]:g}" if name in LEAST else ""
-            print(f"| {name} | {value:.2f} | {least:.2f} | {most:.2f} | {_short(by_cost.get(name))} | {goal} |")
+            print(f"| {name} | {value:.2f} | {least:.2f} | {most:.2f} | {short(by_cost.get(name))} | {goal} |")
         print("\n| goal | | | |\n| --- | --- | --- | --- |")
         for name, met in self.goals().items():
             print(f"| {name} | {met.goal} | {met.value:.5g} | {'met' if met.met else 'missed'} |")
@@ -232,7 +232,7 @@ def _rates(samples: Sequence[Sample]) -> tuple[float, float, float]:
     return statistics.median(rates), min(rates), max(rates)
 
 
-def _figures(samples: Sequence[Sample]) -> dict[str, float | None]:
+def figures(samples: Sequence[Sample]) -> dict[str, float | None]:
     median, least, most = _rates(samples)
     fields = ("p50_ms", "p99_ms", "cost_us", "cores", "load_cores", "strangers", "late_ms")
     return {
@@ -252,7 +252,7 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 3)
 
 
-def _short(value: float | None) -> str:
+def short(value: float | None) -> str:
     if value is None:
         return ""
     return f"{value:,.0f}".replace(",", " ") if value >= 100 else f"{value:.3g}"

@@ -72,12 +72,12 @@ async def _run(stage: Stage, options: Options) -> Report:
     servers = {name: stage.begin_floor(name) for name in ("socket", *floors.APPS) if name != "bytes"}
     await migrate.upgrade(url)
     gateway = stage.gateway(url)
-    stock = await _stock(gateway, options.size)
+    stock = await add_stock_to(gateway, options.size)
     await pgbench.prepare(url, stock)
     session = Session(stage, options, stock, gateway)
     samples = await session.measure(servers)
     verified = await gateway.command("ledger", "verify")
-    orders, answers = await _count_orders(url), stock.placed + session.placed
+    orders, answers = await count_orders(url), stock.placed + session.placed
     assert orders == answers, f"{orders} orders, but {answers} answers that promised one"
     return Report(
         commit=commit,
@@ -92,7 +92,7 @@ async def _run(stage: Stage, options: Options) -> Report:
     )
 
 
-async def _stock(gateway: Installation, size: Size) -> Stock:
+async def add_stock_to(gateway: Installation, size: Size) -> Stock:
     db = await Database.open(gateway.database_url)
     try:
         stock = await add_stock(db, gateway.keyring, size)
@@ -106,7 +106,7 @@ async def _stock(gateway: Installation, size: Size) -> Stock:
     return stock
 
 
-async def _count_orders(url: str) -> int:
+async def count_orders(url: str) -> int:
     connection = await asyncpg.connect(url)
     try:
         count: int = await connection.fetchval("SELECT count(*) FROM orders")
@@ -138,15 +138,15 @@ class Session:
         contenders = sorted(
             [*self._floors(floors), *await self._subjects(api)], key=lambda each: ORDER.index(each.name)
         )
-        samples = await self._in_turn(contenders, options.rounds, options.seconds)
+        samples = await self.in_turn(contenders, options.rounds, options.seconds)
         idle = [self._idle(api, name) for name in PAIR]
-        samples |= await self._in_turn(idle, options.rounds, options.seconds / 2)
+        samples |= await self.in_turn(idle, options.rounds, options.seconds / 2)
         half = max(median_rate(samples["add"]) / 2, 1.0)
         clock = subjects.add_by_the_clock(api, self._stage.cores, self._stock, 4 * options.connections, half)
-        samples |= await self._in_turn([clock], options.rounds, 2 * options.seconds)
+        samples |= await self.in_turn([clock], options.rounds, 2 * options.seconds)
         two = self._stage.serve(self._gateway, workers=2)
         pairs = [self._named(server, name, suffix) for server, suffix in ((api, "one"), (two, "two")) for name in PAIR]
-        samples |= await self._in_turn(pairs, options.rounds, options.seconds)
+        samples |= await self.in_turn(pairs, options.rounds, options.seconds)
         self.local_limits = sum(count_lines(server, b"rate limits are local") for server in (api, two))
         return samples
 
@@ -176,7 +176,7 @@ class Session:
         asked.name = f"{name}_{suffix}"
         return asked
 
-    async def _in_turn(self, contenders: Sequence[Contender], rounds: int, seconds: float) -> Samples:
+    async def in_turn(self, contenders: Sequence[Contender], rounds: int, seconds: float) -> Samples:
         """One sample of each a round, forwards and backwards by turns, after a warm-up that counts nothing."""
         self._met += contenders
         for contender in contenders:

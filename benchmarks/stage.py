@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.cores import Cores, children_of, find_cores, pin
+from benchmarks.cores import Cores, children_of, find_cores, pin, pin_family
 from gateway.embedded import EmbeddedServers
 from gateway.processes import spawn, wait_until
 from tests.support.processes import START_S_MAX, Installation, Processes, Running, plain_environment, running_processes
@@ -61,6 +61,15 @@ class Stage:
         server.url = said.rpartition(" ")[2]
         pin(server.popen.pid, self.cores.api if cores is None else cores)
         return server
+
+    @contextlib.contextmanager
+    def everywhere(self) -> Iterator[None]:
+        """All cores for this process, the servers and whatever they start: nothing is measured in the block."""
+        pin_family(os.getpid(), self.cores.all)
+        try:
+            yield
+        finally:
+            pin_family(os.getpid(), self.cores.rest)
 
     @contextlib.contextmanager
     def _all_cores(self) -> Iterator[None]:

@@ -163,7 +163,7 @@ async def _run(stage: Stage, options: Options) -> Table:
             ("ratio (at most 1.05)", [one / other for one, other in zip(beside, alone, strict=True)], ""),
         ],
         [
-            f"{options.deliveries} deliveries a round, of {OBJECTS} objects to {ENDPOINTS} endpoints; {stage.cores.told}.",
+            f"{options.deliveries} deliveries a round, of {OBJECTS} objects to {ENDPOINTS} endpoints.",
             f"{A_SECOND} events a second for the latencies, from their commit to their arrival.",
         ],
     )

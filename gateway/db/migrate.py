@@ -28,7 +28,7 @@ def include_object(target: Any, name: str | None, kind: str, reflected: bool, co
     if kind != "index":
         return True
     table = getattr(target, "table", None)
-    return name not in ("idx_services_search", "idx_orders_active_link", "idx_orders_user_link") and not (
+    return name not in ("idx_services_search", "idx_orders_active_link", "idx_orders_link") and not (
         table is not None and _PARTITION.match(table.name)
     )
 

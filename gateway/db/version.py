@@ -2,7 +2,7 @@
 
 import asyncpg
 
-HEAD = "0010"
+HEAD = "0011"
 """The newest migration."""
 
 

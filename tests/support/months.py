@@ -9,6 +9,7 @@ MANY, FEW = UUID(int=1), UUID(int=2)
 """A user with two thirds of the orders, and one with the rest."""
 HOT, RARE = "https://example.com/hot", "https://example.com/rare"
 RARE_SERVICE = 50
+OPEN = 700
 
 
 async def add_past_months(connection: asyncpg.Connection, count: int) -> list[date]:
@@ -35,11 +36,13 @@ async def fill(connection: asyncpg.Connection, months: int, orders: int) -> None
 
     One in 16 has a completed refill. A quarter of them has the link `HOT`, one in 50 is partial. Of those of
     `MANY` two each have the link `RARE`, the service `RARE_SERVICE` and the status failed, and two lines of
-    its ledger are deposits. The services are numbered 1 to 50.
+    its ledger are deposits. The last `OPEN` orders are processing. The services are numbered 1 to 50.
     """
     await connection.execute("SET session_replication_role = replica")
     for statement in _FILL:
-        await connection.execute(statement.format(months=months, orders=orders, late=orders - 2))
+        await connection.execute(
+            statement.format(months=months, orders=orders, late=orders - 2, first_open=orders - OPEN)
+        )
     await connection.execute("SET session_replication_role = DEFAULT")
     await connection.execute("ANALYZE")
 
@@ -59,7 +62,7 @@ _FILL = (
     f"{_UUID.format(n='CASE WHEN n IN (30, {late}) THEN 50 ELSE n % 40 + 1 END')}, "
     "CASE WHEN n IN (31, {late}) THEN 'https://example.com/rare' WHEN n % 4 = 0 THEN 'https://example.com/hot' "
     "ELSE 'https://example.com/p/' || n END, 100, 0.1, CASE WHEN n IN (33, 34) THEN 'failed' "
-    "WHEN n % 50 = 0 THEN 'partial' ELSE 'completed' END, 'accepted', at "
+    "WHEN n >= {first_open} THEN 'processing' WHEN n % 50 = 0 THEN 'partial' ELSE 'completed' END, 'accepted', at "
     "FROM (SELECT n, now() - make_interval(months => {months}) * (1 - n::float / {orders}) AS at "
     "FROM generate_series(1, {orders} - 1) n) g",
     "INSERT INTO wallets (id, user_id) SELECT id, id FROM users",

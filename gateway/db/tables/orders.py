@@ -22,6 +22,7 @@ from gateway.db.tables.meta import CURRENCY, MONEY, TIME, created_at, key, metad
 
 STATUSES = ("pending", "processing", "completed", "partial", "cancelled", "failed", "refunded")
 DISPATCH = ("queued", "sending", "accepted", "refused", "unknown", "written_off", "withdrawn", "parent")
+RARE_DISPATCH = ("sending", "unknown", "refused", "written_off", "withdrawn", "parent")
 ORDER_NUMBERS = Sequence("orders_number_seq", start=100_001, maxvalue=2_147_483_647, metadata=metadata)
 
 orders = Table(
@@ -71,16 +72,16 @@ orders = Table(
     Index("idx_orders_user_id", "user_id"),
     Index("idx_orders_service_id", "service_id"),
     Index("idx_orders_provider_id", "provider_id"),
-    Index("idx_orders_status", "status"),
+    Index("idx_orders_status", "status", "id"),
     Index("idx_orders_created_at", text("created_at DESC")),
     Index("idx_orders_number", "number"),
     Index("idx_orders_user_time", "user_id", "id"),
     Index("idx_orders_user_status", "user_id", "status", "id"),
     Index("idx_orders_user_service", "user_id", "service_id", "id"),
-    Index("idx_orders_user_link", "user_id", text("md5(link)"), "id"),
+    Index("idx_orders_link", text("md5(link)"), "user_id", "id"),
     Index("idx_orders_queued", "provider_id", "next_attempt_at", postgresql_where=text("dispatch = 'queued'")),
     Index("idx_orders_due", "provider_id", "next_check_at", postgresql_where=text("dispatch = 'accepted'")),
-    Index("idx_orders_unknown", "id", postgresql_where=text("dispatch = 'unknown'")),
+    Index("idx_orders_dispatch", "dispatch", "id", postgresql_where=text(one_of("dispatch", *RARE_DISPATCH))),
     Index("idx_orders_api_key_id", "api_key_id"),
     Index("idx_orders_completed_at", "completed_at", postgresql_where=text("completed_at IS NOT NULL")),
     Index("idx_orders_parent_id", "parent_id", postgresql_where=text("parent_id IS NOT NULL")),

@@ -6,7 +6,21 @@ from uuid import UUID
 import msgspec
 
 from gateway.orders.families.model import Family
-from gateway.orders.model import Order
+from gateway.orders.model import Dispatch, Order, Status
+
+_UNSENT = frozenset({Status.PENDING})
+_CANCELLED = frozenset({Status.CANCELLED})
+STATUSES_OF: dict[Dispatch, frozenset[Status]] = {
+    Dispatch.QUEUED: _UNSENT,
+    Dispatch.SENDING: _UNSENT,
+    Dispatch.UNKNOWN: _UNSENT,
+    Dispatch.ACCEPTED: frozenset(Status) - {Status.FAILED},
+    Dispatch.REFUSED: frozenset({Status.FAILED}),
+    Dispatch.WRITTEN_OFF: _CANCELLED,
+    Dispatch.WITHDRAWN: _CANCELLED,
+    Dispatch.PARENT: frozenset(Status),
+}
+"""Which statuses an order can have, by where it stands with its upstream: nothing else comes of `docs/states.md`."""
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,6 +39,13 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     until: datetime | None = None
     before: UUID | None = None
     most: int = 25
+
+    @property
+    def is_impossible(self) -> bool:
+        """Whether no order can have both the status and the dispatch; to look for one is to look through them all."""
+        if self.status is None or self.dispatch is None:
+            return False
+        return self.status not in STATUSES_OF[Dispatch(self.dispatch)]
 
 
 class Listed(msgspec.Struct, frozen=True):

@@ -18,6 +18,7 @@ from gateway.ledger.reading import store as ledger
 from gateway.ledger.reading.model import Wanted as Lines
 from gateway.orders.lists import store as orders
 from gateway.orders.lists.model import Wanted
+from gateway.orders.model import Dispatch
 from gateway.orders.refills import store as refills
 from gateway.orders.refills.model import Shown
 from tests.support.months import HOT, MANY, RARE, RARE_SERVICE, add_past_months, fill
@@ -27,6 +28,8 @@ MONTHS = 24
 ORDERS = 36_000
 PAGES_MAX = 400
 """A few of each month's index and a page's rows; the orders alone are some 900."""
+PAGES_OF_NOTHING_MAX = 200
+"""Two or three of an index of each month, besides a page's rows."""
 LIMIT = 26
 LINES_A_MONTH = ORDERS * 4 // 3 // MONTHS
 
@@ -137,6 +140,28 @@ async def test_a_users_orders_are_found_by_index_with_every_filter(
 )
 async def test_operators_find_orders_of_all_users_by_index_too(past: Past, filters: dict[str, Any]) -> None:
     assert await too_much(past, "orders", partial(list_orders, Wanted(most=LIMIT, **filters))) == []
+
+
+@pytest.mark.parametrize("status", [None, "completed", "failed", "pending"])
+@pytest.mark.parametrize("dispatch", Dispatch)
+async def test_operators_find_what_stands_at_a_point_whether_there_is_any_or_none(
+    past: Past, status: str | None, dispatch: Dispatch
+) -> None:
+    """A few pages of each month; above that a month would be read through for what is not there."""
+    read = partial(list_orders, Wanted(most=LIMIT, status=status, dispatch=dispatch.value))
+    assert await too_much(past, "orders", read, pages_max=PAGES_OF_NOTHING_MAX) == []
+
+
+@pytest.mark.parametrize("status", ["processing", "failed"])
+async def test_operators_find_a_status_that_only_some_months_have(past: Past, status: str) -> None:
+    for when in past.times():
+        read = partial(list_orders, Wanted(most=LIMIT, status=status, **when))
+        assert await too_much(past, "orders", read, when, PAGES_OF_NOTHING_MAX) == []
+
+
+async def test_operators_find_a_link_of_any_user_as_fast_as_he_does(past: Past) -> None:
+    read = partial(list_orders, Wanted(most=LIMIT, link=RARE))
+    assert await too_much(past, "orders", read, pages_max=PAGES_OF_NOTHING_MAX) == []
 
 
 async def test_the_last_page_costs_no_more_than_the_first(past: Past) -> None:
