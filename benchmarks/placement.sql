@@ -28,10 +28,13 @@ BEGIN
   VALUES (placed, who.user_id, who.api_key_id, service, provider, 'https://example.com/b/' || buyer, wanted, price,
     wallet.currency, 'queued')
   RETURNING number INTO placed_number;
-  INSERT INTO events (type, user_id, object_type, object_id, data, sequence, relayed)
-  VALUES ('order.created', who.user_id, 'order', placed,
-    jsonb_build_object('number', placed_number, 'status', 'pending', 'price', trim_scale(price)::text,
-      'currency', wallet.currency), 1,
-    NOT EXISTS (SELECT FROM webhooks w WHERE w.user_id = who.user_id AND w.is_active));
+  WITH added AS (
+    INSERT INTO events (type, user_id, object_type, object_id, data, sequence)
+    VALUES ('order.created', who.user_id, 'order', placed,
+      jsonb_build_object('number', placed_number, 'status', 'pending', 'price', trim_scale(price)::text,
+        'currency', wallet.currency), 1)
+    RETURNING id, user_id)
+  INSERT INTO event_outbox (event_id)
+  SELECT a.id FROM added a WHERE EXISTS (SELECT FROM webhooks w WHERE w.user_id = a.user_id AND w.is_active);
   RETURN placed_number;
 END $$;

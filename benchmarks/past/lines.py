@@ -11,7 +11,7 @@ TABLES = {
     "ledger": "id, user_id, wallet_id, wallet_seq, type, amount, balance_before, balance_after, hold_before, "
     "hold_after, reference_type, reference_id, description, created_at",
     "ledger_references": "wallet_id, wallet_seq, reference_type, reference_id, part, type",
-    "events": "id, type, user_id, object_type, object_id, data, created_at, sequence, position, relayed",
+    "events": "id, type, user_id, object_type, object_id, data, created_at, sequence",
     "order_events": "id, order_id, kind, details, created_at",
     "refills": "id, number, order_id, user_id, provider_id, external_order_id, state, upstream_id, created_at, "
     "updated_at, completed_at, next_try_at",
@@ -113,7 +113,7 @@ def entry(
     )
 
 
-def event(event_id: str, kind: str, made: Order, status: str, sequence: int, position: int, at: str) -> str:
+def event(event_id: str, kind: str, made: Order, status: str, sequence: int, at: str) -> str:
     """With `charge` and `remains` as the order has them at its end, before that those of one under way."""
     ended = status not in ("pending", "processing")
     charge, remains = (made.charge, made.remains) if ended else (made.price, made.quantity)
@@ -121,7 +121,7 @@ def event(event_id: str, kind: str, made: Order, status: str, sequence: int, pos
         f"{event_id}\t{kind}\t{made.wallet.user_id}\torder\t{made.id}\t"
         f'{{"number": {made.number}, "status": "{status}", "price": "{amount(made.price)}", '
         f'"charge": "{amount(charge)}", "remains": {remains}, "currency": "{made.wallet.currency}"}}\t'
-        f"{at}\t{sequence}\t{position}\tt\n"
+        f"{at}\t{sequence}\n"
     )
 
 

@@ -188,7 +188,6 @@ async def _close(connection: asyncpg.Connection, past: Past, end: End) -> None:
     given = {
         "orders_number_seq": FIRST_NUMBER + end.placed,
         "refills_number_seq": end.refilled + 1,
-        "events_position_seq": end.position + 1,
         "services_number_seq": past.size.services + 1,
     }
     for name, value in given.items():

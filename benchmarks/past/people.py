@@ -90,7 +90,7 @@ async def _add_catalogue(connection: asyncpg.Connection, keyring: Keyring, past:
         for each in services
     ]
     await _copy(connection, "service_routes", columns, rows)
-    await connection.execute("UPDATE events SET relayed = true")
+    await connection.execute("DELETE FROM event_outbox")
 
 
 async def _copy(

@@ -12,8 +12,6 @@ from benchmarks.past.lines import ANSWER_MS, TABLES, Clock, Order, Wallet
 from benchmarks.past.model import CURRENCIES, PLACES, Past, to_ms
 
 FIRST_NUMBER = 100_001
-FIRST_POSITION = 100_000
-"""Of events, behind those of the catalogue."""
 DAY_MS = 86_400_000
 ENDINGS = [*["completed"] * 89, *["partial"] * 4, *["cancelled"] * 5, "failed", "refunded"]
 """How orders ended, one in a hundred each."""
@@ -28,7 +26,7 @@ Rows = dict[str, list[str]]
 
 
 class Story:
-    """Makes the rows; `placed`, `refilled` and `position` count them, and `wallets` are as they leave them."""
+    """Makes the rows; `placed` and `refilled` count them, and `wallets` are as they leave them."""
 
     def __init__(self, past: Past) -> None:
         self.past = past
@@ -38,7 +36,6 @@ class Story:
             for at in range(2 * size.users)
         ]
         self.placed = self.refilled = 0
-        self.position = FIRST_POSITION
         self._keys = [past.id_of("key", at) for at in range(2 * size.users)]
         self._providers = [past.id_of("provider", at) for at in range(size.providers)]
         self._webhooks = [past.id_of("webhook", at) for at in range(size.webhooks)]
@@ -177,9 +174,8 @@ class Story:
     def _tell_event(self, at_ms: int, kind: str, order: Order, status: str, sequence: int) -> None:
         if at_ms < self._told_ms:
             return
-        self.position += 1
         event_id, at = self._id(at_ms), self._clock.text(at_ms)
-        self._rows["events"].append(lines.event(event_id, kind, order, status, sequence, self.position, at))
+        self._rows["events"].append(lines.event(event_id, kind, order, status, sequence, at))
         if self.past.has_webhook(order.user) and at_ms >= self._delivered_ms:
             self._deliver(at_ms, event_id, kind, self._webhooks[order.user])
 

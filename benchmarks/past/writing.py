@@ -27,7 +27,6 @@ class End(msgspec.Struct, frozen=True):
 
     placed: int
     refilled: int
-    position: int
     wallets: list[tuple[str, int, int, int]]
 
 
@@ -84,7 +83,7 @@ def _write(past: Past, folder: Path, telling: Connection, room: Semaphore) -> No
         telling.send(place)
         place += 1
     wallets = [(each.id, each.balance, each.hold, each.seq) for each in story.wallets]
-    telling.send(End(story.placed, story.refilled, story.position, wallets))
+    telling.send(End(story.placed, story.refilled, wallets))
 
 
 def _write_month(months: Iterator[tuple[int | None, dict[str, list[str]]]], files: dict[str, IO[str]]) -> None:
