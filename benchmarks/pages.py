@@ -83,14 +83,19 @@ def _causes(found: Found) -> Iterable[str]:
 
 def _behind(found: Found) -> Iterable[str]:
     rows = [
-        [f"{BEHIND[name][0]}, {each['unit']}", short(each["median"]), _spread(each), _goal(found["goals"].get(name))]
+        [
+            _with_unit(BEHIND[name][0], each["unit"]),
+            short(each["median"]),
+            _spread(each),
+            _goal(found["goals"].get(name)),
+        ]
         for name, each in found["figures"].items()
     ]
     yield from _rows(["", "median", "spread", "goal"], rows)
 
 
 def _table(found: Found) -> Iterable[str]:
-    rows = [[f"{each['what']}, {each['unit']}", short(each["median"]), _spread(each)] for each in found["rows"]]
+    rows = [[_with_unit(each["what"], each["unit"]), short(each["median"]), _spread(each)] for each in found["rows"]]
     yield from _rows(["", "median", "spread"], rows)
     yield ""
     yield " ".join(found["notes"])
@@ -128,6 +133,10 @@ def _goals(found: Found, by_cost: dict[str, float]) -> Iterable[str]:
         is_met = "met" if each["met"] else "missed"
         rows.append([f"`{name}`", short(each["value"]), spread, short(by_cost.get(name)), each["goal"], is_met])
     yield from _rows(["goal", "found", "spread", "by processor time", "wanted", ""], rows)
+
+
+def _with_unit(what: str, unit: str) -> str:
+    return f"{what}, {unit}" if unit else what
 
 
 def _spread(each: Found) -> str:
