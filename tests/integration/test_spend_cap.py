@@ -190,13 +190,11 @@ async def test_each_refusal_keeps_its_name_when_the_answer_to_the_commit_is_lost
     async with wire_to(database_url) as (wire, url):
         far = await Database.open(url, size=4, acquire_timeout_s=5)
         placement = Placement(far)
-        first = asyncio.create_task(placement.place(poor, shop.service, draft()))
-        await asyncio.sleep(0)
-        buyers: list[Account] = [shop.account, shop.account, poor, wary, wary]
-        rest_of_batch = [asyncio.create_task(placement.place(each, shop.service, draft())) for each in buyers]
-        await first
+        await placement.place(poor, shop.service, draft())
         wire.broken = Break.AFTER_COMMIT
-        outcomes = await asyncio.gather(*rest_of_batch, return_exceptions=True)
+        buyers: list[Account] = [shop.account, shop.account, poor, wary, wary]
+        places = [placement.place(each, shop.service, draft()) for each in buyers]
+        outcomes = await asyncio.gather(*places, return_exceptions=True)
         await placement.close()
         await far.close()
     assert [type(outcome) for outcome in outcomes] == [int, SpendCapReached, InsufficientFunds, int, ActiveOrder]
