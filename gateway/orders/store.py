@@ -136,14 +136,15 @@ async def find_by_numbers(
 ) -> dict[tuple[UUID, int], Order]:
     """Orders by `(user, number, lowest id, id above all)`; only months that the ids span are visited.
 
-    OFFSET 0 keeps the planner from joining whole months instead.
+    OFFSET 0 keeps the planner from joining whole months instead. The user is looked at behind it, else the
+    planner may take the index by user for as good as that by number, and read through a month of his orders for each.
     """
     rows = await tx.fetch(
         f"""
         SELECT {COLUMNS_OF_O}
           FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::uuid[]) AS w(user_id, number, low, high)
-         CROSS JOIN LATERAL (SELECT * FROM orders WHERE number = w.number AND user_id = w.user_id
-                                AND id >= w.low AND id < w.high OFFSET 0) o
+         CROSS JOIN LATERAL (SELECT * FROM orders WHERE number = w.number AND id >= w.low AND id < w.high OFFSET 0) o
+         WHERE o.user_id = w.user_id
         """,
         [user_id for user_id, _, _, _ in wanted],
         [number for _, number, _, _ in wanted],

@@ -27,8 +27,12 @@ async def list_lines(tx: Transaction, wanted: Wanted) -> list[Line]:
     conditions = ["wallet_id = $1", "id >= $2", "id < $3"]
     if wanted.type is not None:
         conditions.append(f"type = '{wanted.type.value}'")  # a constant, which `idx_ledger_rare` is found by
+    source = "ledger"
+    if wanted.order_id is not None:  # an order has few rows, whatever else is asked for: they are read before it
+        values.append(wanted.order_id)
+        of_order = "reference_type = 'order' AND reference_id = $4 AND id >= $2 AND id < $3"
+        source = f"(SELECT * FROM ledger WHERE {of_order} OFFSET 0) l"
     for condition, value in (
-        ("reference_type = 'order' AND reference_id = {}", wanted.order_id),
         ("created_at >= {}", wanted.since),
         ("created_at < {}", wanted.until),
         ("wallet_seq < (SELECT wallet_seq FROM ledger WHERE id = {} AND wallet_id = $1)", wanted.before),
@@ -40,7 +44,7 @@ async def list_lines(tx: Transaction, wanted: Wanted) -> list[Line]:
     rows = await tx.fetch(
         f"""
         SELECT {_LINE} FROM (
-          SELECT * FROM ledger WHERE {" AND ".join(conditions)} ORDER BY wallet_seq DESC LIMIT ${len(values)}) l
+          SELECT * FROM {source} WHERE {" AND ".join(conditions)} ORDER BY wallet_seq DESC LIMIT ${len(values)}) l
          ORDER BY l.wallet_seq DESC
         """,
         *values,

@@ -1,5 +1,6 @@
 """Lists over many months and many orders: read by index, in the months asked for alone, whatever is asked for."""
 
+import contextlib
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import asyncpg
 import pytest
 
 from gateway.db.engine import Database
-from gateway.db.partitions import next_month
+from gateway.db.partitions import close_months, load_number_map, next_month
 from gateway.ledger.model import EntryType
 from gateway.ledger.reading import store as ledger
 from gateway.ledger.reading.model import Wanted as Lines
@@ -21,6 +22,7 @@ from gateway.orders.lists.model import Wanted
 from gateway.orders.model import Dispatch
 from gateway.orders.refills import store as refills
 from gateway.orders.refills.model import Shown
+from gateway.orders.store import find_by_numbers
 from tests.support.months import HOT, MANY, RARE, RARE_SERVICE, add_past_months, fill
 from tests.support.reads import Measured
 
@@ -30,6 +32,7 @@ PAGES_MAX = 400
 """A few of each month's index and a page's rows; the orders alone are some 900."""
 PAGES_OF_NOTHING_MAX = 200
 """Two or three of an index of each month, besides a page's rows."""
+PAGES_OF_A_NUMBER_MAX = 25
 LIMIT = 26
 LINES_A_MONTH = ORDERS * 4 // 3 // MONTHS
 
@@ -157,6 +160,54 @@ async def test_operators_find_a_status_that_only_some_months_have(past: Past, st
     for when in past.times():
         read = partial(list_orders, Wanted(most=LIMIT, status=status, **when))
         assert await too_much(past, "orders", read, when, PAGES_OF_NOTHING_MAX) == []
+
+
+async def test_numbers_of_a_user_with_many_orders_are_found_by_number(past: Past, shared_database_url: str) -> None:
+    """Beside thousands of users with few orders, by whom the planner would take a user's orders of a month for one."""
+    admin = await asyncpg.connect(shared_database_url)
+    async with past.db.transaction() as tx:
+        await close_months(tx)
+    async with rolled_back(admin):
+        for statement in _CROWD:
+            await admin.execute(statement, past.months[MONTHS // 2])
+        await admin.execute("ANALYZE orders")
+        numbers = await load_number_map(admin)
+        rows = await admin.fetch(
+            "SELECT number FROM orders WHERE user_id = $1 AND id >= month_floor($2) ORDER BY id LIMIT 60",
+            MANY,
+            past.months[MONTHS // 2],
+        )
+        asked = [row["number"] for row in rows]
+        for generic in (False, True):
+            measured: Any = Measured(admin, generic=generic)
+            found = await find_by_numbers(
+                measured, [(MANY, number, *span) for number in asked for span in numbers.ranges(number)]
+            )
+            assert {number for _, number in found} == set(asked)
+            assert await orders.ids_of_numbers(measured, MANY, asked[0], numbers.ranges(asked[0]))
+            assert measured.pages < PAGES_OF_A_NUMBER_MAX * (len(asked) + 1)
+    await admin.close()
+
+
+@contextlib.asynccontextmanager
+async def rolled_back(connection: asyncpg.Connection) -> AsyncIterator[None]:
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        yield
+    finally:
+        await transaction.rollback()
+
+
+_CROWD = (
+    "INSERT INTO users (id, email, password_hash) SELECT gen_random_uuid(), 'crowd' || n || '@example.com', 'x' "
+    "FROM generate_series(1, 5000) n WHERE $1::date IS NOT NULL",
+    "INSERT INTO orders (id, user_id, service_id, link, quantity, price, status, dispatch) "
+    "SELECT (left(month_floor($1)::text, 13) || '-7000-8001-' || lpad(to_hex(row_number() OVER ()), 12, '0'))::uuid, "
+    "id, (SELECT id FROM services LIMIT 1), 'https://example.com/crowd', 100, 0.1, 'completed', 'accepted' "
+    "FROM users WHERE email LIKE 'crowd%'",
+)
+"""One order each in the month."""
 
 
 async def test_operators_find_a_link_of_any_user_as_fast_as_he_does(past: Past) -> None:
