@@ -114,6 +114,7 @@ async def run_worker(settings: Settings) -> None:
             asyncio.create_task(poller.run(), name="poller"),
             asyncio.create_task(deliverer.run(), name="webhooks"),
             *_upkeep(settings, db, upstreams, aftercare),
+            asyncio.create_task(_every(RELAY_S, "events", lambda: _relay(db, deliverer)), name="events"),
         ]
         watch = Watch(db, settings, "work")
         loops += [asyncio.create_task(_every(seconds, name, job), name=name) for name, seconds, job in watch.jobs()]
@@ -157,6 +158,12 @@ async def end_loops(loops: Collection[asyncio.Task[None]]) -> None:
     await asyncio.gather(*(task for task in loops if task.done()), return_exceptions=True)
 
 
+async def _relay(db: Database, deliverer: Deliverer) -> None:
+    """What was relayed is due at once."""
+    if await relay_events(db):
+        deliverer.wake()
+
+
 def _upkeep(settings: Settings, db: Database, upstreams: Upstreams, aftercare: list[Lanes]) -> list[asyncio.Task[None]]:
     cancels, refills, statuses, copies, probes = aftercare
     shortest_s, longest_s = settings.check_interval_min_s, settings.check_interval_max_s
@@ -196,7 +203,6 @@ def _upkeep(settings: Settings, db: Database, upstreams: Upstreams, aftercare: l
         ),
         ("queued orders", UPKEEP_S, lambda: upkeep.fail_queued(db, settings.queued_max_age_s)),
         ("quality", measuring.INTERVAL_S, lambda: measuring.measure(db)),
-        ("events", RELAY_S, lambda: relay_events(db)),
         ("unwanted deliveries", UPKEEP_S, lambda: drop_unwanted(db)),
         ("partitions", PARTITIONS_S, lambda: keep_partitions(db)),
     ]

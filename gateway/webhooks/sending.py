@@ -71,6 +71,10 @@ class Deliverer:
             if not claimed:
                 await self._pause()
 
+    def wake(self) -> None:
+        """Something may be due."""
+        self._freed.set()
+
     async def stop(self, grace_s: float) -> None:
         """Begin nothing more; what does not end within the grace is sent again after its lease."""
         self._stopping = True
