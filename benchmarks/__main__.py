@@ -52,7 +52,6 @@ def main(words: list[str]) -> int:
     is_short = given.quick or given.shortest
     for name in given.names or (USUAL_SHORT if is_short else USUAL):
         if name in RUNS:
-            print(f"\n## {name}")
             module = RUNS[name]
             options = module.SHORTEST if given.shortest else module.QUICK if given.quick else module.Options()
             found: Found = module.run(options)
