@@ -98,16 +98,20 @@ class Poller:
                     if self._is_resting(provider_id):
                         return  # what was claimed is due again at its next check
                     reports = await self._ask(provider_id, list(due))
+                await self._take(provider_id, due, reports, calling)
+                if not self._is_resting(provider_id):
                     self._rests.pop(provider_id, None)
-                await self._take(provider_id, due, reports)
             except (UpstreamError, NotFound, Unavailable) as error:
                 self._rest(provider_id)
                 log.warning("no status", provider=str(provider_id), error=str(error))
                 return
 
-    async def _take(self, provider_id: UUID, due: dict[str, Order], reports: dict[str, UpstreamReport]) -> None:
+    async def _take(
+        self, provider_id: UUID, due: dict[str, Order], reports: dict[str, UpstreamReport], calling: asyncio.Lock
+    ) -> None:
         """Settle what was said that was not known when the orders were claimed; one that moved on meanwhile is asked
-        about again. Most answers say nothing new, and then no row is locked or written."""
+        about again. Most answers say nothing new, and then no row is locked or written. Following a parent may ask
+        about its runs, and so takes its turn among the calls."""
         changes = []
         for upstream_id, order in due.items():
             said = reported(reports.get(upstream_id, LEFT_OUT))
@@ -117,7 +121,8 @@ class Poller:
             await self._settle(changes)
         for upstream_id, order in due.items():
             if order.is_parent:
-                await self._follow(provider_id, order.id, reports.get(upstream_id, LEFT_OUT))
+                async with calling:
+                    await self._follow(provider_id, order.id, reports.get(upstream_id, LEFT_OUT))
 
     async def _follow(self, provider_id: UUID, parent_id: UUID, report: UpstreamReport) -> None:
         """Settle a parent and its new runs. What is wrong with one family stops no other."""
