@@ -50,6 +50,13 @@ UP = (
     "ALTER TABLE webhook_queue ADD COLUMN leased_until timestamptz NOT NULL DEFAULT '-infinity'",
     "UPDATE webhook_queue q SET event_id = d.event_id FROM webhook_deliveries d WHERE d.id = q.delivery_id",
     "DELETE FROM webhook_queue WHERE event_id IS NULL",
+    # What waited behind one of those has its turn now.
+    """
+    UPDATE webhook_queue q SET next_attempt_at = now()
+     WHERE q.next_attempt_at IS NULL
+       AND q.sequence = (SELECT e.sequence FROM webhook_queue e WHERE e.webhook_id = q.webhook_id
+                            AND e.object_id = q.object_id ORDER BY e.sequence LIMIT 1)
+    """,
     "ALTER TABLE webhook_queue ALTER COLUMN event_id SET NOT NULL",
     "ALTER TABLE webhook_queue SET (fillfactor = 70)",
     "DROP INDEX idx_webhook_queue_due",

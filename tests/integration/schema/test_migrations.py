@@ -3,6 +3,7 @@
 import asyncpg
 import pytest
 from alembic.util import CommandError
+from uuid_utils.compat import uuid7
 
 from gateway.db import migrate
 from gateway.db.engine import Database
@@ -37,6 +38,27 @@ async def test_a_schema_with_rows_of_orders_or_money_does_not_go_down(database_u
     async with db.connection() as connection:
         assert await connection.fetchval("SELECT count(*) FROM ledger") == 1
     assert await wallets_of(db) == before
+
+
+async def test_what_waits_behind_a_delivery_that_is_gone_gets_its_turn(empty_database_url: str) -> None:
+    await migrate.upgrade(empty_database_url, "0009")
+    connection = await asyncpg.connect(empty_database_url)
+    gone, kept, webhook, order, event = (uuid7() for _ in range(5))
+    await connection.execute(
+        "INSERT INTO webhook_deliveries (id, webhook_id, event_id, event_type) VALUES ($1, $2, $3, 'order.completed')",
+        kept,
+        webhook,
+        event,
+    )
+    await connection.executemany(
+        "INSERT INTO webhook_queue (delivery_id, webhook_id, object_id, sequence, next_attempt_at) "
+        "VALUES ($1, $2, $3, $4, CASE WHEN $4::bigint = 1 THEN now() END)",
+        [(gone, webhook, order, 1), (kept, webhook, order, 2), (uuid7(), webhook, order, 3)],
+    )
+    await migrate.upgrade(empty_database_url)
+    rows = await connection.fetch("SELECT delivery_id, event_id FROM webhook_queue WHERE next_attempt_at <= now()")
+    await connection.close()
+    assert [tuple(row) for row in rows] == [(kept, event)]
 
 
 async def shape_of(connection: asyncpg.Connection) -> dict[str, list[str]]:
