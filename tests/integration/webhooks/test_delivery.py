@@ -55,6 +55,18 @@ async def _is(db: Database, expected: list[str]) -> bool:
     return await states(db) == expected
 
 
+async def test_an_event_that_is_gone_keeps_no_other_from_being_relayed(db: Database) -> None:
+    owner = await add_owner(db)
+    await add_endpoint(db, owner, "http://127.0.0.1:1/")
+    async with db.transaction() as tx:
+        await tx.execute("INSERT INTO event_outbox (event_id) VALUES ($1)", uuid7())
+    await tell(db, owner, uuid7(), "order.created")
+    assert await relay_events(db) == 2
+    async with db.connection() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM webhook_queue") == 1
+        assert await connection.fetchval("SELECT count(*) FROM event_outbox") == 0
+
+
 async def test_only_what_is_wanted_is_relayed_and_only_to_its_user(db: Database, receiver: Receiver) -> None:
     owner, other = await add_owner(db), await add_owner(db)
     await add_endpoint(db, owner, receiver.url, "order.completed", "refill.*")

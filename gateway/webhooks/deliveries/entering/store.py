@@ -36,7 +36,8 @@ _QUEUED = """
 async def relay(tx: Transaction) -> int | None:
     """Make deliveries of the oldest events that have none yet; how many events, None where another is at it.
 
-    One relay at a time goes by position: an event of an object is never relayed before an earlier one.
+    One relay at a time goes by position: an event of an object is never relayed before an earlier one. Where the event
+    itself is gone, there is nothing to deliver.
     """
     if not await tx.fetchval("SELECT pg_try_advisory_xact_lock(hashtext('relay_events'))"):
         return None
@@ -57,7 +58,7 @@ async def relay(tx: Transaction) -> int | None:
           SELECT uuid7() AS id, w.id AS webhook_id, b.id AS event_id, b.type, b.object_id,
                  coalesce(b.sequence, 0) AS sequence
             FROM batch b JOIN webhooks w ON w.is_active AND (b.user_id IS NULL OR w.user_id = b.user_id)
-             AND w.events && ARRAY['*', b.type, split_part(b.type, '.', 1) || '.*']::text[]
+             AND b.id IS NOT NULL AND w.events && ARRAY['*', b.type, split_part(b.type, '.', 1) || '.*']::text[]
            ORDER BY b.position
         ), logged AS (
           INSERT INTO webhook_deliveries (id, webhook_id, event_id, event_type)
