@@ -55,7 +55,7 @@ async def insert(tx: Transaction, events: Sequence[Event]) -> None:
     )
 
 
-async def insert_relayed(tx: Transaction, event: Event) -> UUID:
+async def insert_aside(tx: Transaction, event: Event) -> UUID:
     """Write an event that is nobody's to relay; its id."""
     event_id: UUID = await tx.fetchval(
         """

@@ -100,7 +100,7 @@ async def ping(tx: Transaction, endpoint: Endpoint) -> UUID:
     """
     if not endpoint.is_active:
         raise Conflict("the webhook is switched off")
-    event_id = await events.insert_relayed(
+    event_id = await events.insert_aside(
         tx, Event("webhook.ping", endpoint.user_id, "webhook", endpoint.id, PingData(url=endpoint.url))
     )
     return await entering.enqueue(tx, endpoint.id, event_id)

@@ -1,6 +1,6 @@
 """SQL of the queue: deliveries are claimed, recorded, and let go of.
 
-A plan may be made while the queue is empty. So it is read by index, and its rows are asked for by an array of their
+A plan may be made while the queue is empty. So what the loops do reads it by index, and its rows are asked for by an array of their
 ids: a join that was planned for no rows looks at every pair.
 
 `next_attempt_at` is NULL while an earlier delivery of the same object to the same endpoint waits: what is not in
@@ -235,6 +235,7 @@ async def find_unwanted(tx: Transaction) -> UUID | None:
 
 async def drop_older(tx: Transaction, oldest: UUID, most: int) -> int:
     """Let go of deliveries with ids below `oldest`, whose days are about to be dropped; how many."""
+    await read_by_index(tx)
     gone = await tx.fetch(
         """
         DELETE FROM webhook_queue WHERE delivery_id IN (
