@@ -1,7 +1,7 @@
 """SQL of the queue: deliveries are claimed, recorded, and let go of.
 
-A plan may be made while the queue is empty. So what the loops do reads it by index, and its rows are asked for by an array of their
-ids: a join that was planned for no rows looks at every pair.
+A plan may be made while the queue is empty. So what the loops do reads it by index, and its rows are asked for by an
+array of their ids: a join that was planned for no rows looks at every pair.
 
 `next_attempt_at` is NULL while an earlier delivery of the same object to the same endpoint waits: what is not in
 its turn lies outside what a claim reads. Whoever takes one out calls `_release` for the next.
