@@ -17,6 +17,7 @@ import uvloop
 
 from benchmarks import behind_report as report
 from benchmarks.behind_session import NEVER_S, Options, Session, Shop
+from benchmarks.measure import rate
 from benchmarks.stage import Stage, open_stage
 from benchmarks.stock import QUANTITY, Size, add_stock
 from benchmarks.upstream import KEY, Panel, open_panel
@@ -129,7 +130,7 @@ async def post_all(url: str, key: str, count: int, connections: int) -> float:
                 times.append(time.perf_counter())
 
         await asyncio.gather(*(post() for _ in range(connections)))
-    return report.rate(times)
+    return rate(times)
 
 
 def _main(words: Sequence[str]) -> None:

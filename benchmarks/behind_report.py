@@ -2,7 +2,7 @@
 
 import datetime
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,14 +41,6 @@ GOALS = {
     "polls": 10_000.0,
     "settles": 5_000.0,
 }
-
-
-def rate(times: Sequence[float]) -> float:
-    """What is done a second between the first tenth and the last."""
-    ordered = sorted(times)
-    tenth = len(ordered) // 10
-    within = ordered[tenth : len(ordered) - tenth]
-    return (len(within) - 1) / max(within[-1] - within[0], 1e-6)
 
 
 class Report(msgspec.Struct):

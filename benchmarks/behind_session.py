@@ -11,9 +11,10 @@ from contextlib import contextmanager
 
 import msgspec
 
-from benchmarks.behind_report import NAMES, rate
+from benchmarks.behind_report import NAMES
 from benchmarks.cores import parent_of, pin, usage
 from benchmarks.load import Ask, form, run_open
+from benchmarks.measure import rate
 from benchmarks.stage import PROJECT, Stage, port_of
 from benchmarks.stock import QUANTITY, Stock
 from benchmarks.upstream import FLOOR_KEY, Panel, ended, going_on

@@ -39,6 +39,14 @@ class Table(msgspec.Struct):
         path.write_bytes(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
 
 
+def rate(times: Sequence[float]) -> float:
+    """What is done a second between the first tenth and the last."""
+    ordered = sorted(times)
+    tenth = len(ordered) // 10
+    within = ordered[tenth : len(ordered) - tenth]
+    return (len(within) - 1) / max(within[-1] - within[0], 1e-6)
+
+
 @asynccontextmanager
 async def fresh_database(server_url: str) -> AsyncIterator[str]:
     """The URL of a migrated database that is gone after the block."""

@@ -4,12 +4,13 @@ The simulator is made to be at fault in every way, on a web framework; `behind` 
 is held up by.
 """
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import parse_qs
+
+from benchmarks.posts import answering_posts
 
 KEY = "upstream-key-of-the-bench"
 FLOOR_KEY = "upstream-key-of-the-floor"
@@ -110,31 +111,14 @@ class Panel:
         return f"{{{','.join(said)}}}".encode()
 
 
-class _Connection(asyncio.Protocol):
-    def __init__(self, panel: Panel) -> None:
-        self._panel = panel
-        self._rest = b""
-
-    def connection_made(self, transport: Any) -> None:
-        self._write = transport.write
-
-    def data_received(self, data: bytes) -> None:
-        self._rest += data
-        while (end := self._rest.find(b"\r\n\r\n")) >= 0:
-            length = int(self._rest[:end].lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
-            if len(self._rest) < end + 4 + length:
-                return
-            answer = self._panel.answer(self._rest[end + 4 : end + 4 + length])
-            self._rest = self._rest[end + 4 + length :]
-            self._write(HEAD % len(answer) + answer)
-
-
 @asynccontextmanager
 async def open_panel() -> AsyncIterator[Panel]:
     panel = Panel()
-    server = await asyncio.get_running_loop().create_server(lambda: _Connection(panel), "127.0.0.1", 0, backlog=2048)
-    panel.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/api/v2"
-    try:
+
+    def answer(_head: bytes, body: bytes) -> bytes:
+        said = panel.answer(body)
+        return HEAD % len(said) + said
+
+    async with answering_posts(answer) as address:
+        panel.url = f"{address}/api/v2"
         yield panel
-    finally:
-        server.close()

@@ -22,7 +22,8 @@ import uvloop
 from uuid_utils.compat import uuid7
 
 from benchmarks.cores import pin
-from benchmarks.measure import Table
+from benchmarks.measure import Table, rate
+from benchmarks.posts import answering_posts
 from benchmarks.report import describe_machine, find_commit
 from benchmarks.stage import PROJECT, Stage, open_stage, sync_ms
 from gateway.db import migrate
@@ -81,46 +82,19 @@ class Receiver:
     def begin(self) -> None:
         self.arrivals = {}
 
-    def rate(self) -> float:
-        """Deliveries a second between the first tenth and the last."""
-        times = sorted(self.arrivals.values())
-        tenth = len(times) // 10
-        first, last = times[tenth], times[-tenth]
-        return (len(times) - 2 * tenth) / (last - first)
-
-
-class _Connection(asyncio.Protocol):
-    def __init__(self, receiver: Receiver) -> None:
-        self._receiver = receiver
-        self._rest = b""
-
-    def connection_made(self, transport: Any) -> None:
-        self._write = transport.write
-
-    def data_received(self, data: bytes) -> None:
-        self._rest += data
-        while (end := self._rest.find(b"\r\n\r\n")) >= 0:
-            head = self._rest[:end].lower()
-            length = int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0])
-            if len(self._rest) < end + 4 + length:
-                return
-            self._rest = self._rest[end + 4 + length :]
-            if head.startswith(b"post /hang"):
-                continue
-            name = head.partition(b"webhook-id: ")[2].partition(b"\r\n")[0]
-            self._receiver.arrivals.setdefault(name, time.perf_counter())
-            self._write(TAKEN)
+    def take(self, head: bytes, _body: bytes) -> bytes | None:
+        if head.startswith(b"post /hang"):
+            return None
+        name = head.partition(b"webhook-id: ")[2].partition(b"\r\n")[0]
+        self.arrivals.setdefault(name, time.perf_counter())
+        return TAKEN
 
 
 @asynccontextmanager
 async def receiving() -> AsyncIterator[Receiver]:
     receiver = Receiver()
-    server = await asyncio.get_running_loop().create_server(lambda: _Connection(receiver), "127.0.0.1", 0, backlog=2048)
-    receiver.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    try:
+    async with answering_posts(receiver.take) as receiver.url:
         yield receiver
-    finally:
-        server.close()
 
 
 def run(options: Options) -> Found:
@@ -186,7 +160,7 @@ async def deliver(db: Database, owners: list[UUID], receiver: Receiver, count: i
     async with db.transaction() as tx:
         await events.insert(tx, [Event("order.completed", owner, "order", thing, SAID) for thing, owner, _ in turns])
     await all_arrived(receiver, count)
-    return receiver.rate()
+    return rate(list(receiver.arrivals.values()))
 
 
 async def all_arrived(receiver: Receiver, count: int) -> None:
@@ -203,7 +177,7 @@ async def floor(stage: Stage, receiver: Receiver, count: int) -> float:
     pin(client.pid, stage.cores.api)
     await all_arrived(receiver, count)
     client.wait(WITHIN_S)
-    return receiver.rate()
+    return rate(list(receiver.arrivals.values()))
 
 
 async def post_all(url: str, count: int) -> None:
