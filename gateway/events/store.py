@@ -20,8 +20,6 @@ class Event(msgspec.Struct, frozen=True):
     object_type: str
     object_id: UUID
     data: Payload
-    is_first: bool = False
-    """Of a new object, which has no events yet."""
 
 
 async def insert(tx: Transaction, events: Sequence[Event]) -> None:
@@ -34,11 +32,10 @@ async def insert(tx: Transaction, events: Sequence[Event]) -> None:
           INSERT INTO events (type, user_id, object_type, object_id, data, sequence)
           SELECT n.type, n.user_id, n.object_type, n.object_id, n.data,
                  row_number() OVER (PARTITION BY n.object_type, n.object_id ORDER BY n.place)
-                   + CASE WHEN n.is_first THEN 0 ELSE coalesce((
-                       SELECT max(e.sequence) FROM events e
-                        WHERE e.object_type = n.object_type AND e.object_id = n.object_id), 0) END
-            FROM unnest($1::text[], $2::uuid[], $3::text[], $4::uuid[], $5::jsonb[], $6::boolean[]) WITH ORDINALITY
-                 AS n(type, user_id, object_type, object_id, data, is_first, place)
+                   + coalesce((SELECT max(e.sequence) FROM events e
+                                WHERE e.object_type = n.object_type AND e.object_id = n.object_id), 0)
+            FROM unnest($1::text[], $2::uuid[], $3::text[], $4::uuid[], $5::jsonb[]) WITH ORDINALITY
+                 AS n(type, user_id, object_type, object_id, data, place)
            ORDER BY n.place
           RETURNING id, user_id, sequence
         )
@@ -51,7 +48,6 @@ async def insert(tx: Transaction, events: Sequence[Event]) -> None:
         [event.object_type for event in events],
         [event.object_id for event in events],
         [event.data for event in events],
-        [event.is_first for event in events],
     )
 
 

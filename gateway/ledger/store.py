@@ -82,11 +82,12 @@ async def write(tx: Transaction, wallets: Iterable[Wallet], entries: Sequence[En
     """
     if not entries:
         return
-    with refusals.told({"uq_ledger_references_once": "this was booked before"}):
-        await tx.execute(_WRITE, *_entry_columns(entries), *_wallet_columns(list(wallets)))
+    with refusals.told(BOOKED_BEFORE):
+        await tx.execute(f"WITH {BOOKING} SELECT", *booking(list(wallets), entries))
 
 
-def _entry_columns(entries: Sequence[Entry]) -> list[list[Any]]:
+def booking(wallets: Sequence[Wallet], entries: Sequence[Entry]) -> list[list[Any]]:
+    """What fills `BOOKING`, from `$1` to `$19`."""
     return [
         [entry.id for entry in entries],
         [entry.user_id for entry in entries],
@@ -103,11 +104,6 @@ def _entry_columns(entries: Sequence[Entry]) -> list[list[Any]]:
         [entry.reference.part for entry in entries],
         [entry.description for entry in entries],
         [entry.metadata for entry in entries],
-    ]
-
-
-def _wallet_columns(wallets: Sequence[Wallet]) -> list[list[Any]]:
-    return [
         [wallet.id for wallet in wallets],
         [wallet.balance for wallet in wallets],
         [wallet.hold_amount for wallet in wallets],
@@ -115,8 +111,10 @@ def _wallet_columns(wallets: Sequence[Wallet]) -> list[list[Any]]:
     ]
 
 
-_WRITE = """
-WITH entry AS (
+BOOKED_BEFORE = {"uq_ledger_references_once": "this was booked before"}
+"""What `BOOKING` may be refused for, as `refusals.told` has it."""
+BOOKING = """
+entry AS (
   SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::text[], $6::numeric[], $7::numeric[],
     $8::numeric[], $9::numeric[], $10::numeric[], $11::text[], $12::uuid[], $13::text[], $14::text[], $15::jsonb[])
     AS e(id, user_id, wallet_id, wallet_seq, type, amount, balance_before, balance_after, hold_before, hold_after,
@@ -141,9 +139,11 @@ WITH entry AS (
 ), told AS (
   INSERT INTO event_outbox (event_id)
   SELECT l.id FROM low l WHERE EXISTS (SELECT FROM webhooks h WHERE h.user_id = l.user_id AND h.is_active)
+), booked AS (
+  INSERT INTO ledger (id, user_id, wallet_id, wallet_seq, type, amount, balance_before, balance_after,
+    hold_before, hold_after, reference_type, reference_id, description, metadata)
+  SELECT id, user_id, wallet_id, wallet_seq, type, amount, balance_before, balance_after,
+    hold_before, hold_after, reference_type, reference_id, description, metadata FROM entry
 )
-INSERT INTO ledger (id, user_id, wallet_id, wallet_seq, type, amount, balance_before, balance_after,
-  hold_before, hold_after, reference_type, reference_id, description, metadata)
-SELECT id, user_id, wallet_id, wallet_seq, type, amount, balance_before, balance_after,
-  hold_before, hold_after, reference_type, reference_id, description, metadata FROM entry
 """
+"""What `write` does, as tables of a WITH, for statements that write the cause as well."""

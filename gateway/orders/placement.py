@@ -13,16 +13,13 @@ from gateway.batching import Batcher
 from gateway.catalog.model import Service
 from gateway.db.engine import ROLLED_BACK, Database, Transaction
 from gateway.errors import Conflict, GatewayError, InProgress, Unavailable
-from gateway.events import store as events
-from gateway.events.store import Event
 from gateway.ledger import store as ledger
 from gateway.orders import store
 from gateway.orders.decisions import Placing, decide, prepare
-from gateway.orders.model import Order
+from gateway.orders.entering import store as entering
 from gateway.orders.replays import store as replays
 from gateway.orders.replays.model import Replay
 from gateway.orders.replays.recalling import Answer, found_on_record, recall, with_copies
-from gateway.orders.shown import told
 from gateway.orders.store import NewOrder
 
 BATCH_MAX = 128
@@ -137,11 +134,9 @@ async def _write(tx: Transaction, batch: list[Placing]) -> list[int | GatewayErr
     accepted = [outcome for outcome in decided.outcomes if isinstance(outcome, NewOrder)]
     numbers: dict[UUID, int] = {}
     if accepted:
-        await ledger.write(tx, decided.wallets.values(), decided.entries)
+        numbers = await entering.place(tx, accepted, decided.wallets.values(), decided.entries)
         if decided.spending:
             await spending.write(tx, decided.spending.values())
-        numbers = await store.insert(tx, accepted)
-        await events.insert(tx, [created(new.order, numbers[new.order.id]) for new in accepted])
     answers: dict[UUID, Answer] = {
         placing.new.order.id: numbers[outcome.order.id] if isinstance(outcome, NewOrder) else outcome
         for placing, outcome in zip(fresh, decided.outcomes, strict=True)
@@ -150,9 +145,3 @@ async def _write(tx: Transaction, batch: list[Placing]) -> list[int | GatewayErr
     if refused:
         await replays.forget(tx, refused)
     return with_copies(batch, remembered | answers)
-
-
-def created(order: Order, number: int) -> Event:
-    """The event that tells of a new order."""
-    data = told(msgspec.structs.replace(order, number=number))
-    return Event("order.created", order.user_id, "order", order.id, data, is_first=True)

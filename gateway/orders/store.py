@@ -11,7 +11,6 @@ import msgspec
 
 from compat.status import UpstreamStatus, parse_status
 from gateway.db.engine import Transaction
-from gateway.orders.families import store as families
 from gateway.orders.families.model import Family
 from gateway.orders.model import Dispatch, Order, Status
 
@@ -73,40 +72,6 @@ def to_order(row: asyncpg.Record) -> Order:
         is_parent=row["is_parent"],
         upstream_charge=row["upstream_charge"],
     )
-
-
-async def insert(tx: Transaction, orders: Sequence[NewOrder]) -> dict[UUID, int]:
-    """Insert new orders, wake the dispatchers at commit, and say which number each id got."""
-    rows = await tx.fetch(
-        _INSERT,
-        [new.order.id for new in orders],
-        [new.order.user_id for new in orders],
-        [new.api_key_id for new in orders],
-        [new.order.service_id for new in orders],
-        [new.order.provider_id for new in orders],
-        [new.order.link for new in orders],
-        [new.order.quantity for new in orders],
-        [new.order.details for new in orders],
-        [new.order.price for new in orders],
-        [new.order.currency for new in orders],
-        [new.order.dispatch.value for new in orders],
-        [new.order.is_parent for new in orders],
-        [new.order.parent_id for new in orders],
-    )
-    await families.insert(tx, [new.family for new in orders if new.family])
-    return {row["id"]: row["number"] for row in rows}
-
-
-_INSERT = """
-WITH placed AS (
-  INSERT INTO orders (id, user_id, api_key_id, service_id, provider_id, link, quantity, details, price, currency,
-    dispatch, is_parent, parent_id)
-  SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::text[], $7::int[],
-    $8::jsonb[], $9::numeric[], $10::text[], $11::text[], $12::boolean[], $13::uuid[])
-  RETURNING id, number
-), woken AS (SELECT pg_notify('orders_queued', ''))
-SELECT id, number FROM placed, woken
-"""
 
 
 async def numbers_of(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, int]:

@@ -18,10 +18,10 @@ from gateway.events.store import Event
 from gateway.ledger import store as ledger
 from gateway.ledger.model import Entry, EntryType, Reference, Wallet, post
 from gateway.orders import store
+from gateway.orders.entering import store as entering
 from gateway.orders.families import store as families
 from gateway.orders.families.model import POSTS_AHEAD, UNPAID, Family, State, child_of
 from gateway.orders.model import Dispatch, Order, Status
-from gateway.orders.placement import created
 from gateway.orders.shown import told
 from gateway.orders.store import NewOrder
 
@@ -61,7 +61,7 @@ async def adopt(tx: Transaction, parent_id: UUID, child_id: UUID, upstream_id: s
         wallet, entry = post(held.wallet, EntryType.RELEASE, unused, Reference("order", child.id, "unused"))
         held = msgspec.structs.replace(held, wallet=wallet)
         entries.append(entry)
-    numbers = await store.insert(tx, [NewOrder(child, await store.get_api_key(tx, parent_id))])
+    await entering.insert(tx, [NewOrder(child, await store.get_api_key(tx, parent_id))])
     accepted = msgspec.structs.replace(
         child,
         dispatch=Dispatch.ACCEPTED,
@@ -72,7 +72,6 @@ async def adopt(tx: Transaction, parent_id: UUID, child_id: UUID, upstream_id: s
     await store.update(tx, [accepted])
     await _write(tx, held, entries)
     await families.begin_run(tx, family, child.id)
-    await events.insert(tx, [created(child, numbers[child.id])])
     return True
 
 

@@ -6,12 +6,11 @@ from uuid_utils.compat import uuid7
 
 from gateway.db.engine import Database, Transaction
 from gateway.errors import Unavailable
-from gateway.events import store as events
 from gateway.logs import Logger
 from gateway.orders import store
+from gateway.orders.entering import store as entering
 from gateway.orders.families import store as families
 from gateway.orders.families.model import child_of
-from gateway.orders.placement import created
 from gateway.orders.store import HistoryLine, NewOrder
 
 log = Logger(__name__)
@@ -50,9 +49,8 @@ async def start_run(tx: Transaction, parent_id: UUID) -> bool:
         return False
     family = (await families.load(tx, [parent_id]))[parent_id]
     child = child_of(parent, family, uuid7(), family.run_quantity)
-    numbers = await store.insert(tx, [NewOrder(child, await store.get_api_key(tx, parent_id))])
+    numbers = await entering.insert(tx, [NewOrder(child, await store.get_api_key(tx, parent_id))])
     await families.begin_run(tx, family, child.id)
-    await events.insert(tx, [created(child, numbers[child.id])])
     note = {"run": family.started + 1, "order": numbers[child.id]}
     await store.write_history(tx, [HistoryLine(parent_id, "RunStarted", note)])
     return True

@@ -1,0 +1,1 @@
+"""New orders as they are written down."""
