@@ -15,13 +15,14 @@ from gateway.errors import Unavailable
 from gateway.logs import Logger
 from gateway.ratelimit.model import Breaker, Verdict, site_of, verdict
 from gateway.ratelimit.pipeline import pipelined_storage
+from gateway.ratelimit.refused import Refused
 
 _FAILURES_TO_OPEN = 3
 _PROBE_INTERVAL_S = 1.0
 _LOCAL_WINDOWS_MAX = 20_000
 _LIMITS_KNOWN_MAX = 1024
 
-Answer = TypeVar("Answer")
+Answer = TypeVar("Answer", bound=Verdict | None)
 Hit = Callable[[SlidingWindowCounterRateLimiter, RateLimitItem, str], Awaitable[Answer]]
 
 _log = Logger(__name__)
@@ -63,6 +64,7 @@ class RateLimiter:
         self._memory = MemoryStorage()
         self._local = SlidingWindowCounterRateLimiter(self._memory)
         self._breaker = Breaker(_FAILURES_TO_OPEN, _PROBE_INTERVAL_S, time.monotonic)
+        self._refused = Refused(time.monotonic)
         self._wrong_keys = RateLimitItemPerMinute(wrong_keys_per_minute, namespace="wrong-key")
 
     @property
@@ -72,15 +74,19 @@ class RateLimiter:
 
     async def spend(self, identity: str, limit: int) -> Verdict:
         """One request of `limit` a minute. Where the limit changes, what was spent before it still counts."""
-        return await self._spend(_item(limit), identity, _hit)
+        item = _item(limit)
+        refusal = self._refused.find(item, identity)
+        return await self._spend(item, identity, _hit) if refusal is None else refusal
 
     async def admit(self, identity: str, limit: int) -> Verdict | None:
         """As `spend`, at half its cost: None where the request may go on, and nothing of what is left."""
-        return await self._spend(_item(limit), identity, _admit)
+        item = _item(limit)
+        return self._refused.find(item, identity) or await self._spend(item, identity, _admit)
 
     async def admit_wrong_key(self, address: str) -> Verdict | None:
         """As `admit`."""
-        return await self._spend(self._wrong_keys, site_of(address), _admit)
+        item, site = self._wrong_keys, site_of(address)
+        return self._refused.find(item, site) or await self._spend(item, site, _admit)
 
     async def close(self) -> None:
         await self._pipeline.close()
@@ -93,6 +99,8 @@ class RateLimiter:
                 self._failed(error)
             else:
                 self._succeeded()
+                if answer is not None:
+                    self._refused.note(item, identity, answer)
                 return answer
         return await self._spend_locally(item, identity, hit)
 

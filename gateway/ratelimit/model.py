@@ -13,13 +13,15 @@ _IPV6_SITE_BITS = 64
 
 class Verdict(msgspec.Struct, frozen=True):
     """Whether the request may go on. `reset_after_s` is when one more becomes possible; `retry_after_s`
-    is the same for a refused request and 0 for an allowed one."""
+    is the same for a refused request and 0 for an allowed one. Before `reset_in_s` nobody else gets through either,
+    which is 0 where that is not known."""
 
     allowed: bool
     limit: int
     remaining: int
     reset_after_s: int
     retry_after_s: int
+    reset_in_s: float = 0.0
 
 
 def verdict(allowed: bool, limit: int, remaining: int, reset_in_s: float) -> Verdict:
@@ -31,6 +33,7 @@ def verdict(allowed: bool, limit: int, remaining: int, reset_in_s: float) -> Ver
         remaining=max(remaining, 0) if allowed else 0,
         reset_after_s=reset_after_s,
         retry_after_s=0 if allowed else max(reset_after_s, 1),
+        reset_in_s=0.0 if allowed or remaining > 0 else reset_in_s,  # it may have come free since it was refused
     )
 
 

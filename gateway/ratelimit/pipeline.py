@@ -6,7 +6,7 @@ only the two scripts of the sliding window are put in the place of its own.
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -32,15 +32,19 @@ _TOGETHER = """
 local one = function(KEYS, ARGV)
 %s
 end
-local answers, each = {}, 2 * #ARGV / #KEYS
+local answers, each = {}, tonumber(ARGV[1])
+local same = #ARGV == 1 + each
 for call = 0, #KEYS / 2 - 1 do
-  local args = {}
-  for at = 1, each do args[at] = ARGV[call * each + at] end
+  local args, before = {}, same and 1 or 1 + call * each
+  for at = 1, each do args[at] = ARGV[before + at] end
   answers[call + 1] = one({KEYS[call * 2 + 1], KEYS[call * 2 + 2]}, args)
 end
 return answers
 """
-"""A script of the library, which has two keys, for many calls of it; a command for each would cost ten times that."""
+"""A script of the library, which has two keys, for many calls of it; a command for each would cost ten times that.
+
+First how many arguments a call has, then those of all calls where they are the same, else those of each.
+"""
 
 
 class Script(msgspec.Struct, frozen=True):
@@ -73,9 +77,9 @@ class SharedPipeline:
         text = _TOGETHER % registered.script.decode()
         return SharedScript(self, Script(hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest(), text))
 
-    async def call(self, script: Script, keys: list[Any], args: list[Any]) -> Any:
+    def call(self, script: Script, keys: list[Any], args: list[Any]) -> Awaitable[Any]:
         deadline = asyncio.get_running_loop().time() + self._timeout_s
-        return await self._calls.submit(Call(script, keys, args, deadline))
+        return self._calls.submit(Call(script, keys, args, deadline))
 
     async def close(self) -> None:
         await self._calls.close()
@@ -133,9 +137,10 @@ class SharedPipeline:
 def _command(calls: Sequence[Call], *, by_text: bool) -> tuple[Any, ...]:
     script = calls[0].script
     keys = [key for call in calls for key in call.keys]
-    args = [arg for call in calls for arg in call.args]
+    shared = calls[0].args
+    args = shared if all(call.args == shared for call in calls) else [arg for call in calls for arg in call.args]
     named = ("EVAL", script.text) if by_text else ("EVALSHA", script.sha)
-    return (*named, len(keys), *keys, *args)
+    return (*named, len(keys), *keys, len(shared), *args)
 
 
 class SharedScript:
@@ -145,8 +150,8 @@ class SharedScript:
         self._pipeline = pipeline
         self._script = script
 
-    async def __call__(self, keys: list[Any], args: list[Any]) -> Any:
-        return await self._pipeline.call(self._script, keys, args)
+    def __call__(self, keys: list[Any], args: list[Any]) -> Awaitable[Any]:
+        return self._pipeline.call(self._script, keys, args)
 
 
 def pipelined_storage(redis_url: str, timeout_s: float) -> tuple[RedisStorage, SharedPipeline]:

@@ -158,10 +158,36 @@ async def test_requests_that_wait_together_share_round_trips(valkey: Valkey, lim
     assert reads_of(valkey) - before < 50
 
 
+def scripts_of(valkey: Valkey) -> int:
+    info = valkey.run("INFO", "commandstats")
+    assert isinstance(info, dict)
+    return int(info["cmdstat_evalsha"]["calls"])
+
+
 def reads_of(valkey: Valkey) -> int:
     info = valkey.run("INFO", "stats")
     assert isinstance(info, dict)
     return int(info["total_reads_processed"])
+
+
+async def test_who_comes_before_the_moment_that_a_refusal_named_costs_no_round_trip(
+    valkey: Valkey, limiter: RateLimiter
+) -> None:
+    assert await limiter.admit("key-1", 1) is None
+    refusal = await limiter.admit("key-1", 1)
+    assert refusal is not None
+    before = scripts_of(valkey)
+    again = [await limiter.admit("key-1", 1) for _ in range(50)]
+    native = await limiter.spend("key-1", 1)
+    assert scripts_of(valkey) == before
+    assert all(each is not None and not each.allowed for each in [*again, native])
+    assert refusal.retry_after_s - 1 <= native.retry_after_s <= refusal.retry_after_s
+    assert await limiter.admit("key-1", 2) is None
+
+
+async def test_calls_of_other_limits_that_wait_together_each_have_their_own(limiter: RateLimiter) -> None:
+    verdicts = await asyncio.gather(*(limiter.spend(f"key-{limit}", limit) for limit in (3, 1, 2) for _ in range(3)))
+    assert [verdict.allowed for verdict in verdicts] == [True] * 3 + [True, False, False] + [True, True, False]
 
 
 async def test_a_server_that_forgot_the_scripts_is_no_failure(valkey: Valkey, limiter: RateLimiter) -> None:
