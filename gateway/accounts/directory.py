@@ -18,6 +18,7 @@ from gateway.keyring import Keyring
 CHANNEL = "accounts_changed"
 _CACHE_SIZE_MAX = 10_000
 _CACHE_TTL_S = 60.0
+_NOBODY_TTL_S = 10.0
 _KEYS_PER_READ_MAX = 500
 _READS_WAITING_MAX = 5_000
 
@@ -41,7 +42,9 @@ class Directory:
         self._listener = listener
         self._clock = clock
         self._rehashes = Rehashes(keyring)
-        self._cache = AccountCache(max_size=_CACHE_SIZE_MAX, ttl_s=_CACHE_TTL_S, clock=time.monotonic)
+        self._cache = AccountCache(
+            max_size=_CACHE_SIZE_MAX, ttl_s=_CACHE_TTL_S, nobody_ttl_s=_NOBODY_TTL_S, clock=time.monotonic
+        )
         self._reads: Batcher[list[str], Account] = Batcher(
             self._read, max_batch=_KEYS_PER_READ_MAX, max_waiting=_READS_WAITING_MAX, name="accounts"
         )
@@ -78,7 +81,10 @@ class Directory:
         if not self._listener.healthy:
             return None
         _, newest = self._keyring.hash_api_key(key)
-        return self._cache.find(newest)
+        account = self._cache.find(newest)
+        if account is None and self._cache.is_nobodys(newest):
+            raise InvalidKey
+        return account
 
     async def _read(self, keys: list[list[str]]) -> list[Account | GatewayError]:
         generation = self._cache.generation
@@ -90,6 +96,8 @@ class Directory:
             stored = next((h for h in hashes if h in found), None)
             if stored is None:
                 answers.append(InvalidKey())
+                if heard:
+                    self._cache.put_nobodys(hashes[0], generation)
                 continue
             answers.append(found[stored])
             if stored != hashes[0]:

@@ -17,7 +17,20 @@ from gateway.db.engine import Database
 from gateway.db.listener import Listener
 from gateway.errors import Conflict, InvalidKey, NotFound, Unavailable
 from gateway.keyring import Keyring
-from tests.support.keys import EMAIL, KEYRING, NOW, OLD, Clock, key, refused, scalar, until, until_refused, user
+from tests.support.keys import (
+    EMAIL,
+    KEYRING,
+    NOW,
+    OLD,
+    Clock,
+    key,
+    refused,
+    scalar,
+    until,
+    until_let_in,
+    until_refused,
+    user,
+)
 
 
 @pytest.fixture
@@ -144,7 +157,7 @@ async def test_a_user_who_may_not_act_is_refused_with_every_key_and_let_in_again
         await until_refused(directory, plain)
     async with db.transaction() as tx:
         await set_user_status(tx, EMAIL, "active")
-    assert not await refused(directory, keys[0])
+    await until_let_in(directory, keys[0])
 
 
 async def test_a_key_expires_between_two_uses_without_any_news(
@@ -169,6 +182,19 @@ async def test_a_known_key_needs_no_database_until_the_listener_falls_silent(
     await until(lambda: not listener.healthy)
     with pytest.raises(Unavailable):
         await directory.get_account(plain)
+
+
+async def test_a_wrong_key_that_comes_again_needs_no_database_until_the_listener_falls_silent(
+    db: Database, directory: Directory, listener: Listener
+) -> None:
+    wrong = new_key()
+    assert await refused(directory, wrong)
+    await db.close()
+    assert await refused(directory, wrong)
+    await listener.stop()
+    await until(lambda: not listener.healthy)
+    with pytest.raises(Unavailable):
+        await directory.get_account(wrong)
 
 
 async def test_without_news_every_use_sees_the_database_as_it_is(db: Database, listener: Listener) -> None:

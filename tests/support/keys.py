@@ -42,6 +42,13 @@ async def until_refused(directory: Directory, key: str) -> None:
         await asyncio.sleep(0.005)
 
 
+async def until_let_in(directory: Directory, key: str) -> None:
+    deadline = time.monotonic() + HEARD_WITHIN_S
+    while await refused(directory, key):
+        assert time.monotonic() < deadline, "still refused"
+        await asyncio.sleep(0.005)
+
+
 async def refused(directory: Directory, key: str) -> bool:
     try:
         await directory.get_account(key)

@@ -22,7 +22,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def cache(clock: Clock) -> AccountCache:
-    return AccountCache(max_size=2, ttl_s=60.0, clock=clock)
+    return AccountCache(max_size=2, ttl_s=60.0, nobody_ttl_s=10.0, clock=clock)
 
 
 def account(user_id: UUID | None = None) -> Account:
@@ -48,7 +48,7 @@ def test_the_least_recently_used_goes_first(cache: AccountCache) -> None:
 
 
 def test_a_changed_key_is_dropped_alone_and_a_changed_user_with_all_its_keys(clock: Clock) -> None:
-    cache = AccountCache(max_size=10, ttl_s=60.0, clock=clock)
+    cache = AccountCache(max_size=10, ttl_s=60.0, nobody_ttl_s=10.0, clock=clock)
     first, second, stranger = account(), account(), account()
     second = account(first.user_id)
     for key_hash, known in (("a", first), ("b", second), ("c", stranger)):
@@ -88,3 +88,20 @@ def test_a_row_read_before_a_change_is_not_kept_after_it(cache: AccountCache, ch
     cache.drop(str(known.key_id)) if change == "drop" else cache.clear()
     cache.put("a", known, read_at)
     assert cache.find("a") is None
+
+
+def test_a_key_of_nobody_is_known_for_a_while_and_until_any_change(cache: AccountCache, clock: Clock) -> None:
+    cache.put_nobodys("a", cache.generation)
+    assert cache.is_nobodys("a")
+    assert not cache.is_nobodys("b")
+    clock.now = 10.0
+    assert not cache.is_nobodys("a")
+    cache.put_nobodys("a", cache.generation)
+    before = cache.generation
+    cache.drop(str(uuid4()))
+    assert not cache.is_nobodys("a")
+    cache.put_nobodys("a", before)
+    assert not cache.is_nobodys("a"), "it was read before the change"
+    for key_hash in "abc":
+        cache.put_nobodys(key_hash, cache.generation)
+    assert [cache.is_nobodys(key_hash) for key_hash in "abc"] == [False, False, True]
