@@ -90,30 +90,32 @@ class _Sent(msgspec.Struct):
     timestamp: str
 
 
-def _timestamp() -> str:
-    return utc_now().isoformat().replace("+00:00", "Z")
-
-
 class _JsonLines:
-    """Lines of one turn of the event loop go out in one write."""
+    """Lines of one turn of the event loop go out in one write, with one time."""
 
     def __init__(self) -> None:
         self._encode = msgspec.json.Encoder().encode
         self._waiting: list[bytes] = []
+        self._timestamp = ""
 
     def of_request(self, line: RequestLine) -> None:
         self._add(
             _Written(
                 line.method, line.path, line.status, line.duration_ms, "request", line.request_id, "info",
-                "gateway.access", _timestamp(),
+                "gateway.access", self._now(),
             )
         )  # fmt: skip
 
     def of_send(self, line: SentLine) -> None:
         upstream_id = None if line.upstream_id is None else mask_text(line.upstream_id)
         self._add(
-            _Sent(line.order, line.attempt, line.outcome, upstream_id, "sent", "info", "gateway.sends", _timestamp())
+            _Sent(line.order, line.attempt, line.outcome, upstream_id, "sent", "info", "gateway.sends", self._now())
         )
+
+    def _now(self) -> str:
+        if not self._waiting:
+            self._timestamp = utc_now().isoformat().replace("+00:00", "Z")
+        return self._timestamp
 
     def _add(self, line: msgspec.Struct) -> None:
         if not self._waiting:
