@@ -100,12 +100,10 @@ def parse_form(data: bytes) -> Fields:
     for piece in data.decode("utf-8", "replace").split("&"):
         if piece:
             name, _, value = piece.partition("=")
-            fields.put(_unquote(name), _unquote(value))
+            if "%" in piece or "+" in piece:
+                name, value = unquote_plus(name, errors="replace"), unquote_plus(value, errors="replace")
+            fields.put(name, value)
     return fields
-
-
-def _unquote(text: str) -> str:
-    return unquote_plus(text, errors="replace") if "%" in text or "+" in text else text
 
 
 def parse_multipart(body: bytes, content_type: str) -> Fields:

@@ -1,7 +1,7 @@
 """From a wish to an order: what both doors do with an `add`, so that neither has rules of its own."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from types import TracebackType
 from uuid import UUID
 
 import msgspec
@@ -81,12 +81,17 @@ class Ordering:
         return service, kind
 
 
-@contextmanager
-def nothing_placed() -> Iterator[None]:
-    """For what comes before an order is written: whatever fails there, none was placed."""
-    try:
-        yield
-    except Unavailable as error:
-        if error.placed is False:
-            raise
-        raise Unavailable(error.what, placed=False) from error
+class nothing_placed:
+    """For what comes before an order is written: whatever fails there, none was placed.
+
+    A class, since it is on every path.
+    """
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if isinstance(error, Unavailable) and error.placed is not False:
+            raise Unavailable(error.what, placed=False) from error

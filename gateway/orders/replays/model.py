@@ -24,12 +24,13 @@ def replay_of(account: Account, service: str, fields: Mapping[str, str]) -> Repl
 
     `fields` are the request's own, junk left out, so that what the catalogue does meanwhile does not count.
     """
-    said = dict(fields)
-    key = said.pop("idempotency_key", None)
+    key = fields.get("idempotency_key")
+    if key is None and account.replay_window_s is None:
+        return None
+    said = {name: value for name, value in fields.items() if name != "idempotency_key"}
     text = [service.strip(), *(part.strip() for name in sorted(said) for part in (name, said[name]))]
     fields_hash = hashlib.sha256(msgspec.json.encode(text)).digest()
     if key is not None:
         return Replay(f"key:{key}", fields_hash, KEY_LIFETIME_S)
-    if account.replay_window_s is None:
-        return None
+    assert account.replay_window_s is not None, "else there is a key"
     return Replay(f"window:{account.key_id.hex}:{fields_hash.hex()}", fields_hash, account.replay_window_s)
