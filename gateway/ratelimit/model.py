@@ -1,5 +1,6 @@
 """The answer to one spent request, its headers, and the breaker that keeps a dead server off the path."""
 
+import functools
 import ipaddress
 from collections.abc import Callable
 from math import floor
@@ -9,6 +10,7 @@ import msgspec
 WINDOW_S = 60
 _POLICY = "key"
 _IPV6_SITE_BITS = 64
+_SITES_MAX = 4096
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -48,6 +50,7 @@ def headers(verdict: Verdict) -> dict[str, str]:
     return fields
 
 
+@functools.lru_cache(maxsize=_SITES_MAX)
 def site_of(address: str) -> str:
     """What an address is counted under: an IPv6 caller owns a whole /64, so the /64 is the caller."""
     try:
