@@ -14,6 +14,7 @@ from gateway.telemetry import mask_text
 _GIVEN_ID = re.compile(rb"[0-9A-Za-z_-]{1,64}")
 _PATH_CHARS_MAX = 256
 _CRASHED = 500
+_PANEL_PATHS = frozenset(path.encode() for path in PANEL_PATHS)
 
 
 def logged(app: ASGIApp, write: WriteLine = write_with_structlog) -> ASGIApp:
@@ -53,7 +54,7 @@ def _request_id(scope: Scope) -> bytes:
 
 
 def _path(scope: Scope) -> str:
-    if scope["path"] in PANEL_PATHS:  # nothing in it that a caller chose
+    if scope.get("raw_path") in _PANEL_PATHS:  # nothing in it that a caller chose
         return str(scope["path"])
     path = bytes(scope.get("raw_path") or scope["path"].encode()).partition(b"?")[0][:_PATH_CHARS_MAX]
     return mask_text(path.decode("ascii", "backslashreplace"))
