@@ -23,7 +23,7 @@ from gateway.orders.triggers import (
     WasRefused,
     WentUnknown,
 )
-from tests.unit.orders.test_transitions import PRICE, QUANTITY, order_in
+from tests.support.order_states import PRICE, QUANTITY, order_in
 
 TRIGGERS: list[Trigger] = [
     CancelWanted(),

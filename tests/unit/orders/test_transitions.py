@@ -1,21 +1,14 @@
-"""The table of transitions, row by row, and what holds after any sequence of reports."""
+"""The table of transitions, row by row."""
 
 from decimal import Decimal
-from fractions import Fraction
 from itertools import product
-from uuid import UUID
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from compat.money import round8
-from compat.status import PanelStatus, UpstreamStatus
+from compat.status import UpstreamStatus
 from gateway.ledger.model import EntryType
-from gateway.orders.model import TERMINAL, Dispatch, Move, Order, Status, Transition, charge_for, decide, price_of
-from gateway.orders.settlement import is_news
-from gateway.orders.shown import shown_charge, shown_remains, shown_status
+from gateway.orders.model import Dispatch, Move, Order, Status, Transition, charge_for, decide
 from gateway.orders.triggers import (
     CancelWanted,
     Claimed,
@@ -30,44 +23,17 @@ from gateway.orders.triggers import (
     WentUnknown,
     may_move_money,
 )
-
-PRICE = Decimal("1.00000001")
-QUANTITY = 300
-
-
-def order_in(
-    dispatch: Dispatch = Dispatch.ACCEPTED,
-    status: Status = Status.PROCESSING,
-    *,
-    charge: Decimal = Decimal(0),
-    price: Decimal = PRICE,
-    quantity: int = QUANTITY,
-    remains: int | None = None,
-    upstream_status: str | None = None,
-) -> Order:
-    return Order(
-        id=UUID(int=1),
-        number=100001,
-        user_id=UUID(int=2),
-        service_id=UUID(int=3),
-        provider_id=UUID(int=4),
-        external_order_id="77" if dispatch is Dispatch.ACCEPTED else None,
-        link="https://example.com/v/1",
-        quantity=quantity,
-        price=price,
-        currency="USD",
-        charge=charge,
-        status=status,
-        dispatch=dispatch,
-        upstream_status=upstream_status,
-        start_count=None,
-        remains=remains,
-        details={},
-    )
-
-
-def report(status: UpstreamStatus | None, remains: int | None = None, *, error: str | None = None) -> Reported:
-    return Reported(word=status.value if status else "Zzz", status=status, remains=remains, error=error)
+from tests.support.order_states import (
+    CANCELLED,
+    COMPLETED,
+    PARTIAL,
+    PRICE,
+    QUANTITY,
+    REFUNDED,
+    TRIGGERS,
+    order_in,
+    report,
+)
 
 
 def decided(order: Order, trigger: Trigger) -> Transition:
@@ -76,10 +42,6 @@ def decided(order: Order, trigger: Trigger) -> Transition:
     return transition
 
 
-COMPLETED = order_in(status=Status.COMPLETED, charge=PRICE, remains=0)
-PARTIAL = order_in(status=Status.PARTIAL, charge=charge_for(COMPLETED, 200), remains=100)
-CANCELLED = order_in(status=Status.CANCELLED, remains=QUANTITY)
-REFUNDED = order_in(status=Status.REFUNDED, charge=charge_for(COMPLETED, 100), remains=200)
 PRICE_OF_200, PRICE_OF_100 = charge_for(COMPLETED, 200), charge_for(COMPLETED, 100)
 
 RELEASED = (Move(EntryType.RELEASE, PRICE),)
@@ -272,22 +234,6 @@ def test_row_19_what_cannot_be_read_changes_nothing(order: Order, told: Reported
     assert (transition.row, transition.moves, transition.event, transition.order) == ("19", (), None, order)
 
 
-TRIGGERS: tuple[Trigger, ...] = (
-    CancelWanted(),
-    Claimed(),
-    WasNotSent(),
-    WasAccepted("77"),
-    WasRefused(requeue=True),
-    WasRefused(requeue=False),
-    WentUnknown(),
-    QueuedTooLong(),
-    WasNotPlaced(),
-    GaveUp(),
-    report(UpstreamStatus.COMPLETED),
-    report(UpstreamStatus.PARTIAL, 10),
-    report(UpstreamStatus.CANCELED),
-    report(None),
-)
 TABLED = {(dispatch, type(trigger)) for _, dispatch, trigger, *_ in PENDING_ROWS} | {
     (Dispatch.WRITTEN_OFF, WasAccepted),
     (Dispatch.ACCEPTED, Reported),
@@ -312,168 +258,3 @@ def test_only_what_is_said_to_move_money_moves_it(dispatch: Dispatch, trigger: T
         for transition in (decide(order_in(dispatch, status, charge=PRICE), trigger) for status in Status)
     )
     assert may_move_money(trigger) or not moved
-
-
-# Any sequence of answers ---------------------------------------------------------------------
-
-prices = st.decimals(min_value=0, max_value=Decimal(10) ** 12 - 1, places=8, allow_nan=False, allow_infinity=False)
-reports = st.builds(
-    Reported,
-    word=st.text(max_size=60),
-    status=st.none() | st.sampled_from(UpstreamStatus),
-    remains=st.none() | st.integers(-(2**31), 2**31 - 1),
-    start_count=st.none() | st.integers(0, 2**63 - 1),
-    error=st.none() | st.none() | st.text(max_size=20),
-)
-
-
-class Books:
-    """An order with the ledger rows that its transitions wrote."""
-
-    def __init__(self, order: Order) -> None:
-        self.order = order
-        self.moves: list[Move] = []
-
-    def apply(self, trigger: Trigger) -> Transition | None:
-        transition = decide(self.order, trigger)
-        if transition is not None:
-            self.order = transition.order
-            self.moves += transition.moves
-        return transition
-
-    def total(self, *types: EntryType) -> Decimal:
-        return sum((move.amount for move in self.moves if move.type in types), Decimal(0))
-
-
-def assert_books_are_right(books: Books) -> None:
-    order = books.order
-    held = order.price - books.total(EntryType.WITHDRAW, EntryType.RELEASE)
-    assert held == (0 if order.status in TERMINAL else order.price)
-    assert order.charge == books.total(EntryType.WITHDRAW) - books.total(EntryType.REFUND)
-    assert 0 <= order.charge <= order.price
-    assert all(move.amount >= 0 and move.amount == round8(move.amount) for move in books.moves)
-    assert all(move.amount > 0 for move in books.moves if move.type is EntryType.REFUND)
-    references = [(move.type, move.part) for move in books.moves]
-    assert len(references) == len(set(references))
-    assert order.remains is None or 0 <= order.remains <= order.quantity
-
-
-@given(price=prices, quantity=st.integers(1, 2**31 - 1), told=st.lists(reports, max_size=12))
-def test_any_sequence_of_reports_leaves_the_books_right(price: Decimal, quantity: int, told: list[Reported]) -> None:
-    books = Books(order_in(price=price, quantity=quantity))
-    charged: Decimal | None = None
-    for one in told:
-        books.apply(one)
-        assert_books_are_right(books)
-        if books.order.status in TERMINAL:
-            assert charged is None or books.order.charge <= charged
-            charged = books.order.charge
-
-
-@given(price=prices, quantity=st.integers(1, 2**31 - 1), told=st.lists(reports, max_size=8), last=reports)
-def test_the_same_answer_again_writes_nothing(
-    price: Decimal, quantity: int, told: list[Reported], last: Reported
-) -> None:
-    books = Books(order_in(price=price, quantity=quantity))
-    for one in [*told, last]:
-        books.apply(one)
-    before, booked = books.order, len(books.moves)
-    again = books.apply(last)
-    assert (books.order, len(books.moves)) == (before, booked)
-    assert again is None or again.event is None
-
-
-@given(delivered=st.lists(st.integers(0, 1000), min_size=2, max_size=6), price=prices)
-def test_what_is_charged_in_the_end_is_the_price_of_the_least_ever_delivered(
-    delivered: list[int], price: Decimal
-) -> None:
-    books = Books(order_in(price=price, quantity=1000))
-    for count in delivered:
-        books.apply(report(UpstreamStatus.PARTIAL, 1000 - count))
-    least = delivered[0] if delivered[0] == 0 else min(delivered)
-    assert books.order.charge == charge_for(books.order, least)
-
-
-@given(
-    triggers=st.lists(
-        st.sampled_from([trigger for trigger in TRIGGERS if not isinstance(trigger, Reported)]) | reports,
-        max_size=15,
-    )
-)
-def test_any_life_resolves_the_hold_at_most_once(triggers: list[Trigger]) -> None:
-    books = Books(order_in(Dispatch.QUEUED, Status.PENDING))
-    for trigger in triggers:
-        books.apply(trigger)
-        assert_books_are_right(books)
-
-
-# What is shown -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("order", "status", "charge", "remains"),
-    [
-        (order_in(Dispatch.QUEUED, Status.PENDING), PanelStatus.PENDING, PRICE, QUANTITY),
-        (order_in(Dispatch.UNKNOWN, Status.PENDING), PanelStatus.PENDING, PRICE, QUANTITY),
-        (order_in(remains=40), PanelStatus.PROCESSING, PRICE, 40),
-        (order_in(upstream_status="Pending"), PanelStatus.PROCESSING, PRICE, QUANTITY),
-        (order_in(upstream_status="In progress", remains=9), PanelStatus.IN_PROGRESS, PRICE, 9),
-        (COMPLETED, PanelStatus.COMPLETED, PRICE, 0),
-        (PARTIAL, PanelStatus.PARTIAL, PARTIAL.charge, 100),
-        (CANCELLED, PanelStatus.CANCELED, Decimal(0), QUANTITY),
-        (order_in(Dispatch.REFUSED, Status.FAILED), PanelStatus.CANCELED, Decimal(0), QUANTITY),
-        (order_in(Dispatch.WRITTEN_OFF, Status.CANCELLED), PanelStatus.CANCELED, Decimal(0), QUANTITY),
-        (REFUNDED, PanelStatus.PARTIAL, REFUNDED.charge, 200),
-        (order_in(status=Status.REFUNDED, remains=QUANTITY), PanelStatus.CANCELED, Decimal(0), QUANTITY),
-    ],
-)
-def test_the_panel_shows_each_order_in_its_words(
-    order: Order, status: PanelStatus, charge: Decimal, remains: int
-) -> None:
-    assert (shown_status(order), shown_charge(order), shown_remains(order)) == (status, charge, remains)
-
-
-@pytest.mark.parametrize(
-    ("rate", "quantity", "package", "price"),
-    [
-        ("0.004", 1, False, "0.000004"),
-        ("0.00000001", 500, False, "0"),
-        ("0.00000001", 1500, False, "0.00000002"),
-        ("0.00000003", 500, False, "0.00000002"),
-        ("2.5", 1000, False, "2.5"),
-        ("2.5", 1, True, "2.5"),
-    ],
-)
-def test_a_price_is_rounded_half_even_to_eight_places(rate: str, quantity: int, package: bool, price: str) -> None:
-    assert price_of(Decimal(rate), quantity, package=package) == Decimal(price)
-
-
-@given(price=prices.filter(lambda price: price < 10**9), quantity=st.integers(1, 2**31 - 1), data=st.data())
-def test_a_share_is_the_exact_ratio_rounded_once(price: Decimal, quantity: int, data: st.DataObject) -> None:
-    delivered = data.draw(st.integers(0, quantity))
-    share = charge_for(order_in(price=price, quantity=quantity), delivered)
-    assert Fraction(share) == Fraction(round(Fraction(price) * 10**8 * delivered / quantity), 10**8)
-
-
-@pytest.mark.parametrize("status", [Status.PROCESSING, *sorted(TERMINAL)])
-@pytest.mark.parametrize("word", [*UpstreamStatus, None])
-@pytest.mark.parametrize("remains", [None, 0, 120, QUANTITY])
-def test_a_report_is_news_unless_the_table_leaves_the_order_as_it_is(
-    status: Status, word: UpstreamStatus | None, remains: int | None
-) -> None:
-    order = order_in(Dispatch.ACCEPTED, status, charge=PRICE if status is Status.COMPLETED else Decimal(0), remains=120)
-    report = Reported(word or "gibberish", word, remains)
-    transition = decide(order, report)
-    expected = transition is not None and (
-        transition.row == "19" or transition.order != order or transition.moves != ()
-    )
-    assert is_news(order, report) is expected
-
-
-def test_a_charge_that_is_not_known_yet_is_news() -> None:
-    order = order_in(Dispatch.ACCEPTED, Status.PROCESSING, remains=120, upstream_status="inprogress")
-    same = Reported("inprogress", UpstreamStatus.IN_PROGRESS, 120)
-    assert not is_news(order, same)
-    assert is_news(order, msgspec.structs.replace(same, charge=Decimal("0.05")))
-    assert is_news(order, msgspec.structs.replace(same, remains=119))
-    assert is_news(msgspec.structs.replace(order, check_failures=1), same)
