@@ -1,9 +1,7 @@
-"""A catalogue taken over from an upstream, and kept in memory."""
+"""A catalogue taken over from an upstream."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from decimal import Decimal
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -11,90 +9,13 @@ import pytest
 from compat.kinds import Kind
 from gateway.catalog import store
 from gateway.catalog.editing.providers import set_active
-from gateway.catalog.snapshot import Catalog
-from gateway.catalog.sync.syncing import SyncResult, sync_due, sync_provider
+from gateway.catalog.sync.syncing import sync_due, sync_provider
 from gateway.db.engine import Database
-from gateway.db.listener import Listener
-from gateway.egress import open_session
 from gateway.errors import Unavailable
-from gateway.keyring import Keyring
-from gateway.providers import actions
-from gateway.providers.upstream import Upstreams
-from gateway.settings import Settings
-from tests.integration.scripted_panel import ScriptedPanel, open_panel, until
+from tests.integration.scripted_panel import ScriptedPanel
+from tests.support.syncs import Sync, listed, panel, provider_id, sync, upstreams
 
-KEYRING = Keyring(("a secret of this test, long enough",))
-
-
-def listed(service: int, **changes: Any) -> dict[str, Any]:
-    row = {"service": service, "name": f"Likes {service}", "type": "Default", "category": "Instagram"}
-    return {**row, "rate": "0.90", "min": "10", "max": "1000", "refill": True, "desc": "fast", **changes}
-
-
-@pytest.fixture
-async def panel() -> AsyncIterator[ScriptedPanel]:
-    async with open_panel() as panel:
-        panel.answers["services"] = [listed(1), listed(2), listed(3, type="Package")]
-        yield panel
-
-
-@pytest.fixture
-async def upstreams(db: Database, panel: ScriptedPanel) -> AsyncIterator[Upstreams]:
-    async with open_session(allow_private=True, limit=10) as session:
-        yield Upstreams(db, KEYRING, session, Settings())
-
-
-@pytest.fixture
-async def provider_id(db: Database, panel: ScriptedPanel, upstreams: Upstreams) -> UUID:
-    async with db.transaction() as tx:
-        provider_id = await actions.add_provider(tx, KEYRING, "North", panel.url, "k", Decimal(25), 0)
-    await upstreams.refresh()
-    return provider_id
-
-
-@pytest.fixture
-async def listener(database_url: str) -> AsyncIterator[Listener]:
-    """Not started yet: what listens is made first."""
-    listener = Listener(database_url)
-    yield listener
-    await listener.stop()
-
-
-class Sync:
-    """The sync of one provider, and what stands in the database after it."""
-
-    def __init__(self, db: Database, upstreams: Upstreams, provider_id: UUID) -> None:
-        self.db, self.upstreams, self.provider_id = db, upstreams, provider_id
-
-    async def __call__(
-        self, *, dry_run: bool = False, hold_new: bool = False, accept_shrunk: bool = False
-    ) -> tuple[int, int, int, int]:
-        result: SyncResult = await sync_provider(
-            self.db,
-            self.upstreams,
-            self.provider_id,
-            dry_run=dry_run,
-            hold_new=hold_new,
-            accept_shrunk=accept_shrunk,
-        )
-        return result.new, result.changed, result.vanished, result.skipped
-
-    async def on_sale(self) -> list[int]:
-        async with self.db.connection() as connection:
-            return [service.number for service in await store.list_services(connection) if service.is_active]
-
-    async def everything(self) -> list[Any]:
-        """All rows with their versions, so that even a rewrite with the same values shows."""
-        async with self.db.connection() as connection:
-            return [
-                await connection.fetch("SELECT xmin::text, * FROM services ORDER BY id"),
-                await connection.fetch("SELECT xmin::text, * FROM service_routes ORDER BY id"),
-            ]
-
-
-@pytest.fixture
-def sync(db: Database, upstreams: Upstreams, provider_id: UUID) -> Sync:
-    return Sync(db, upstreams, provider_id)
+__all__ = ["panel", "provider_id", "sync", "upstreams"]
 
 
 async def test_new_services_go_on_sale_with_the_markup_and_a_route(db: Database, sync: Sync, provider_id: UUID) -> None:
@@ -312,77 +233,3 @@ async def test_a_paused_route_and_a_provider_that_is_off_are_not_usable(
         await set_active(tx, provider_id, False)
         assert not any(route.usable or route.active for route in await store.routes_of(tx, [first.id, second.id]))
         assert all(service.provider_id is None for service in await store.list_services(tx))
-
-
-async def test_the_catalogue_hears_of_changes(
-    db: Database, sync: Sync, listener: Listener, panel: ScriptedPanel
-) -> None:
-    catalog = Catalog(db, listener)
-    await listener.start()
-    await until(lambda: listener.healthy)
-    assert await catalog.sold_in("USD") == []
-    version = catalog.version
-    await sync()
-    await until(lambda: catalog.version != version)
-    assert [service.number for service in await catalog.sold_in("USD")] == [1, 2, 3]
-    assert await catalog.sold_in("EUR") == []
-    service = await catalog.service(2)
-    assert service is not None
-    assert service.name == "Likes 2"
-    assert await catalog.service(99) is None
-
-
-async def test_a_pause_leaves_the_catalogue_and_a_provider_switched_off_changes_it(
-    db: Database, sync: Sync, listener: Listener, provider_id: UUID
-) -> None:
-    await sync()
-    heard: list[str] = []
-    listener.on("catalog_changed", heard.append)
-    listener.on("test_end", heard.append)
-    await listener.start()
-    await until(lambda: listener.healthy)
-    async with db.transaction() as tx:
-        (route,) = await store.routes_of(tx, [(await store.list_services(tx))[0].id])
-        await store.pause_route(tx, route.id, "disabled there", 60)
-        await actions.pause(tx, provider_id, "no funds", 60)
-        await tx.execute("SELECT pg_notify('test_end', 'paused')")
-    await until(lambda: "paused" in heard)
-    assert heard == ["paused"]
-    async with db.transaction() as tx:
-        await set_active(tx, provider_id, False)
-    await until(lambda: heard == ["paused", ""])
-
-
-async def test_a_healthy_listener_saves_the_reads(db: Database, sync: Sync, listener: Listener) -> None:
-    await sync()
-    catalog = Catalog(db, listener)
-    await listener.start()
-    await until(lambda: listener.healthy)
-    assert await catalog.service(1) is await catalog.service(1)
-
-
-async def test_without_a_listener_every_question_reads_the_database(
-    db: Database, sync: Sync, listener: Listener
-) -> None:
-    catalog = Catalog(db, listener)
-    assert await catalog.service(1) is None
-    await sync()
-    assert await catalog.service(1) is not None
-    version, sold = catalog.version, await catalog.sold_in("USD")
-    assert await catalog.sold_in("USD") is sold
-    assert catalog.version == version
-    async with db.transaction() as tx:
-        await store.offer_service(tx, 1, False)
-    assert [service.number for service in await catalog.sold_in("USD")] == [2, 3]
-    assert catalog.version != version
-
-
-async def test_a_service_that_is_off_is_known_and_not_sold(db: Database, sync: Sync, listener: Listener) -> None:
-    await sync()
-    async with db.transaction() as tx:
-        await store.offer_service(tx, 1, False)
-    catalog = Catalog(db, listener)
-    service = await catalog.service(1)
-    assert service is not None
-    assert not service.is_active
-    assert 1 not in [service.number for service in await catalog.sold_in("USD")]
