@@ -1,8 +1,8 @@
-"""A day of our account at a simulated panel, reconciled to the last digit, and what a difference tells."""
+"""A day of our account at a simulated panel: reconciled to the last digit, missing, or reckoned anew."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -10,78 +10,22 @@ import asyncpg
 import pytest
 
 from compat.status import UpstreamStatus
-from gateway.db.engine import Database
 from gateway.errors import Conflict, Invalid
 from gateway.orders.families.model import POSTS_AHEAD
-from gateway.orders.model import Order, Status
-from gateway.orders.settlement import Change, settle
-from gateway.orders.triggers import Reported
-from gateway.providers.money.days import store
+from gateway.orders.model import Status
 from gateway.providers.money.days.reconciling import Deposited, enter_deposit, reconcile_days
-from gateway.providers.money.model import POSTS_CHARGED, Charge, Day
+from gateway.providers.money.model import POSTS_CHARGED, Day
 from tests.support.faults import eventually
-from tests.support.upstream import Trade, open_trade
+from tests.support.provider_days import charges, midnight, missing, move_back, reckoned, report, root, trade
+from tests.support.upstream import Trade
 
-LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
-
-
-@pytest.fixture
-async def trade(db: Database) -> AsyncIterator[Trade]:
-    async with open_trade(db) as trade:
-        await trade.sql("UPDATE providers SET created_at = now() - interval '40 days'")
-        yield trade
-
-
-@pytest.fixture
-async def root(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    """A superuser that goes round every trigger."""
-    connection = await asyncpg.connect(database_url)
-    await connection.execute("SET session_replication_role = replica")
-    yield connection
-    await connection.close()
+__all__ = ["root", "trade"]
 
 
 async def pay_in(trade: Trade, amount: str, reference: str, at: datetime | None = None) -> Deposited:
     """Known here; what the panel got is another thing."""
     async with trade.db.transaction() as tx:
         return await enter_deposit(tx, trade.provider_id, Decimal(amount), reference, at)
-
-
-async def move_back(trade: Trade, root: asyncpg.Connection) -> date:
-    """As if all that was done from the first to the last reading had been the day before yesterday."""
-    await root.execute(
-        """
-        CREATE TABLE moved AS
-        SELECT min(read_at) - (date_trunc('day', now(), 'UTC') - interval '2 days 1 s') AS by, max(read_at) AS last,
-               date_trunc('day', now(), 'UTC') - interval '1 day 1 s' AS closing FROM balance_readings;
-        UPDATE dispatch_attempts SET finished_at = finished_at - moved.by FROM moved;
-        UPDATE orders SET completed_at = completed_at - moved.by FROM moved;
-        UPDATE ledger SET created_at = created_at - moved.by FROM moved;
-        UPDATE provider_deposits SET created_at = created_at - moved.by FROM moved;
-        UPDATE balance_readings b SET read_at = CASE WHEN b.read_at = moved.last THEN moved.closing
-                                                ELSE b.read_at - moved.by END FROM moved;
-        DROP TABLE moved
-        """
-    )
-    return midnight(2).date()
-
-
-async def reckoned(trade: Trade) -> dict[date, Day]:
-    """Every day that is there; not those that are missing."""
-    async with trade.db.connection() as connection:
-        days = await store.list_days(connection, trade.provider_id, LONG_AGO.date(), 366)
-    return {day.day: day for day in days if day.missing is None}
-
-
-async def missing(trade: Trade) -> dict[date, str]:
-    async with trade.db.connection() as connection:
-        days = await store.list_days(connection, trade.provider_id, LONG_AGO.date(), 366)
-    return {day.day: day.missing for day in days if day.missing is not None}
-
-
-async def charges(trade: Trade) -> list[Charge]:
-    async with trade.db.connection() as connection:
-        return await store.list_overcharges(connection, trade.provider_id, LONG_AGO, 100)
 
 
 async def read_at(trade: Trade, when: datetime, balance: str) -> None:
@@ -91,10 +35,6 @@ async def read_at(trade: Trade, when: datetime, balance: str) -> None:
         when,
         Decimal(balance),
     )
-
-
-def midnight(days_ago: int) -> datetime:
-    return datetime.combine(datetime.now(UTC).date() - timedelta(days=days_ago), datetime.min.time(), UTC)
 
 
 # A day that adds up --------------------------------------------------------------------------
@@ -147,12 +87,6 @@ async def test_what_happened_outside_the_readings_of_a_day_is_not_in_it(trade: T
     assert (day.charged, day.difference) == (Decimal("0.9"), 0)
 
 
-async def report(trade: Trade, order: Order, word: UpstreamStatus, remains: int, charge: str) -> None:
-    async with trade.db.transaction() as tx:
-        said = Reported(word.value, word, remains=remains, charge=Decimal(charge))
-        await settle(tx, [Change(order.id, said)])
-
-
 async def test_what_an_upstream_takes_back_after_the_end_is_returned_on_that_day(
     trade: Trade, root: asyncpg.Connection
 ) -> None:
@@ -167,64 +101,6 @@ async def test_what_an_upstream_takes_back_after_the_end_is_returned_on_that_day
     await reconcile_days(trade.db)
     day = (await reckoned(trade))[day_before]
     assert (day.charged, day.returned, day.difference) == (Decimal("0.9"), Decimal("0.45"), 0)
-
-
-# A difference --------------------------------------------------------------------------------
-
-
-async def test_an_upstream_that_takes_more_than_its_price_list_says_is_shown(
-    trade: Trade, root: asyncpg.Connection
-) -> None:
-    await trade.sql("UPDATE service_routes SET cost_per_1000 = 0.6")
-    await trade.learn()
-    [dear, small] = await trade.trade(Status.COMPLETED, 1000, 50)
-    trade.simulator.faults.next("partial")
-    [partial] = await trade.trade(Status.PARTIAL, 1000)
-    await trade.learn()
-    day_before = await move_back(trade, root)
-    await reconcile_days(trade.db)
-    day = (await reckoned(trade))[day_before]
-    assert (day.charged, day.returned) == (Decimal("1.23"), Decimal("0.15"))
-    assert day.difference == Decimal("-0.315"), "0.3 of the first, 0.015 of the second"
-    assert [(row.number, row.expected, row.charged, row.difference) for row in await charges(trade)] == [
-        (dear.number, Decimal("0.6"), Decimal("0.9"), Decimal("0.3")),
-        (partial.number, Decimal("0.3"), Decimal("0.45"), Decimal("0.15")),
-        (small.number, Decimal("0.03"), Decimal("0.045"), Decimal("0.015")),
-    ]
-
-
-async def test_money_that_is_gone_without_an_order_is_the_difference_and_no_order_is_named(
-    trade: Trade, root: asyncpg.Connection
-) -> None:
-    await trade.learn()
-    await trade.trade(Status.COMPLETED, 1000)
-    trade.simulator.panel.pay_in(Decimal("-0.00000001"))
-    await trade.learn()
-    day_before = await move_back(trade, root)
-    await reconcile_days(trade.db)
-    assert (await reckoned(trade))[day_before].difference == Decimal("-0.00000001")
-    assert await charges(trade) == []
-
-
-@pytest.mark.parametrize(
-    ("printed", "listed"),
-    [("0.9", False), ("0.904", False), ("0.91", False), ("0.92", True), ("0.9090", True), ("0.5", False)],
-)
-async def test_a_charge_above_the_cost_by_less_than_the_places_it_is_printed_in_is_rounding(
-    trade: Trade, printed: str, listed: bool
-) -> None:
-    [order, other] = await trade.trade(Status.COMPLETED, 1004, 1000)
-    await trade.sql("UPDATE orders SET upstream_charge = NULL WHERE id = $1", other.id)
-    await trade.sql("UPDATE orders SET upstream_charge = $2 WHERE id = $1", order.id, Decimal(printed))
-    assert bool(await charges(trade)) is listed
-
-
-async def test_a_cancelled_order_whose_charge_was_kept_is_listed(trade: Trade) -> None:
-    trade.simulator.faults.next("cancel")
-    [order] = await trade.trade(Status.CANCELLED, 1000)
-    assert await charges(trade) == []
-    await report(trade, order, UpstreamStatus.CANCELED, 1000, "0.9")
-    assert [(row.expected, row.charged) for row in await charges(trade)] == [(Decimal(0), Decimal("0.9"))]
 
 
 # Days that are missing, and those that are reckoned anew -------------------------------------
