@@ -1,7 +1,7 @@
-"""Months of `orders` and `ledger`: making them ahead, and which months can hold an order's number."""
+"""Months of `orders` and `ledger`: making them ahead, reading them from the newest on, and which hold a number."""
 
-from collections.abc import Iterable
-from datetime import date, datetime
+from collections.abc import Iterable, Iterator
+from datetime import UTC, date, datetime
 from uuid import UUID
 
 from gateway.db.engine import Transaction
@@ -12,6 +12,8 @@ DAYS_KEPT = 30
 """Of deliveries to webhooks."""
 FIRST_ID = UUID(int=0)
 LAST_ID = UUID(int=2**128 - 1)
+MONTHS_BACK = (0, 3, 15)
+"""How far a list looks back from the newest month, one after the other, before it looks at all there is."""
 
 
 def month_floor(month: date) -> UUID:
@@ -27,6 +29,32 @@ def id_at(moment: datetime) -> UUID:
 
 def next_month(month: date) -> date:
     return date(month.year + month.month // 12, month.month % 12 + 1, 1)
+
+
+def newest_first(low: UUID, high: UUID, now: datetime) -> Iterator[tuple[UUID, UUID]]:
+    """Ranges `(lowest id, id above all)` that together are the one from `low` to below `high`, the newest first.
+
+    PostgreSQL plans a statement for every month that it may touch, some 0.1 ms each. Who reads the newest rows first
+    has mostly enough in the first range, from the month that `high` or `now` is in. Where a month was not
+    made in time its rows are in these ranges all the same.
+    """
+    top = datetime.fromtimestamp((min(max(low.int, high.int - 1), id_at(now).int) >> 80) / 1000, UTC)
+    months = top.year * 12 + top.month - 1
+    for back in MONTHS_BACK:
+        floor = month_floor(_month(months - back))
+        if floor <= low:
+            break
+        if floor < high:
+            yield floor, high
+            high = floor
+    if low < high:
+        yield low, high
+
+
+def _month(months: int) -> date:
+    """So many since the year 0; none is before ids begin."""
+    months = max(months, 1970 * 12)
+    return date(months // 12, months % 12 + 1, 1)
 
 
 class NumberMap:

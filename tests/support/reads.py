@@ -25,6 +25,8 @@ class Measured:
         """Pages of tables and indexes, each counted as often as it was looked at."""
         self.tables: set[str] = set()
         """Those that anything was read of, partitions by their own names."""
+        self.planned: set[str] = set()
+        """Those that a plan has a part for, whether it was run or not."""
         self.read_whole: set[str] = set()
         """Of those, the ones that were read from one end to the other."""
 
@@ -64,6 +66,8 @@ class Measured:
         self._note(whole["Plan"])
 
     def _note(self, node: dict[str, Any]) -> None:
+        if "Relation Name" in node:
+            self.planned.add(node["Relation Name"])
         if "Relation Name" in node and node["Actual Loops"]:
             self.tables.add(node["Relation Name"])
             if node["Node Type"] == "Seq Scan":

@@ -1,24 +1,26 @@
-"""SQL of lists of orders: by id, which carries the time, so that only the months asked for are visited."""
+"""SQL of lists of orders: by id, which carries the time, so that only the months asked for are visited, new ones first.
+
+A parent's number is looked up behind the list, only where an order has one: within its statement the planner would
+have all months to weigh once more.
+"""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import asyncpg
-import msgspec
 
 from gateway.db.engine import Transaction
-from gateway.db.partitions import FIRST_ID, LAST_ID, id_at
+from gateway.db.partitions import FIRST_ID, LAST_ID, id_at, newest_first
 from gateway.orders.families import store as families
 from gateway.orders.lists.model import Happened, Listed, Wanted
-from gateway.orders.store import COLUMNS_OF_O, to_order
+from gateway.orders.store import COLUMNS_OF_O, numbers_of, to_order
 
 CLOCKS_APART = timedelta(minutes=10)
 """How far the clock of a process that made an id may be from the database's."""
 
 _SHOWN = (
-    f"{COLUMNS_OF_O}, s.number AS service, o.created_at, o.updated_at, o.started_at, o.completed_at, o.cancel_wanted, "
-    "(SELECT p.number FROM orders p WHERE p.id = o.parent_id) AS parent"
+    f"{COLUMNS_OF_O}, s.number AS service, o.created_at, o.updated_at, o.started_at, o.completed_at, o.cancel_wanted"
 )
 
 
@@ -32,7 +34,7 @@ async def list_orders(tx: Transaction, wanted: Wanted) -> list[Listed]:
         if service_id is None:
             return []
     conditions = ["o.id >= $1", "o.id < $2"]
-    values: list[object] = [id_at(wanted.since - CLOCKS_APART) if wanted.since else FIRST_ID, _top(wanted)]
+    values: list[object] = []
     for condition, value in (
         ("o.created_at >= {}", wanted.since),
         ("o.created_at < {}", wanted.until),
@@ -45,18 +47,21 @@ async def list_orders(tx: Transaction, wanted: Wanted) -> list[Listed]:
     ):
         if value is not None:
             values.append(value)
-            conditions.append(condition.format(f"${len(values)}"))
-    values.append(wanted.most)
+            conditions.append(condition.format(f"${len(values) + 3}"))
     # Prepared anew, it is planned for these very values: they tell months, and which index has the fewest rows.
     statement = await tx.prepare(
         f"""
         SELECT {_SHOWN} FROM (
-          SELECT * FROM orders o WHERE {" AND ".join(conditions)} ORDER BY o.id DESC LIMIT ${len(values)}) o
+          SELECT * FROM orders o WHERE {" AND ".join(conditions)} ORDER BY o.id DESC LIMIT $3) o
           JOIN services s ON s.id = o.service_id ORDER BY o.id DESC
         """
     )
-    rows = await statement.fetch(*values)
-    return await _with_families(tx, [_listed(row) for row in rows])
+    rows: list[asyncpg.Record] = []
+    for low, high in newest_first(_bottom(wanted), _top(wanted), datetime.now(UTC)):
+        rows += await statement.fetch(low, high, wanted.most - len(rows), *values)
+        if len(rows) == wanted.most:
+            break
+    return await _with_families(tx, rows)
 
 
 async def find_by_ids(tx: Transaction, user_id: UUID | None, ids: Sequence[UUID]) -> list[Listed]:
@@ -69,7 +74,7 @@ async def find_by_ids(tx: Transaction, user_id: UUID | None, ids: Sequence[UUID]
         ids,
         user_id,
     )
-    return await _with_families(tx, [_listed(row) for row in rows])
+    return await _with_families(tx, rows)
 
 
 async def ids_of_numbers(
@@ -111,34 +116,32 @@ async def events_of(tx: Transaction, order_id: UUID, after: UUID | None, most: i
     return [Happened(**row) for row in rows]
 
 
-async def _with_families(tx: Transaction, listed: list[Listed]) -> list[Listed]:
-    """Parents with their families and the numbers of their runs."""
-    parents = [each.order.id for each in listed if each.order.is_parent]
-    if not parents:
-        return listed
-    known = await families.load(tx, parents)
-    children = await families.children_of(tx, parents)
+async def _with_families(tx: Transaction, rows: Sequence[asyncpg.Record]) -> list[Listed]:
+    """Parents with their families and the numbers of their runs, runs with their parent's."""
+    parents = [row["id"] for row in rows if row["is_parent"]]
+    known = await families.load(tx, parents) if parents else {}
+    children = await families.children_of(tx, parents) if parents else {}
+    parents_of_runs = {row["parent_id"] for row in rows} - {None}
+    numbers = await numbers_of(tx, list(parents_of_runs)) if parents_of_runs else {}
     return [
-        msgspec.structs.replace(
-            each,
-            family=known.get(each.order.id),
-            runs=tuple(number for _, number, _ in children.get(each.order.id, ())),
+        Listed(
+            to_order(row),
+            row["service"],
+            numbers.get(row["parent_id"]),
+            row["created_at"],
+            row["updated_at"],
+            row["started_at"],
+            row["completed_at"],
+            known.get(row["id"]),
+            tuple(number for _, number, _ in children.get(row["id"], ())),
+            row["cancel_wanted"],
         )
-        for each in listed
+        for row in rows
     ]
 
 
-def _listed(row: asyncpg.Record) -> Listed:
-    return Listed(
-        to_order(row),
-        row["service"],
-        row["parent"],
-        row["created_at"],
-        row["updated_at"],
-        row["started_at"],
-        row["completed_at"],
-        cancel_wanted=row["cancel_wanted"],
-    )
+def _bottom(wanted: Wanted) -> UUID:
+    return id_at(wanted.since - CLOCKS_APART) if wanted.since else FIRST_ID
 
 
 def _top(wanted: Wanted) -> UUID:

@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 
 from gateway.db.engine import Database
-from gateway.db.partitions import close_months, load_number_map, next_month
+from gateway.db.partitions import close_months, id_at, load_number_map, next_month
 from gateway.ledger.model import EntryType
 from gateway.ledger.reading import store as ledger
 from gateway.ledger.reading.model import Wanted as Lines
@@ -23,7 +23,7 @@ from gateway.orders.model import Dispatch
 from gateway.orders.refills import store as refills
 from gateway.orders.refills.model import Shown
 from gateway.orders.store import find_by_numbers
-from tests.support.months import HOT, MANY, RARE, RARE_SERVICE, add_past_months, fill
+from tests.support.months import FEW, HOT, MANY, RARE, RARE_SERVICE, add_past_months, fill
 from tests.support.reads import Measured
 
 MONTHS = 24
@@ -160,6 +160,48 @@ async def test_operators_find_a_status_that_only_some_months_have(past: Past, st
     for when in past.times():
         read = partial(list_orders, Wanted(most=LIMIT, status=status, **when))
         assert await too_much(past, "orders", read, when, PAGES_OF_NOTHING_MAX) == []
+
+
+@pytest.mark.parametrize(
+    "filters", [{}, {"user_id": MANY}, {"user_id": MANY, "status": "completed"}, {"link": HOT}, {"service": 1}]
+)
+async def test_a_page_that_this_and_the_last_months_fill_is_planned_for_no_other(
+    past: Past, filters: dict[str, Any]
+) -> None:
+    """To plan a statement takes longer than to run it, once for each month that it names."""
+    async with past.db.connection() as connection:
+        measured: Any = Measured(connection)
+        assert len(await orders.list_orders(measured, Wanted(most=LIMIT, **filters))) == LIMIT
+    recent = past.partitions("orders", since=datetime.combine(past.months[-3], time(), UTC) + timedelta(days=1))
+    assert {name for name in measured.planned if name.startswith("orders")} <= recent
+
+
+async def test_pages_go_on_through_months_that_nobody_made(past: Past, shared_database_url: str) -> None:
+    """Before the first month, and behind the last: their orders are in the default partition."""
+    admin = await asyncpg.connect(shared_database_url)
+    async with rolled_back(admin):
+        for moment in (past.months[0] - timedelta(days=70), past.months[-1] + timedelta(days=400)):
+            await admin.execute(_STRAY, id_at(datetime.combine(moment, time(), UTC)))
+        before, pages, listed = None, 0, []
+        while True:
+            page = await orders.list_orders(admin, Wanted(user_id=FEW, most=4000, before=before))
+            listed += [each.order.id for each in page]
+            pages += 1
+            if len(page) < 4000:
+                break
+            before = listed[-1]
+        everything = await admin.fetch("SELECT id FROM orders WHERE user_id = $1 ORDER BY id DESC", FEW)
+        assert await admin.fetchval("SELECT count(*) FROM orders_default") == 2
+    await admin.close()
+    assert listed == [row["id"] for row in everything]
+    assert pages > 2
+
+
+_STRAY = """
+INSERT INTO orders (id, user_id, service_id, link, quantity, price, created_at)
+SELECT $1, user_id, service_id, link, quantity, price, created_at FROM orders WHERE user_id = (SELECT id FROM users
+ WHERE email = 'many2@example.com') LIMIT 1
+"""
 
 
 async def test_numbers_of_a_user_with_many_orders_are_found_by_number(past: Past, shared_database_url: str) -> None:
