@@ -2,7 +2,7 @@
 
 import asyncpg
 
-HEAD = "0011"
+HEAD = "0012"
 """The newest migration."""
 
 

@@ -197,6 +197,27 @@ async def test_pages_go_on_through_months_that_nobody_made(past: Past, shared_da
     assert pages > 2
 
 
+async def test_a_service_and_a_provider_that_never_met_are_looked_for_in_the_index_alone(
+    past: Past, shared_database_url: str
+) -> None:
+    """Both have orders in every month, so that there is nothing in the months themselves to go by."""
+    admin = await asyncpg.connect(shared_database_url)
+    async with rolled_back(admin):
+        await admin.execute("SET LOCAL session_replication_role = replica")
+        await admin.execute(
+            "UPDATE orders o SET provider_id = CASE s.number WHEN 1 THEN $1::uuid ELSE $2 END "
+            "FROM services s WHERE s.id = o.service_id",
+            MANY,
+            FEW,
+        )
+        await admin.execute("ANALYZE orders")
+        measured: Any = Measured(admin)
+        assert await orders.list_orders(measured, Wanted(service=1, provider_id=FEW, most=LIMIT)) == []
+        assert len(await orders.list_orders(admin, Wanted(service=1, provider_id=MANY, most=LIMIT))) == LIMIT
+    await admin.close()
+    assert measured.pages < PAGES_OF_NOTHING_MAX
+
+
 _STRAY = """
 INSERT INTO orders (id, user_id, service_id, link, quantity, price, created_at)
 SELECT $1, user_id, service_id, link, quantity, price, created_at FROM orders WHERE user_id = (SELECT id FROM users
