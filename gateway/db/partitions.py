@@ -65,20 +65,20 @@ class NumberMap:
     """
 
     def __init__(self, closed: Iterable[tuple[date, int, int]] = ()) -> None:
-        self._closed = sorted(closed)
-        starts = [FIRST_ID, *(month_floor(next_month(month)) for month, _, _ in self._closed)]
-        ends = [*(month_floor(month) for month, _, _ in self._closed), LAST_ID]
+        self._closed = [
+            (first, last, (month_floor(month), month_floor(next_month(month)))) for month, first, last in sorted(closed)
+        ]
+        starts = [FIRST_ID, *(end for _, _, (_, end) in self._closed)]
+        ends = [*(start for _, _, (start, _) in self._closed), LAST_ID]
         self._open = [(low, high) for low, high in zip(starts, ends, strict=True) if low < high][::-1]
 
     def ranges(self, number: int) -> list[tuple[UUID, UUID]]:
-        """`(lowest id, id above all)` of every range that may hold the number; open ones come first, newest first."""
-        found = [*self._open]
-        found += [
-            (month_floor(month), month_floor(next_month(month)))
-            for month, first, last in self._closed
-            if first <= number <= last
-        ]
-        return found
+        """`(lowest id, id above all)` of every range that may hold the number; the likely one comes first.
+
+        That is a closed month which has such numbers. Without one it is the open range behind them all: what is open
+        before or between closed months has rows only where something went wrong, but then it has them.
+        """
+        return [*(span for first, last, span in self._closed if first <= number <= last), *self._open]
 
 
 async def load_number_map(tx: Transaction) -> NumberMap:

@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 
 from gateway.batching import Batcher
-from gateway.db.engine import Database
+from gateway.db.engine import Database, Transaction
 from gateway.db.partitions import NumberMap, load_number_map
 from gateway.errors import GatewayError
 from gateway.orders import store
@@ -75,21 +75,29 @@ class OrderReader:
         }
 
     async def _flush(self, batch: list[Wanted]) -> list[dict[int, Order] | GatewayError]:
-        ranges = self._numbers.ranges
-        wanted = list(
-            {
-                (user_id, number, low, high)
-                for user_id, numbers in batch
-                for number in numbers
-                if 0 < number <= NUMBER_MAX
-                for low, high in ranges(number)
-            }
-        )
-        found: dict[tuple[UUID, int], Order] = {}
+        """Nearly all are where they likely are, so that the months in which they may be too are read for the rest."""
+        asked = {(user_id, number) for user_id, numbers in batch for number in numbers}
+        ranges = {number: self.ranges(number) for _, number in asked}
+        likely = [(user_id, number, *ranges[number][0]) for user_id, number in asked if ranges[number]]
         async with self._db.connection() as connection:
-            for start in range(0, len(wanted), IDS_MAX):
-                found |= await store.find_by_numbers(connection, wanted[start : start + IDS_MAX])
+            found = await _find(connection, likely)
+            elsewhere = [
+                (user_id, number, *span)
+                for user_id, number in asked
+                if (user_id, number) not in found
+                for span in ranges[number][1:]
+            ]
+            found |= await _find(connection, elsewhere)
         return [
             {number: found[user_id, number] for number in numbers if (user_id, number) in found}
             for user_id, numbers in batch
         ]
+
+
+async def _find(
+    connection: Transaction, wanted: Sequence[tuple[UUID, int, UUID, UUID]]
+) -> dict[tuple[UUID, int], Order]:
+    found: dict[tuple[UUID, int], Order] = {}
+    for start in range(0, len(wanted), IDS_MAX):
+        found |= await store.find_by_numbers(connection, wanted[start : start + IDS_MAX])
+    return found

@@ -103,11 +103,13 @@ async def find_by_numbers(
 
     OFFSET 0 keeps the planner from joining whole months instead. The user is looked at behind it, else the
     planner may take the index by user for as good as that by number, and read through a month of his orders for each.
+    The arrays are SELECTed lest it sees how long they are: for short ones it would plan all months anew each time.
     """
     rows = await tx.fetch(
         f"""
         SELECT {COLUMNS_OF_O}
-          FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::uuid[]) AS w(user_id, number, low, high)
+          FROM unnest((SELECT $1::uuid[]), (SELECT $2::int[]), (SELECT $3::uuid[]), (SELECT $4::uuid[]))
+               AS w(user_id, number, low, high)
          CROSS JOIN LATERAL (SELECT * FROM orders WHERE number = w.number AND id >= w.low AND id < w.high OFFSET 0) o
          WHERE o.user_id = w.user_id
         """,

@@ -83,13 +83,13 @@ async def ids_of_numbers(
     """The id of the order with a number; none where there is no such order of the user.
 
     A number that no order can have has no ranges, and would be none that the column's type can hold. The user is
-    looked at behind the look-up, as in `find_by_numbers`.
+    looked at behind the look-up, and the arrays are SELECTed, as in `find_by_numbers`.
     """
     if not ranges:
         return []
     rows = await tx.fetch(
         """
-        SELECT o.id FROM unnest($3::uuid[], $4::uuid[]) AS w(low, high)
+        SELECT o.id FROM unnest((SELECT $3::uuid[]), (SELECT $4::uuid[])) AS w(low, high)
          CROSS JOIN LATERAL (SELECT id, user_id FROM orders WHERE number = $2 AND id >= w.low AND id < w.high
                              OFFSET 0) o
          WHERE $1::uuid IS NULL OR o.user_id = $1

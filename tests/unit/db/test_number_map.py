@@ -23,7 +23,13 @@ def test_a_month_between_closed_ones_stays_open() -> None:
         (month_floor(APRIL), month_floor(MAY)),
         (FIRST_ID, month_floor(MARCH)),
     ]
-    assert numbers.ranges(5)[-1] == (month_floor(MARCH), month_floor(APRIL))
+
+
+def test_a_closed_month_that_has_such_numbers_is_the_first_else_what_is_open_now() -> None:
+    numbers = NumberMap([(MARCH, 1, 10), (APRIL, 9, 30)])
+    assert [low for low, _ in numbers.ranges(5)] == [month_floor(MARCH), month_floor(MAY), FIRST_ID]
+    assert [low for low, _ in numbers.ranges(9)] == [month_floor(MARCH), month_floor(APRIL), month_floor(MAY), FIRST_ID]
+    assert [low for low, _ in numbers.ranges(31)] == [month_floor(MAY), FIRST_ID]
 
 
 @given(st.sets(st.dates(date(2020, 1, 1), date(2027, 12, 1)).map(lambda day: day.replace(day=1))))
