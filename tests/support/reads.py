@@ -27,6 +27,8 @@ class Measured:
         """Those that anything was read of, partitions by their own names."""
         self.planned: set[str] = set()
         """Those that a plan has a part for, whether it was run or not."""
+        self.passed_over = 0
+        """Rows that were read for nothing, as a filter let none of them through."""
         self.read_whole: set[str] = set()
         """Of those, the ones that were read from one end to the other."""
 
@@ -66,6 +68,7 @@ class Measured:
         self._note(whole["Plan"])
 
     def _note(self, node: dict[str, Any]) -> None:
+        self.passed_over += round(node.get("Rows Removed by Filter", 0) * node["Actual Loops"])
         if "Relation Name" in node:
             self.planned.add(node["Relation Name"])
         if "Relation Name" in node and node["Actual Loops"]:

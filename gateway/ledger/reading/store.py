@@ -1,55 +1,112 @@
 """SQL of reading the ledger: in the order of each wallet's rows, visiting only the months that can hold them."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
+import asyncpg
+
 from gateway.db.engine import Transaction
-from gateway.db.partitions import FIRST_ID, LAST_ID, id_at
+from gateway.db.partitions import FIRST_ID, LAST_ID, id_at, newest_first
 from gateway.ledger.model import EntryType
 from gateway.ledger.reading.model import Line, Standing, WalletRow, Wanted
 
 CLOCKS_APART = timedelta(minutes=10)
-"""How far the clock of a process that made an id may be from the database's."""
+"""How far the clock of a process that made an id may be from the database's; longer than any transaction takes."""
+NEAR = timedelta(days=28)
+NEAR_ROWS = 2000
+"""In so many a wallet is met that has one row in some hundreds of all."""
 BATCH = 500
+SEQ_MAX = 2**63 - 1
 
-_LINE = """
-l.id, l.wallet_seq AS seq, l.type, l.amount, l.balance_after, l.hold_after, l.reference_type, l.reference_id,
-CASE WHEN l.reference_type = 'order' THEN (SELECT number FROM orders WHERE id = l.reference_id) END AS order,
-l.description, l.metadata ->> 'reference' AS reference, l.metadata ->> 'note' AS note, l.created_at
-"""
+_LINE = (
+    "id, wallet_seq AS seq, type, amount, balance_after, hold_after, reference_type, reference_id, description, "
+    "metadata ->> 'reference' AS reference, metadata ->> 'note' AS note, created_at"
+)
 _WALLET = "id, user_id, currency, balance, hold_amount, low_balance"
 
 
 async def list_lines(tx: Transaction, wanted: Wanted) -> list[Line]:
     """The newest first."""
-    values: list[object] = [wanted.wallet_id, _low(wanted), _high(wanted)]
-    conditions = ["wallet_id = $1", "id >= $2", "id < $3"]
+    low, high = _span(wanted)
+    conditions = ["wallet_id = $4", "id >= $1", "id < $2"]
+    values: list[object] = [wanted.wallet_id]
     if wanted.type is not None:
         conditions.append(f"type = '{wanted.type.value}'")  # a constant, which `idx_ledger_rare` is found by
     source = "ledger"
     if wanted.order_id is not None:  # an order has few rows, whatever else is asked for: they are read before it
         values.append(wanted.order_id)
-        of_order = "reference_type = 'order' AND reference_id = $4 AND id >= $2 AND id < $3"
+        of_order = "reference_type = 'order' AND reference_id = $5 AND id >= $1 AND id < $2"
         source = f"(SELECT * FROM ledger WHERE {of_order} OFFSET 0) l"
+    last_seq = await _find_later(tx, wanted.wallet_id, wanted.until) if wanted.until and not wanted.order_id else None
     for condition, value in (
         ("created_at >= {}", wanted.since),
         ("created_at < {}", wanted.until),
-        ("wallet_seq < (SELECT wallet_seq FROM ledger WHERE id = {} AND wallet_id = $1)", wanted.before),
+        ("wallet_seq <= {}", last_seq),
+        ("wallet_seq < (SELECT wallet_seq FROM ledger WHERE id = {} AND wallet_id = $4)", wanted.before),
     ):
         if value is not None:
             values.append(value)
-            conditions.append(condition.format(f"${len(values)}"))
-    values.append(wanted.most)
-    rows = await tx.fetch(
-        f"""
-        SELECT {_LINE} FROM (
-          SELECT * FROM {source} WHERE {" AND ".join(conditions)} ORDER BY wallet_seq DESC LIMIT ${len(values)}) l
-         ORDER BY l.wallet_seq DESC
-        """,
-        *values,
+            conditions.append(condition.format(f"${len(values) + 3}"))
+    query = f"SELECT {_LINE} FROM {source} WHERE {' AND '.join(conditions)} ORDER BY wallet_seq DESC LIMIT $3"
+    if wanted.order_id is not None:
+        statement = await tx.prepare(query)
+        return await _with_orders(tx, await statement.fetch(low, high, wanted.most, *values))
+    return await _with_orders(tx, await _newest(tx, query, low, high, wanted.most, values))
+
+
+async def _newest(
+    tx: Transaction, query: str, low: UUID, high: UUID, most: int, values: list[object]
+) -> list[asyncpg.Record]:
+    """So many rows with the last places, of a query by `(lowest id, id above all, how many)` and the values.
+
+    It is planned for the newest month alone, and for all of them only where that one has too few. A row of the month
+    before may have a later place than the first rows of a month, by clocks that are apart, but than no other.
+    """
+    statement = await tx.prepare(query)
+    begin = next((begin for begin, _ in newest_first(low, high, datetime.now(UTC))), low)
+    rows = await statement.fetch(begin, high, most, *values)
+    is_whole = len(rows) == most and rows[-1]["id"] >= _later(begin)
+    if begin > low and not is_whole:
+        rows = await statement.fetch(low, high, most, *values)
+    return rows
+
+
+async def _with_orders(tx: Transaction, rows: list[asyncpg.Record]) -> list[Line]:
+    """With the numbers of their orders, which are looked up apart: within a list all months are planned for twice."""
+    orders = {row["reference_id"] for row in rows if row["reference_type"] == "order"}
+    numbers = await tx.fetch(_NUMBERS, list(orders)) if orders else []
+    known: dict[UUID, int] = {row["id"]: row["number"] for row in numbers}
+    return [Line(**{**row, "type": EntryType(row["type"]), "order": known.get(row["reference_id"])}) for row in rows]
+
+
+_NUMBERS = """
+SELECT o.id, o.number FROM unnest((SELECT $1::uuid[])) AS w(id)
+ CROSS JOIN LATERAL (SELECT id, number FROM orders WHERE id = w.id OFFSET 0) o
+"""
+"""The array is SELECTed lest the planner sees how long it is, and plans for all months anew where it is short."""
+
+
+def _span(wanted: Wanted) -> tuple[UUID, UUID]:
+    """`(lowest id, id above all)` of the lines: of an order none is older, behind another line none is newer."""
+    low = id_at(wanted.since - CLOCKS_APART) if wanted.since else FIRST_ID
+    high = id_at(wanted.until + CLOCKS_APART) if wanted.until else LAST_ID
+    return (
+        max(low, _earlier(wanted.order_id)) if wanted.order_id else low,
+        min(high, _later(wanted.before)) if wanted.before else high,
     )
-    return [Line(**{**row, "type": EntryType(row["type"])}) for row in rows]
+
+
+_APART = 2 * (CLOCKS_APART // timedelta(milliseconds=1)) << 80
+"""How far two ids may be the wrong way round, that is by two clocks."""
+
+
+def _later(row_id: UUID) -> UUID:
+    return UUID(int=min(row_id.int + _APART, LAST_ID.int))
+
+
+def _earlier(row_id: UUID) -> UUID:
+    return UUID(int=max(row_id.int - _APART, 0))
 
 
 async def list_wallets(
@@ -84,26 +141,46 @@ async def standing_at(tx: Transaction, wallet_id: UUID, moment: datetime) -> Sta
 
     A row's time is the beginning of its transaction, and its place is given under the wallet's lock.
     """
-    row = await tx.fetchrow(
+    rows = await _newest(
+        tx,
+        "SELECT id, wallet_seq, balance_after, hold_after FROM ledger WHERE id >= $1 AND id < $2 "
+        "AND wallet_id = $4 AND created_at <= $5 AND wallet_seq <= $6 ORDER BY wallet_seq DESC LIMIT $3",
+        FIRST_ID,
+        id_at(moment + CLOCKS_APART),
+        1,
+        [wallet_id, moment, await _find_later(tx, wallet_id, moment) or SEQ_MAX],
+    )
+    for row in rows:
+        return Standing(row["wallet_seq"], row["balance_after"], row["hold_after"])
+    return Standing(0, Decimal(0), Decimal(0))
+
+
+async def _find_later(tx: Transaction, wallet_id: UUID, moment: datetime) -> int | None:
+    """The place of a row of the wallet that, with all behind it, is later than `moment`; None where none is near.
+
+    Whoever looks for the last row by then would else pass over all those of its month that are later: of a wallet
+    with many rows one is soon met, and of one with few there are few to pass over.
+    """
+    seq: int | None = await tx.fetchval(
         """
-        SELECT wallet_seq, balance_after, hold_after FROM ledger
-         WHERE wallet_id = $1 AND created_at <= $2 AND id < $3 ORDER BY wallet_seq DESC LIMIT 1
+        SELECT wallet_seq FROM (
+          SELECT wallet_id, wallet_seq FROM ledger WHERE id >= $2 AND id < $3 ORDER BY id LIMIT $4) l
+         WHERE wallet_id = $1 LIMIT 1
         """,
         wallet_id,
-        moment,
-        id_at(moment + CLOCKS_APART),
+        id_at(moment + 2 * CLOCKS_APART),
+        id_at(moment + NEAR),
+        NEAR_ROWS,
     )
-    return Standing(*row) if row else Standing(0, Decimal(0), Decimal(0))
+    return seq
 
 
 async def lines_between(tx: Transaction, wallet_id: UUID, after_seq: int, last_seq: int, since: datetime) -> list[Line]:
     """At most `BATCH` rows behind `after_seq`, up to `last_seq`, in their order; none is older than `since`."""
     rows = await tx.fetch(
         f"""
-        SELECT {_LINE} FROM (
-          SELECT * FROM ledger WHERE wallet_id = $1 AND wallet_seq > $2 AND wallet_seq <= $3 AND id >= $4
-           ORDER BY wallet_seq LIMIT $5) l
-         ORDER BY l.wallet_seq
+        SELECT {_LINE} FROM ledger WHERE wallet_id = $1 AND wallet_seq > $2 AND wallet_seq <= $3 AND id >= $4
+         ORDER BY wallet_seq LIMIT $5
         """,
         wallet_id,
         after_seq,
@@ -111,12 +188,4 @@ async def lines_between(tx: Transaction, wallet_id: UUID, after_seq: int, last_s
         id_at(since - CLOCKS_APART),
         BATCH,
     )
-    return [Line(**{**row, "type": EntryType(row["type"])}) for row in rows]
-
-
-def _low(wanted: Wanted) -> UUID:
-    return id_at(wanted.since - CLOCKS_APART) if wanted.since else FIRST_ID
-
-
-def _high(wanted: Wanted) -> UUID:
-    return id_at(wanted.until + CLOCKS_APART) if wanted.until else LAST_ID
+    return await _with_orders(tx, rows)
