@@ -37,9 +37,9 @@ class Measured:
             await self.measure(query, values, self._mode)
         return await self.connection.execute(query, *values)
 
-    async def fetch(self, query: str, *values: Any) -> Any:
+    async def fetch(self, query: str, *values: Any, timeout: float | None = None) -> Any:
         await self.measure(query, values, self._mode)
-        return await self.connection.fetch(query, *values)
+        return await self.connection.fetch(query, *values, timeout=timeout)
 
     async def fetchrow(self, query: str, *values: Any) -> Any:
         await self.measure(query, values, self._mode)

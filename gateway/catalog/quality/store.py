@@ -1,13 +1,13 @@
 """SQL of measured quality: reads orders that ended, their accepted attempts and refills; writes days."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal
 from uuid import UUID
 
 import msgspec
 
-from gateway.catalog.quality.model import BOUNDS, Counts
+from gateway.catalog.quality.model import BOUNDS, Counts, Histogram
 from gateway.db.engine import Transaction
 
 DAYS_BACK = 31
@@ -175,35 +175,36 @@ async def totals(
 
     Of one service, and of the routes to one provider; None for all.
     """
+    values: list[object] = [days, orders_min]
+    conditions = ["day > (now() AT TIME ZONE 'UTC')::date - $1::int"]
+    for condition, value in (
+        ("service_id = {}", service_id),
+        ("route_id = ANY(ARRAY(SELECT id FROM service_routes WHERE provider_id = {}))", provider_id),
+    ):
+        if value is not None:
+            values.append(value)
+            conditions.append(condition.format(f"${len(values)}"))
     rows = await tx.fetch(
         f"""
         WITH days AS (
           SELECT {of} AS id, completed, partial, cancelled, refills, starts, finishes FROM quality_days
-           WHERE day > (now() AT TIME ZONE 'UTC')::date - $1::int AND ($3::uuid IS NULL OR service_id = $3)
-             AND ($4::uuid IS NULL OR route_id IN (SELECT id FROM service_routes WHERE provider_id = $4))
+           WHERE {" AND ".join(conditions)}
         ), sums AS (
           SELECT id, sum(completed) AS completed, sum(partial) AS partial, sum(cancelled) AS cancelled,
                  sum(refills) AS refills
             FROM days GROUP BY id HAVING sum(completed + partial + cancelled) >= $2::int
         ), timed AS (
-          SELECT id, what, bucket, sum(orders) AS orders
-            FROM days JOIN sums USING (id) CROSS JOIN LATERAL (
-              SELECT 'start' AS what, u.* FROM unnest(starts) WITH ORDINALITY AS u(orders, bucket)
-              UNION ALL SELECT 'finish', u.* FROM unnest(finishes) WITH ORDINALITY AS u(orders, bucket)) v
-           WHERE orders > 0 GROUP BY id, what, bucket
+          SELECT id, bucket, sum(u.starts) AS starts, sum(u.finishes) AS finishes
+            FROM days JOIN sums USING (id)
+           CROSS JOIN LATERAL unnest(starts, finishes) WITH ORDINALITY AS u(starts, finishes, bucket)
+           GROUP BY id, bucket
         ), spread AS (
-          SELECT id, array_agg(bucket - 1) FILTER (WHERE what = 'start') AS start_buckets,
-                 array_agg(orders) FILTER (WHERE what = 'start') AS starts,
-                 array_agg(bucket - 1) FILTER (WHERE what = 'finish') AS finish_buckets,
-                 array_agg(orders) FILTER (WHERE what = 'finish') AS finishes
+          SELECT id, array_agg(starts ORDER BY bucket) AS starts, array_agg(finishes ORDER BY bucket) AS finishes
             FROM timed GROUP BY id
         )
         SELECT * FROM sums LEFT JOIN spread USING (id)
         """,
-        days,
-        orders_min,
-        service_id,
-        provider_id,
+        *values,
         timeout=DAY_TIMEOUT_S,
     )
     return {
@@ -212,20 +213,19 @@ async def totals(
             row["partial"],
             row["cancelled"],
             row["refills"],
-            _dense(row["start_buckets"], row["starts"]),
-            _dense(row["finish_buckets"], row["finishes"]),
+            _to_histogram(row["starts"]),
+            _to_histogram(row["finishes"]),
         )
         for row in rows
     }
 
 
-def _dense(buckets: list[int] | None, orders: list[int] | None) -> tuple[int, ...]:
-    if not buckets or not orders:
-        return ()
-    histogram = [0] * (max(buckets) + 1)
-    for bucket, count in zip(buckets, orders, strict=True):
-        histogram[bucket] = int(count)
-    return tuple(histogram)
+def _to_histogram(orders: Sequence[int | None] | None) -> Histogram:
+    """Up to the last bucket that has any; None is for none, as where another histogram is longer."""
+    counts = [int(count or 0) for count in orders or ()]
+    while counts and not counts[-1]:
+        counts.pop()
+    return tuple(counts)
 
 
 class RouteRow(msgspec.Struct, frozen=True):

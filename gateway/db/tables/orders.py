@@ -71,7 +71,7 @@ orders = Table(
     CheckConstraint("number > 0", name="number"),
     Index("idx_orders_user_id", "user_id", "id"),
     Index("idx_orders_service_id", "service_id", "id", "provider_id"),
-    Index("idx_orders_provider_id", "provider_id"),
+    Index("idx_orders_provider_id", "provider_id", "completed_at"),
     Index("idx_orders_status", "status", "id"),
     Index("idx_orders_created_at", text("created_at DESC")),
     Index("idx_orders_number", "number"),

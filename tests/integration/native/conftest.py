@@ -7,6 +7,7 @@ import pytest
 
 from gateway.db.engine import Database
 from gateway.settings import Settings
+from tests.support.long_past import Past, open_past
 from tests.support.native import Native
 from tests.support.panel import issue, sell, settings_for
 from tests.support.serving import running
@@ -46,3 +47,10 @@ async def other(db: Database, http: aiohttp.ClientSession, url: str) -> Native:
 async def admin(db: Database, http: aiohttp.ClientSession, url: str) -> Native:
     """An operator."""
     return Native(http, url, await issue(db, role="admin"))
+
+
+@pytest.fixture(scope="module")
+async def past(shared_database_url: str) -> AsyncIterator[Past]:
+    """Months with many orders, for all tests of a module, which only read it."""
+    async with open_past(shared_database_url) as past:
+        yield past

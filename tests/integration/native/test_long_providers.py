@@ -1,0 +1,68 @@
+"""What providers did over many months: found among what all of them did."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from gateway.catalog.quality.store import totals
+from gateway.db.engine import Transaction
+from gateway.orders.lists.model import Wanted
+from gateway.orders.lists.store import list_orders
+from gateway.providers.money.days.store import list_overcharges
+from tests.support.long_past import LIMIT, PAGES_OF_NOTHING_MAX, Past
+from tests.support.reads import Measured
+
+FIRST, SECOND = UUID(int=1), UUID(int=2)
+
+
+@pytest.fixture(scope="module")
+async def bought(past: Past, shared_database_url: str) -> AsyncIterator[Transaction]:
+    """Every order has ended. Those of service 1 were bought from `FIRST` alone, all others from 19 more providers."""
+    admin = await asyncpg.connect(shared_database_url)
+    await admin.execute("SET session_replication_role = replica")
+    for statement in _BOUGHT:
+        await admin.execute(statement)
+    yield admin
+    await admin.close()
+
+
+_BOUGHT = (
+    "UPDATE orders o SET provider_id = lpad(to_hex(CASE s.number WHEN 1 THEN 1 ELSE 2 + s.number % 19 END), 32, '0')"
+    "::uuid, completed_at = o.created_at, upstream_charge = 0.05 FROM services s WHERE s.id = o.service_id",
+    "INSERT INTO service_routes (id, service_id, provider_id, provider_service_id, cost_per_1000) "
+    "SELECT lpad(to_hex(n), 32, '0')::uuid, lpad(to_hex(1 + n % 50), 32, '0')::uuid, "
+    "lpad(to_hex(1 + n % 20), 32, '0')::uuid, n::text, 1 FROM generate_series(1, 400) n",
+    "INSERT INTO quality_days (route_id, service_id, day, completed) SELECT id, service_id, current_date - n, 1 "
+    "FROM service_routes CROSS JOIN generate_series(1, 60) n",
+    "VACUUM ANALYZE orders, service_routes, quality_days",
+)
+
+
+async def test_a_service_and_a_provider_that_never_met_are_looked_for_in_the_index_alone(bought: Transaction) -> None:
+    """Both have orders in every month, so that there is nothing in the months themselves to go by."""
+    measured = Measured(bought)
+    assert await list_orders(measured, Wanted(service=1, provider_id=SECOND, most=LIMIT)) == []  # type: ignore[arg-type]
+    assert len(await list_orders(bought, Wanted(service=1, provider_id=FIRST, most=LIMIT))) == LIMIT
+    assert measured.pages < PAGES_OF_NOTHING_MAX
+
+
+async def test_what_ended_at_a_provider_is_found_among_what_ended_at_all(bought: Transaction) -> None:
+    since = datetime.now(UTC) - timedelta(days=30)
+    measured = Measured(bought)
+    await list_overcharges(measured, FIRST, since, LIMIT)  # type: ignore[arg-type]
+    ended = "SELECT count(*) FROM orders WHERE completed_at >= $1 AND provider_id <> $2"
+    assert await bought.fetchval(ended, since, FIRST) > 1000
+    assert measured.passed_over == 0
+
+
+@pytest.mark.parametrize("generic", [False, True])
+async def test_the_quality_of_a_provider_or_a_service_is_read_of_its_own_days(
+    bought: Transaction, generic: bool
+) -> None:
+    for of in ({"provider_id": FIRST}, {"service_id": FIRST}):
+        measured = Measured(bought, generic=generic)
+        assert await totals(measured, "route_id", 30, **of)  # type: ignore[arg-type]
+        assert "quality_days" in measured.tables - measured.read_whole
