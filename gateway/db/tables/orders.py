@@ -69,7 +69,7 @@ orders = Table(
     CheckConstraint("cost >= 0", name="cost"),
     CheckConstraint("0 <= remains AND remains <= quantity", name="remains"),
     CheckConstraint("number > 0", name="number"),
-    Index("idx_orders_user_id", "user_id", "id"),
+    Index("idx_orders_user_id", "user_id", "id", "provider_id"),
     Index("idx_orders_service_id", "service_id", "id", "provider_id"),
     Index("idx_orders_provider_id", "provider_id", "completed_at"),
     Index("idx_orders_status", "status", "id"),

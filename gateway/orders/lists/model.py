@@ -23,6 +23,10 @@ STATUSES_OF: dict[Dispatch, frozenset[Status]] = {
 """Which statuses an order can have, by where it stands with its upstream: nothing else comes of `docs/states.md`."""
 
 
+_INDEXED = ({"user_id"}, {"link"})
+_FILTERS = ("user_id", "status", "dispatch", "provider_id", "service", "link")
+
+
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """Which orders; None for whatever. Of times `since` is included and `until` is not.
 
@@ -39,6 +43,22 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     until: datetime | None = None
     before: UUID | None = None
     most: int = 25
+
+    @property
+    def has_its_index(self) -> bool:
+        """Whether the planner takes the index of it without knowing the values.
+
+        Not so from some time on: it takes what is between two ids that it does not know for very little.
+        """
+        return self.since is None and {name for name in _FILTERS if getattr(self, name) is not None} in _INDEXED
+
+    @property
+    def only_status(self) -> str | None:
+        """The one that all of them have, which indexes know: the one asked for, or that of the dispatch."""
+        if self.status is None and self.dispatch is not None and len(STATUSES_OF[Dispatch(self.dispatch)]) == 1:
+            [status] = STATUSES_OF[Dispatch(self.dispatch)]
+            return status.value
+        return self.status
 
     @property
     def is_impossible(self) -> bool:

@@ -13,14 +13,15 @@ from gateway.orders.lists.model import Wanted
 from gateway.orders.lists.store import list_orders
 from gateway.providers.money.days.store import list_overcharges
 from tests.support.long_past import LIMIT, PAGES_OF_NOTHING_MAX, Past
+from tests.support.months import FEW, MANY
 from tests.support.reads import Measured
 
-FIRST, SECOND = UUID(int=1), UUID(int=2)
+FIRST, SECOND = UUID(int=1), UUID(int=5)
 
 
 @pytest.fixture(scope="module")
 async def bought(past: Past, shared_database_url: str) -> AsyncIterator[Transaction]:
-    """Every order has ended. Those of service 1 were bought from `FIRST` alone, all others from 19 more providers."""
+    """Every order has ended. What `MANY` had of service 1 was bought from `FIRST`, all else from 18 more providers."""
     admin = await asyncpg.connect(shared_database_url)
     await admin.execute("SET session_replication_role = replica")
     for statement in _BOUGHT:
@@ -30,8 +31,10 @@ async def bought(past: Past, shared_database_url: str) -> AsyncIterator[Transact
 
 
 _BOUGHT = (
-    "UPDATE orders o SET provider_id = lpad(to_hex(CASE s.number WHEN 1 THEN 1 ELSE 2 + s.number % 19 END), 32, '0')"
-    "::uuid, completed_at = o.created_at, upstream_charge = 0.05 FROM services s WHERE s.id = o.service_id",
+    f"UPDATE orders o SET provider_id = lpad(to_hex(CASE WHEN s.number = 1 AND o.user_id = '{MANY}' THEN 1 "
+    "ELSE 3 + s.number % 18 END), 32, '0')::uuid, completed_at = o.created_at, upstream_charge = 0.05 "
+    "FROM services s WHERE s.id = o.service_id",
+    "REINDEX TABLE orders",
     "INSERT INTO service_routes (id, service_id, provider_id, provider_service_id, cost_per_1000) "
     "SELECT lpad(to_hex(n), 32, '0')::uuid, lpad(to_hex(1 + n % 50), 32, '0')::uuid, "
     "lpad(to_hex(1 + n % 20), 32, '0')::uuid, n::text, 1 FROM generate_series(1, 400) n",
@@ -46,6 +49,13 @@ async def test_a_service_and_a_provider_that_never_met_are_looked_for_in_the_ind
     measured = Measured(bought)
     assert await list_orders(measured, Wanted(service=1, provider_id=SECOND, most=LIMIT)) == []  # type: ignore[arg-type]
     assert len(await list_orders(bought, Wanted(service=1, provider_id=FIRST, most=LIMIT))) == LIMIT
+    assert measured.pages < PAGES_OF_NOTHING_MAX
+
+
+async def test_a_user_and_a_provider_that_never_met_are_looked_for_in_the_index_alone(bought: Transaction) -> None:
+    measured = Measured(bought)
+    assert await list_orders(measured, Wanted(user_id=FEW, provider_id=FIRST, most=LIMIT)) == []  # type: ignore[arg-type]
+    assert len(await list_orders(bought, Wanted(user_id=MANY, provider_id=FIRST, most=LIMIT))) == LIMIT
     assert measured.pages < PAGES_OF_NOTHING_MAX
 
 

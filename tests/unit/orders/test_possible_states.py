@@ -61,3 +61,12 @@ def test_only_both_together_are_impossible() -> None:
     assert not msgspec.structs.replace(both, status=None).is_impossible
     assert not msgspec.structs.replace(both, dispatch=None).is_impossible
     assert not msgspec.structs.replace(both, status="failed").is_impossible
+
+
+def test_a_dispatch_tells_the_status_where_it_has_but_one() -> None:
+    told = {dispatch: Wanted(dispatch=dispatch.value).only_status for dispatch in Dispatch}
+    assert {dispatch: [status] for dispatch, status in told.items() if status is not None} == {
+        dispatch: [*statuses] for dispatch, statuses in STATUSES_OF.items() if len(statuses) == 1
+    }
+    assert Wanted(dispatch="accepted", status="completed").only_status == "completed"
+    assert Wanted(user_id=None).only_status is None
