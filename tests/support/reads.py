@@ -29,6 +29,8 @@ class Measured:
         """Those that a plan has a part for, whether it was run or not."""
         self.passed_over = 0
         """Rows that were read for nothing, as a filter let none of them through."""
+        self.loops_max = 0
+        """How often that part of a plan was run which was run most often."""
         self.read_whole: set[str] = set()
         """Of those, the ones that were read from one end to the other."""
 
@@ -68,6 +70,7 @@ class Measured:
         self._note(whole["Plan"])
 
     def _note(self, node: dict[str, Any]) -> None:
+        self.loops_max = max(self.loops_max, node["Actual Loops"])
         self.passed_over += round(node.get("Rows Removed by Filter", 0) * node["Actual Loops"])
         if "Relation Name" in node:
             self.planned.add(node["Relation Name"])

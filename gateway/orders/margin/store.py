@@ -1,6 +1,7 @@
 """SQL of what was earned."""
 
 from datetime import date
+from typing import NamedTuple
 
 from gateway.db.engine import Transaction
 from gateway.orders.margin.model import By, Margin
@@ -24,31 +25,16 @@ async def report(tx: Transaction, by: By | None, since: date, until: date, most:
     of, name = _KEYS[by]
     rows = await tx.fetch(
         f"""
-        WITH ended AS (
-          SELECT {of} AS of, {name} AS name, o.currency, o.dispatch = 'accepted' AND coalesce(c.runs, 0) = 0 AS counted,
-                 o.charge - coalesce(c.charge, 0) AS turnover,
-                 CASE WHEN o.dispatch <> 'accepted' THEN 0
-                      WHEN c.runs > 0 THEN CASE WHEN o.charge = c.charge THEN 0
-                                           ELSE o.cost * (o.charge - c.charge) / nullif(o.price, 0) END
-                      WHEN o.upstream_charge IS NOT NULL THEN o.upstream_charge * p.exchange_rate
-                      WHEN o.status = 'cancelled' THEN 0
-                      WHEN o.status = 'completed' THEN o.cost
-                      ELSE o.cost * (o.quantity - coalesce(o.remains, 0)) / o.quantity END AS cost,
-                 l.loss
-            FROM orders o JOIN services s ON s.id = o.service_id JOIN providers p ON p.id = o.provider_id
-            LEFT JOIN LATERAL (SELECT count(*) AS runs, coalesce(sum(r.charge), 0) AS charge
-                                 FROM orders r WHERE o.is_parent AND r.parent_id = o.id) c ON true
-            LEFT JOIN LATERAL (SELECT sum(a.loss) AS loss FROM dispatch_attempts a
-                                WHERE o.dispatch = 'written_off' AND a.order_id = o.id) l ON true
-           WHERE o.completed_at >= $1::date::timestamp AT TIME ZONE 'UTC'
-             AND o.completed_at < ($2::date + 1)::timestamp AT TIME ZONE 'UTC'
-             AND o.dispatch IN ('accepted', 'written_off')
+        WITH parts AS (
+          {_part(of, name, _MANY, "o.dispatch = 'accepted' AND NOT o.is_parent")}
+          UNION ALL
+          {_part(of, name, _FEW, "o.dispatch = 'accepted' AND o.is_parent OR o.dispatch = 'written_off'")}
         )
-        SELECT of, name, currency, count(*) FILTER (WHERE counted)::int AS orders, sum(turnover) AS turnover,
-               coalesce(round(sum(cost), 8), 0) AS cost, count(*) FILTER (WHERE cost IS NULL)::int AS cost_unknown,
-               coalesce(sum(loss), 0) AS losses
-          FROM ended GROUP BY of, name, currency
-        HAVING bool_or(counted) OR sum(turnover) <> 0 OR sum(loss) IS NOT NULL
+        SELECT of, name, currency, sum(orders)::int AS orders, sum(turnover) AS turnover,
+               coalesce(round(sum(cost), 8), 0) AS cost, sum(cost_unknown)::int AS cost_unknown,
+               coalesce(sum(losses), 0) AS losses
+          FROM parts GROUP BY of, name, currency
+        HAVING sum(orders) > 0 OR sum(turnover) <> 0 OR sum(losses) IS NOT NULL
          ORDER BY {_ORDER[by]}, currency LIMIT $3
         """,
         since,
@@ -56,3 +42,55 @@ async def report(tx: Transaction, by: By | None, since: date, until: date, most:
         most,
     )
     return [Margin(**dict(row)) for row in rows]
+
+
+_COST = """
+  CASE WHEN o.upstream_charge IS NOT NULL THEN o.upstream_charge * p.exchange_rate
+       WHEN o.status = 'cancelled' THEN 0
+       WHEN o.status = 'completed' THEN o.cost
+       ELSE o.cost * (o.quantity - coalesce(o.remains, 0)) / o.quantity END
+"""
+
+
+class _Terms(NamedTuple):
+    """Whether an order is counted, what it took and cost, and its loss, with the tables besides its own that tell."""
+
+    counted: str = "true"
+    turnover: str = "o.charge"
+    cost: str = _COST
+    loss: str = "NULL::numeric"
+    joined: str = ""
+
+
+_MANY = _Terms()
+_FEW = _Terms(
+    counted="o.dispatch = 'accepted' AND c.runs = 0",
+    turnover="o.charge - c.charge",
+    cost=f"""
+      CASE WHEN o.dispatch <> 'accepted' THEN 0
+           WHEN c.runs > 0 THEN CASE WHEN o.charge = c.charge THEN 0
+                                ELSE o.cost * (o.charge - c.charge) / nullif(o.price, 0) END
+           ELSE {_COST} END
+    """,
+    loss="l.loss",
+    joined="""
+      LEFT JOIN LATERAL (SELECT count(*) AS runs, coalesce(sum(r.charge), 0) AS charge
+                           FROM orders r WHERE o.is_parent AND r.parent_id = o.id) c ON true
+      LEFT JOIN LATERAL (SELECT sum(a.loss) AS loss FROM dispatch_attempts a
+                          WHERE o.dispatch = 'written_off' AND a.order_id = o.id) l ON true
+    """,
+)
+"""Of parents and of what was written off, for each of which other rows are read too; there are few."""
+
+
+def _part(of: str, name: str, terms: _Terms, which: str) -> str:
+    """The sums over those of the orders that ended of which the condition `which` holds."""
+    return f"""
+      SELECT {of} AS of, {name} AS name, o.currency, count(*) FILTER (WHERE {terms.counted}) AS orders,
+             sum({terms.turnover}) AS turnover, sum({terms.cost}) AS cost,
+             count(*) FILTER (WHERE ({terms.cost}) IS NULL) AS cost_unknown, sum({terms.loss}) AS losses
+        FROM orders o JOIN services s ON s.id = o.service_id JOIN providers p ON p.id = o.provider_id {terms.joined}
+       WHERE o.completed_at >= $1::date::timestamp AT TIME ZONE 'UTC'
+         AND o.completed_at < ($2::date + 1)::timestamp AT TIME ZONE 'UTC' AND ({which})
+       GROUP BY 1, 2, 3
+    """
