@@ -13,6 +13,8 @@ from gateway.ledger.reading.model import Line, Standing, WalletRow, Wanted
 
 CLOCKS_APART = timedelta(minutes=10)
 """How far the clock of a process that made an id may be from the database's; longer than any transaction takes."""
+_APART = 2 * CLOCKS_APART
+"""How far ids, which two clocks made, may be the wrong way round."""
 NEAR = timedelta(days=28)
 NEAR_ROWS = 2000
 """In so many a wallet is met that has one row in some hundreds of all."""
@@ -66,7 +68,7 @@ async def _newest(
     statement = await tx.prepare(query)
     begin = next((begin for begin, _ in newest_first(low, high, datetime.now(UTC))), low)
     rows = await statement.fetch(begin, high, most, *values)
-    is_whole = len(rows) == most and rows[-1]["id"] >= _later(begin)
+    is_whole = len(rows) == most and rows[-1]["id"] >= _later(begin, _APART)
     if begin > low and not is_whole:
         rows = await statement.fetch(low, high, most, *values)
     return rows
@@ -92,21 +94,14 @@ def _span(wanted: Wanted) -> tuple[UUID, UUID]:
     low = id_at(wanted.since - CLOCKS_APART) if wanted.since else FIRST_ID
     high = id_at(wanted.until + CLOCKS_APART) if wanted.until else LAST_ID
     return (
-        max(low, _earlier(wanted.order_id)) if wanted.order_id else low,
-        min(high, _later(wanted.before)) if wanted.before else high,
+        max(low, _later(wanted.order_id, -_APART)) if wanted.order_id else low,
+        min(high, _later(wanted.before, _APART)) if wanted.before else high,
     )
 
 
-_APART = 2 * (CLOCKS_APART // timedelta(milliseconds=1)) << 80
-"""How far two ids may be the wrong way round, that is by two clocks."""
-
-
-def _later(row_id: UUID) -> UUID:
-    return UUID(int=min(row_id.int + _APART, LAST_ID.int))
-
-
-def _earlier(row_id: UUID) -> UUID:
-    return UUID(int=max(row_id.int - _APART, 0))
+def _later(row_id: UUID, by: timedelta) -> UUID:
+    """An id of so much later, or earlier where that is negative; as far as there are ids."""
+    return UUID(int=min(max(row_id.int + (by // timedelta(milliseconds=1) << 80), FIRST_ID.int), LAST_ID.int))
 
 
 async def list_wallets(
@@ -168,8 +163,8 @@ async def _find_later(tx: Transaction, wallet_id: UUID, moment: datetime) -> int
          WHERE wallet_id = $1 LIMIT 1
         """,
         wallet_id,
-        id_at(moment + 2 * CLOCKS_APART),
-        id_at(moment + NEAR),
+        _later(id_at(moment), _APART),
+        _later(id_at(moment), NEAR),
         NEAR_ROWS,
     )
     return seq
