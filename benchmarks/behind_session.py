@@ -202,7 +202,9 @@ class Session:
 
     async def _make_due(self) -> int:
         async with self._db.transaction() as tx:
-            done = await tx.execute(f"UPDATE orders SET next_check_at = now() WHERE {_OPEN}")
+            done = await tx.execute(
+                f"UPDATE order_checks SET next_check_at = now() WHERE order_id IN (SELECT id FROM orders WHERE {_OPEN})"
+            )
         return int(done.split()[-1])
 
     async def _costed(self, name: str, count: int, wait: Callable[[], Awaitable[object]]) -> None:

@@ -7,7 +7,7 @@ from benchmarks.past.model import Service, amount
 TABLES = {
     "orders": "id, number, user_id, api_key_id, service_id, provider_id, external_order_id, link, quantity, price, "
     "currency, charge, cost, upstream_charge, status, dispatch, upstream_status, start_count, remains, queued_at, "
-    "next_attempt_at, next_check_at, created_at, updated_at, completed_at, started_at",
+    "next_attempt_at, created_at, updated_at, completed_at, started_at",
     "ledger": "id, user_id, wallet_id, wallet_seq, type, amount, balance_before, balance_after, hold_before, "
     "hold_after, reference_type, reference_id, description, created_at",
     "ledger_references": "wallet_id, wallet_seq, reference_type, reference_id, part, type",
@@ -22,7 +22,6 @@ TABLES = {
 
 ANSWER_MS = 800
 """From an order to its upstream's answer."""
-CHECK_MS = 600_000
 _WORDS = {"completed": "Completed", "partial": "Partial", "cancelled": "Canceled", "refunded": "Completed"}
 _N = "\\N"
 _SECONDS = [f"{second // 60:02d}:{second % 60:02d}" for second in range(3600)]
@@ -87,12 +86,11 @@ def order(made: Order, clock: Clock) -> str:
     delivered = made.quantity if made.status == "completed" else made.quantity - made.remains
     charged = amount(service.cost * delivered) if accepted and made.ended_ms else _N
     started = clock.text(made.at_ms + 60_000) if accepted and made.status != "cancelled" else _N
-    check = clock.text(made.at_ms + CHECK_MS) if accepted and made.ended_ms is None else _N
     return (
         f"{made.id}\t{made.number}\t{made.wallet.user_id}\t{made.key_id}\t{service.id}\t{made.provider_id}\t"
         f"{upstream_id(made) if accepted else _N}\t{made.link}\t{made.quantity}\t{amount(made.price)}\t"
         f"{made.wallet.currency}\t{amount(made.charge)}\t{cost}\t{charged}\t{made.status}\t{made.dispatch}\t{word}\t"
-        f"{made.number % 10_007 if accepted else _N}\t{made.remains if accepted else _N}\t{at}\t{at}\t{check}\t{at}\t"
+        f"{made.number % 10_007 if accepted else _N}\t{made.remains if accepted else _N}\t{at}\t{at}\t{at}\t"
         f"{at if made.ended_ms is None else ended}\t{ended}\t{started}\n"
     )
 

@@ -41,6 +41,11 @@ DERIVED = {
         SELECT provider_id, external_order_id, id, created_at + interval '0.8 s' FROM {orders}
          WHERE external_order_id IS NOT NULL
     """,
+    "order_checks": """
+        INSERT INTO order_checks (order_id, provider_id, next_check_at)
+        SELECT id, provider_id, created_at + interval '10 min' FROM {orders}
+         WHERE dispatch = 'accepted' AND completed_at IS NULL
+    """,
 }
 """What each row of a month says once more elsewhere; refunds have references with a part, which COPY brings."""
 FLAT = (*DERIVED, *(name for name in TABLES if name not in (*DERIVED, *BY_MONTH, *BY_DAY)))

@@ -231,14 +231,18 @@ async def start_tracking(tx: Transaction, order_id: UUID, wait: timedelta) -> No
     """
     await tx.execute(
         """
-        UPDATE orders o SET next_check_at = now() + $2, cost = (
-               SELECT CASE WHEN round(e.cost, 8) < 1e12 THEN round(e.cost, 8) END
-                 FROM (SELECT p.exchange_rate * CASE WHEN a.order_id = o.id THEN a.cost
-                              ELSE a.cost * o.quantity / (f.run_quantity * coalesce(f.runs, $3)) END AS cost
-                         FROM dispatch_attempts a JOIN providers p ON p.id = a.provider_id
-                         LEFT JOIN order_parents f ON f.order_id = a.order_id
-                        WHERE a.order_id IN (o.id, o.parent_id) AND a.state = 'accepted') e)
-         WHERE o.id = $1
+        WITH taken AS (
+          UPDATE orders o SET cost = (
+                 SELECT CASE WHEN round(e.cost, 8) < 1e12 THEN round(e.cost, 8) END
+                   FROM (SELECT p.exchange_rate * CASE WHEN a.order_id = o.id THEN a.cost
+                                ELSE a.cost * o.quantity / (f.run_quantity * coalesce(f.runs, $3)) END AS cost
+                           FROM dispatch_attempts a JOIN providers p ON p.id = a.provider_id
+                           LEFT JOIN order_parents f ON f.order_id = a.order_id
+                          WHERE a.order_id IN (o.id, o.parent_id) AND a.state = 'accepted') e)
+           WHERE o.id = $1 RETURNING o.id, o.provider_id
+        )
+        INSERT INTO order_checks (order_id, provider_id, next_check_at) SELECT id, provider_id, now() + $2 FROM taken
+        ON CONFLICT (order_id) DO UPDATE SET next_check_at = excluded.next_check_at
         """,
         order_id,
         wait,

@@ -154,25 +154,31 @@ async def lock(tx: Transaction, ids: Iterable[UUID]) -> dict[UUID, Order]:
 async def update(tx: Transaction, orders: Sequence[Order], tracked: Mapping[UUID, Tracking] = _UNTRACKED) -> None:
     """Write what a transition may change; `started_at` and `completed_at` are set once, by what they tell of.
 
-    One statement for all of it: each version of a row is written into a dozen indexes.
+    One statement for all of it: each version of a row is written into a dozen indexes. What is tracked from now on
+    is due to be asked about after its wait.
     """
     trackings = [tracked.get(order.id) for order in orders]
     await tx.execute(
         """
-        UPDATE orders o
-           SET status = n.status, dispatch = n.dispatch, external_order_id = n.external_order_id,
-               upstream_status = n.upstream_status, start_count = n.start_count, remains = n.remains,
-               charge = n.charge, check_failures = n.check_failures, upstream_charge = n.upstream_charge,
-               next_check_at = CASE WHEN n.wait IS NULL THEN o.next_check_at ELSE now() + n.wait END,
-               cost = CASE WHEN n.wait IS NULL THEN o.cost ELSE n.cost END,
-               started_at = CASE WHEN n.has_started THEN coalesce(o.started_at, now()) ELSE o.started_at END,
-               completed_at = CASE WHEN n.status IN ('completed', 'partial', 'cancelled', 'failed', 'refunded')
-                                   THEN coalesce(o.completed_at, now()) END
-          FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::int[],
-                      $8::numeric[], $9::int[], $10::boolean[], $11::numeric[], $12::interval[], $13::numeric[])
-               AS n(id, status, dispatch, external_order_id, upstream_status, start_count, remains, charge,
-                    check_failures, has_started, upstream_charge, wait, cost)
-         WHERE o.id = n.id
+        WITH written AS (
+          UPDATE orders o
+             SET status = n.status, dispatch = n.dispatch, external_order_id = n.external_order_id,
+                 upstream_status = n.upstream_status, start_count = n.start_count, remains = n.remains,
+                 charge = n.charge, check_failures = n.check_failures, upstream_charge = n.upstream_charge,
+                 cost = CASE WHEN n.wait IS NULL THEN o.cost ELSE n.cost END,
+                 started_at = CASE WHEN n.has_started THEN coalesce(o.started_at, now()) ELSE o.started_at END,
+                 completed_at = CASE WHEN n.status IN ('completed', 'partial', 'cancelled', 'failed', 'refunded')
+                                     THEN coalesce(o.completed_at, now()) END
+            FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::int[],
+                        $8::numeric[], $9::int[], $10::boolean[], $11::numeric[], $12::interval[], $13::numeric[])
+                 AS n(id, status, dispatch, external_order_id, upstream_status, start_count, remains, charge,
+                      check_failures, has_started, upstream_charge, wait, cost)
+           WHERE o.id = n.id
+          RETURNING o.id, o.provider_id, n.wait
+        )
+        INSERT INTO order_checks (order_id, provider_id, next_check_at)
+        SELECT id, provider_id, now() + wait FROM written WHERE wait IS NOT NULL
+        ON CONFLICT (order_id) DO UPDATE SET next_check_at = excluded.next_check_at
         """,
         [order.id for order in orders],
         [order.status.value for order in orders],

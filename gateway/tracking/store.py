@@ -4,7 +4,7 @@ from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from gateway.db.engine import Transaction
+from gateway.db.engine import Transaction, read_by_index
 from gateway.orders.families.model import POSTS_AHEAD
 from gateway.orders.model import Order
 from gateway.orders.store import COLUMNS_OF_O, to_order
@@ -18,8 +18,7 @@ async def providers_due(tx: Transaction) -> list[UUID]:
     rows = await tx.fetch(
         """
         SELECT p.id FROM providers p
-         CROSS JOIN LATERAL (SELECT FROM orders o WHERE o.provider_id = p.id AND o.dispatch = 'accepted'
-                                AND o.next_check_at <= now() LIMIT 1) due
+         CROSS JOIN LATERAL (SELECT FROM order_checks WHERE provider_id = p.id AND next_check_at <= now() LIMIT 1) due
         """
     )
     return [row["id"] for row in rows]
@@ -29,19 +28,31 @@ async def claim_due(tx: Transaction, provider_id: UUID, shortest: timedelta, lon
     """Orders due at a provider by its ids for them, each put off to its next check.
 
     An open order is asked about at a tenth of its age, within the two bounds; an ended one at
-    twice the time since its end, from ten minutes on, for three days.
+    twice the time since its end, from ten minutes on, for three days. Only the narrow rows of what is due are locked
+    and written; of the orders, which are read as they stand, each one by its id, no row is.
     """
+    await read_by_index(tx)
     rows = await tx.fetch(
         f"""
-        UPDATE orders o
-           SET next_check_at = CASE
-                 WHEN o.completed_at IS NULL THEN now() + least($3, greatest($2, (now() - o.created_at) / 10))
-                 WHEN o.completed_at > now() - interval '3 days'
-                   THEN now() + greatest(interval '10 minutes', now() - o.completed_at) END
-          FROM (SELECT id FROM orders WHERE provider_id = $1 AND dispatch = 'accepted' AND next_check_at <= now()
-                 ORDER BY next_check_at LIMIT $4 FOR UPDATE SKIP LOCKED) due
-         WHERE o.id = due.id
-        RETURNING {COLUMNS_OF_O}
+        WITH due AS (
+          SELECT order_id, provider_id FROM order_checks WHERE provider_id = $1 AND next_check_at <= now()
+           ORDER BY next_check_at LIMIT $4 FOR UPDATE SKIP LOCKED
+        ), found AS (
+          SELECT due.order_id, due.provider_id AS asked_at, o.*, CASE
+                   WHEN o.id IS NULL THEN NULL
+                   WHEN o.completed_at IS NULL THEN least($3, greatest($2, (now() - o.created_at) / 10))
+                   WHEN o.completed_at > now() - interval '3 days'
+                     THEN greatest(interval '10 minutes', now() - o.completed_at) END AS wait
+            FROM due LEFT JOIN LATERAL (
+              SELECT * FROM orders WHERE id >= due.order_id AND id <= due.order_id ORDER BY id LIMIT 1) o ON true
+        ), put_off AS (
+          INSERT INTO order_checks (order_id, provider_id, next_check_at)
+          SELECT order_id, asked_at, now() + wait FROM found WHERE wait IS NOT NULL
+          ON CONFLICT (order_id) DO UPDATE SET next_check_at = excluded.next_check_at
+        ), ended AS (
+          DELETE FROM order_checks WHERE order_id = ANY(ARRAY(SELECT order_id FROM found WHERE wait IS NULL))
+        )
+        SELECT {COLUMNS_OF_O} FROM found o WHERE id IS NOT NULL
         """,
         provider_id,
         shortest,

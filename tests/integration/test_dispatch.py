@@ -68,7 +68,9 @@ async def attempt_row(db: Database, attempt_id: UUID) -> Mapping[str, Any]:
 async def order_row(db: Database, order: Order) -> Mapping[str, Any]:
     async with db.connection() as connection:
         row = await connection.fetchrow(
-            "SELECT *, next_attempt_at > now() AS rests FROM orders WHERE id = $1", order.id
+            "SELECT o.*, o.next_attempt_at > now() AS rests, c.provider_id AS asked_at, c.next_check_at FROM orders o "
+            "LEFT JOIN order_checks c ON c.order_id = o.id WHERE o.id = $1",
+            order.id,
         )
     assert row is not None
     return dict(row)
@@ -102,7 +104,7 @@ async def test_an_accepted_order_is_bound_to_its_upstream_id_and_tracked(
     row = await order_row(db, order)
     assert await standing(db, order) == ACCEPTED
     assert (row["external_order_id"], row["cost"], row["remains"]) == ("77", Decimal(1), 1000)
-    assert row["next_check_at"] is not None
+    assert (row["asked_at"], row["next_check_at"] - row["updated_at"]) == (row["provider_id"], FIRST_CHECK)
     written = await attempt_row(db, attempt)
     assert (written["state"], written["upstream_id"], written["loss"]) == ("accepted", "77", None)
     assert written["finished_at"] is not None

@@ -225,18 +225,21 @@ async def test_plans_of_an_empty_shop_serve_a_burst(
             return measured.pages
 
     try:
-        await root.execute("VACUUM ANALYZE orders, dispatch_attempts")
+        await root.execute("VACUUM ANALYZE orders, dispatch_attempts, order_checks")
         await turn()
         pages = []
         for count in (200, 20_000):
             await root.execute(
                 """
-                INSERT INTO orders (user_id, service_id, provider_id, link, quantity, price, dispatch,
-                  external_order_id, status, next_check_at)
-                SELECT user_id, service_id, provider_id, link || n, quantity, price, $3::text,
-                       CASE WHEN $3::text = 'accepted' THEN n::text END,
-                       CASE WHEN $3::text = 'accepted' THEN 'processing' ELSE 'pending' END, now()
-                  FROM orders, generate_series(1, $2::int) AS n WHERE id = $1
+                WITH added AS (
+                  INSERT INTO orders (user_id, service_id, provider_id, link, quantity, price, dispatch,
+                    external_order_id, status)
+                  SELECT user_id, service_id, provider_id, link || n, quantity, price, $3::text,
+                         CASE WHEN $3::text = 'accepted' THEN n::text END,
+                         CASE WHEN $3::text = 'accepted' THEN 'processing' ELSE 'pending' END
+                    FROM orders, generate_series(1, $2::int) AS n WHERE id = $1
+                  RETURNING id, provider_id)
+                INSERT INTO order_checks SELECT id, provider_id, now() FROM added WHERE $3::text = 'accepted'
                 """,
                 order.id,
                 count,

@@ -76,7 +76,7 @@ async def test_a_provider_whose_runs_cannot_be_asked_about_rests_ever_longer(db:
     rests = []
     for _ in range(3):
         async with db.transaction() as tx:
-            await tx.execute("UPDATE orders SET next_check_at = now() WHERE id = $1", parent.id)
+            await tx.execute("UPDATE order_checks SET next_check_at = now() WHERE order_id = $1", parent.id)
         await poller._poll(shop.provider_id)
         _, rest_s = poller._rests[shop.provider_id]
         rests.append(rest_s)

@@ -367,7 +367,7 @@ async def test_a_run_that_the_upstream_began_is_not_taken_for_an_order(
     async with open_desk(db) as desk:
         parent = await place(db, desk.shop, drip(), native=True)
         await accept(db, desk.shop, parent, "50")
-        await desk.sql("UPDATE orders SET next_check_at = now() WHERE id = $1", parent.id)
+        await desk.sql("UPDATE order_checks SET next_check_at = now() WHERE order_id = $1", parent.id)
         await desk.accepted("100")
         desk.panel.answers["status"] = {"101": RUN, "50": RUN | {"charge": "3", "orders": runs}}
         assert await look_at_scripted(db, desk) == (found, "accepted" if found else "unknown")
@@ -376,7 +376,7 @@ async def test_a_run_that_the_upstream_began_is_not_taken_for_an_order(
 async def test_a_followed_drip_feed_whose_runs_are_not_told_leaves_the_order_unknown(db: Database) -> None:
     async with open_desk(db) as desk:
         await accept(db, desk.shop, await place(db, desk.shop, drip(), native=True), "50")
-        await desk.sql("UPDATE orders SET next_check_at = now() WHERE is_parent")
+        await desk.sql("UPDATE order_checks SET next_check_at = now()")
         await desk.accepted("100")
         desk.panel.answers["status"] = {"101": RUN}
         assert await look_at_scripted(db, desk) == (0, "unknown")

@@ -50,7 +50,8 @@ async def test_what_waits_together_is_written_together(db: Database, sends: list
         rows = await connection.fetch(
             "SELECT o.external_order_id, o.status, o.cost, o.xmin::text, a.state, a.upstream_id, a.evidence, "
             "a.finished_at IS NOT NULL AS is_finished, b.order_id = o.id AS is_bound, "
-            "extract(epoch FROM o.next_check_at - o.updated_at)::float8 AS wait_s FROM orders o "
+            "extract(epoch FROM c.next_check_at - o.updated_at)::float8 AS wait_s, "
+            "c.provider_id = o.provider_id AS is_asked FROM orders o JOIN order_checks c ON c.order_id = o.id "
             "JOIN dispatch_attempts a ON a.order_id = o.id JOIN upstream_orders b ON b.upstream_id = a.upstream_id "
             "ORDER BY o.number"
         )
@@ -59,7 +60,7 @@ async def test_what_waits_together_is_written_together(db: Database, sends: list
     for row in rows:
         assert (row["status"], row["state"], row["external_order_id"]) == ("processing", "accepted", row["upstream_id"])
         assert (row["cost"], row["evidence"], row["wait_s"]) == (Decimal(1), {}, 5.0)
-        assert row["is_finished"] and row["is_bound"]  # noqa: PT018
+        assert row["is_finished"] and row["is_bound"] and row["is_asked"]  # noqa: PT018
     assert len({row["xmin"] for row in rows}) == 1, "one transaction"
     assert lines == COUNT
     for order, _ in sends:

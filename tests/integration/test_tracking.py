@@ -3,12 +3,15 @@
 from datetime import timedelta
 from uuid import UUID
 
+import asyncpg
 import pytest
 
 from compat.wire import Accepted
 from gateway.db.engine import Database
 from gateway.dispatch.outcomes import record
+from gateway.dispatch.store import start_tracking
 from gateway.orders.model import Order
+from gateway.orders.store import lock
 from gateway.tracking import store
 from tests.support.factories import Shop, add_provider, add_shop, begin_attempt, place_order
 
@@ -45,10 +48,11 @@ async def claim(db: Database, provider_id: UUID) -> dict[str, UUID]:
 
 
 async def next_check_s(db: Database, order: Order) -> float | None:
-    """From the last change of the row on."""
-    async with db.connection() as connection:
-        seconds: float | None = await connection.fetchval(
-            "SELECT extract(epoch FROM next_check_at - updated_at)::float8 FROM orders WHERE id = $1", order.id
+    """How long a claim of now puts the order's next check off; None where it is not asked about any more."""
+    async with db.transaction() as tx:
+        await store.claim_due(tx, order.provider_id or order.id, SHORTEST, LONGEST)
+        seconds: float | None = await tx.fetchval(
+            "SELECT extract(epoch FROM next_check_at - now())::float8 FROM order_checks WHERE order_id = $1", order.id
         )
     return seconds
 
@@ -83,9 +87,10 @@ async def test_no_more_are_claimed_than_one_call_may_ask_about(db: Database, sho
     order = await accepted_order(db, shop, "a1")
     async with db.transaction() as tx:
         await tx.execute(
-            "INSERT INTO orders (user_id, service_id, provider_id, external_order_id, link, quantity, price, dispatch, "
-            "status, next_check_at) SELECT user_id, service_id, provider_id, n::text, link, quantity, price, dispatch, "
-            "status, now() FROM orders, generate_series(1, 150) n WHERE id = $1",
+            "WITH added AS (INSERT INTO orders (user_id, service_id, provider_id, external_order_id, link, quantity, "
+            "price, dispatch, status) SELECT user_id, service_id, provider_id, n::text, link, quantity, price, "
+            "dispatch, status FROM orders, generate_series(1, 150) n WHERE id = $1 RETURNING id, provider_id) "
+            "INSERT INTO order_checks SELECT id, provider_id, now() FROM added",
             order.id,
         )
     assert len(await claim(db, shop.provider_id)) == store.BATCH_MAX == 100
@@ -99,6 +104,35 @@ async def test_what_another_poller_holds_is_passed_over(db: Database, shop: Shop
         assert await claim(db, shop.provider_id) == {}
 
 
+async def test_a_claim_waits_for_no_order_and_writes_none(db: Database, shop: Shop) -> None:
+    order = await accepted_order(db, shop, "a1")
+    async with db.transaction() as tx:
+        version = "SELECT xmin::text || ctid::text FROM orders WHERE id = $1"
+        before = await tx.fetchval(version, order.id)
+        await lock(tx, [order.id])
+        assert await claim(db, shop.provider_id) == {"a1": order.id}
+        assert await tx.fetchval(version, order.id) == before
+
+
+async def test_an_order_that_is_gone_is_not_asked_about_and_keeps_none_from_being_so(
+    db: Database, shop: Shop, database_url: str
+) -> None:
+    gone, kept = await accepted_order(db, shop, "a1"), await accepted_order(db, shop, "b2")
+    root = await asyncpg.connect(database_url)
+    await root.execute("DELETE FROM orders WHERE id = $1", gone.id)
+    assert await claim(db, shop.provider_id) == {"b2": kept.id}
+    assert await root.fetch("SELECT order_id FROM order_checks") == [(kept.id,)]
+    await root.close()
+
+
+async def test_an_order_that_is_tracked_anew_is_due_once(db: Database, shop: Shop) -> None:
+    order = await accepted_order(db, shop, "a1", first_check=timedelta(hours=1))
+    async with db.transaction() as tx:
+        await start_tracking(tx, order.id, timedelta())
+    assert await claim(db, shop.provider_id) == {"a1": order.id}
+    assert await claim(db, shop.provider_id) == {}
+
+
 @pytest.mark.parametrize(
     ("age_s", "wait_s"),
     [(0, 5), (20, 5), (1000, 100), (8000, 800), (9000, 900), (10**7, 900)],
@@ -108,7 +142,6 @@ async def test_an_open_order_is_asked_about_at_a_tenth_of_its_age_within_bounds(
 ) -> None:
     order = await accepted_order(db, shop, "a1")
     await make_older(db, order, age_s=age_s)
-    await claim(db, shop.provider_id)
     assert await next_check_s(db, order) == pytest.approx(wait_s, abs=3)
 
 
@@ -121,6 +154,5 @@ async def test_an_ended_order_is_asked_about_for_three_days_less_and_less(
 ) -> None:
     order = await accepted_order(db, shop, "a1")
     await make_older(db, order, age_s=ended_s + 60, ended_s=ended_s)
-    await claim(db, shop.provider_id)
     expected = None if wait_s is None else pytest.approx(wait_s, abs=3)
     assert await next_check_s(db, order) == expected

@@ -131,7 +131,7 @@ async def test_batches_of_one_provider_are_asked_about_one_at_a_time_and_each_or
     panel.gate.clear()
 
     async def is_held() -> bool:
-        return panel.waiting > 0 and await count_orders(db, "next_check_at <= now()") == count - BATCH_MAX * LANES
+        return panel.waiting > 0 and await count_due(db) == count - BATCH_MAX * LANES
 
     async def all_seen() -> bool:
         return await count_orders(db, "upstream_status = 'In progress'") == count
@@ -148,12 +148,19 @@ async def add_copies(db: Database, order: Order, count: int) -> None:
     """As many orders as the upstream then has, of which the one is the first."""
     async with db.transaction() as tx:
         await tx.execute(
-            "INSERT INTO orders (user_id, service_id, provider_id, external_order_id, link, quantity, price, dispatch, "
-            "status, next_check_at) SELECT user_id, service_id, provider_id, n::text, link, quantity, price, dispatch, "
-            "status, now() FROM orders, generate_series(2, $2::int) AS n WHERE id = $1",
+            "WITH added AS (INSERT INTO orders (user_id, service_id, provider_id, external_order_id, link, quantity, "
+            "price, dispatch, status) SELECT user_id, service_id, provider_id, n::text, link, quantity, price, "
+            "dispatch, status FROM orders, generate_series(2, $2::int) AS n WHERE id = $1 RETURNING id, provider_id) "
+            "INSERT INTO order_checks SELECT id, provider_id, now() FROM added",
             order.id,
             count,
         )
+
+
+async def count_due(db: Database) -> int:
+    async with db.connection() as connection:
+        count: int = await connection.fetchval("SELECT count(*) FROM order_checks WHERE next_check_at <= now()")
+    return count
 
 
 async def count_orders(db: Database, condition: str) -> int:
@@ -177,7 +184,7 @@ async def test_a_report_without_news_locks_and_writes_nothing(
     async with polling(db, interval_s=0.1):
         await eventually(seen)
         owner = await asyncpg.connect(database_url)
-        await refuse_writes(owner, "UPDATE", "orders", "NEW.next_check_at = OLD.next_check_at")
+        await refuse_writes(owner, "UPDATE", "orders", "true")
         await owner.close()
         asked = len(panel.asked)
         await eventually(asked_again)

@@ -25,9 +25,10 @@ async def ask_about_the_ended(db: Database) -> None:
     """As if ten minutes had passed since an order ended, when it is asked about again."""
     async with db.transaction() as tx:
         await tx.execute(
-            "UPDATE orders SET next_check_at = now() WHERE id IN (SELECT id FROM orders "
-            "WHERE dispatch = 'accepted' AND completed_at IS NOT NULL AND next_check_at > now() + interval '1 min' "
-            "FOR UPDATE SKIP LOCKED)"
+            "UPDATE order_checks SET next_check_at = now() WHERE order_id IN ("
+            "SELECT c.order_id FROM order_checks c JOIN orders o ON o.id = c.order_id "
+            "WHERE o.completed_at IS NOT NULL AND c.next_check_at > now() + interval '1 min' "
+            "FOR UPDATE OF c SKIP LOCKED)"
         )
 
 

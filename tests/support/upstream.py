@@ -66,8 +66,8 @@ class Trade:
 
         async def reached() -> bool:
             await self.sql(
-                "UPDATE orders SET next_check_at = now() WHERE id IN "
-                "(SELECT id FROM orders WHERE dispatch = 'accepted' FOR UPDATE SKIP LOCKED)"
+                "UPDATE order_checks SET next_check_at = now() WHERE order_id IN "
+                "(SELECT order_id FROM order_checks FOR UPDATE SKIP LOCKED)"
             )
             return {await self.status(order) for order in orders} == {status}
 

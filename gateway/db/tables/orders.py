@@ -53,7 +53,6 @@ orders = Table(
     Column("check_failures", Integer, nullable=False, server_default=text("0")),
     Column("queued_at", TIME, nullable=False, server_default=text("now()")),
     Column("next_attempt_at", TIME, nullable=False, server_default=text("now()")),
-    Column("next_check_at", TIME),
     Column("is_parent", Boolean, nullable=False, server_default=text("false")),
     Column("cancel_wanted", Boolean, nullable=False, server_default=text("false")),
     created_at(),
@@ -79,7 +78,6 @@ orders = Table(
     Index("idx_orders_user_service", "user_id", "service_id", "id"),
     Index("idx_orders_link", text("md5(link)"), "user_id", "id"),
     Index("idx_orders_queued", "provider_id", "next_attempt_at", postgresql_where=text("dispatch = 'queued'")),
-    Index("idx_orders_due", "provider_id", "next_check_at", postgresql_where=text("dispatch = 'accepted'")),
     Index("idx_orders_dispatch", "dispatch", "id", postgresql_where=text(one_of("dispatch", *RARE_DISPATCH))),
     Index("idx_orders_api_key_id", "api_key_id"),
     Index("idx_orders_completed_at", "completed_at", postgresql_where=text("completed_at IS NOT NULL")),
@@ -92,6 +90,16 @@ orders = Table(
         postgresql_where=text("status IN ('pending', 'processing')"),
     ),
     postgresql_partition_by="RANGE (id)",
+)
+
+order_checks = Table(
+    "order_checks",
+    metadata,
+    Column("order_id", UUID, primary_key=True),
+    Column("provider_id", UUID, nullable=False),
+    Column("next_check_at", TIME, nullable=False),
+    Index("idx_order_checks_due", "provider_id", "next_check_at"),
+    comment="Orders that upstreams took and that are asked about still, each when it is asked about next.",
 )
 
 order_months = Table(

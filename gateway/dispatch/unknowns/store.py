@@ -139,8 +139,9 @@ async def families_at(tx: Transaction, provider_id: UUID) -> list[str]:
     """The provider's ids of drip-feeds and subscriptions that it runs for us and that are still followed."""
     rows = await tx.fetch(
         """
-        SELECT external_order_id FROM orders WHERE provider_id = $1 AND dispatch = 'accepted' AND is_parent
-           AND next_check_at IS NOT NULL LIMIT $2
+        SELECT o.external_order_id FROM order_checks c JOIN order_parents p ON p.order_id = c.order_id
+         CROSS JOIN LATERAL (SELECT external_order_id FROM orders WHERE id = c.order_id OFFSET 0) o
+         WHERE c.provider_id = $1 LIMIT $2
         """,
         provider_id,
         FAMILIES_MAX + 1,

@@ -61,6 +61,48 @@ async def test_what_waits_behind_a_delivery_that_is_gone_gets_its_turn(empty_dat
     assert [tuple(row) for row in rows] == [(kept, event)]
 
 
+async def test_when_orders_are_asked_about_next_is_carried_over_and_back(empty_database_url: str) -> None:
+    await migrate.upgrade(empty_database_url, "0011")
+    connection = await asyncpg.connect(empty_database_url)
+    user, provider, service = (uuid7() for _ in range(3))
+    await connection.execute("INSERT INTO users (id, email, password_hash) VALUES ($1, 'a@example.com', 'x')", user)
+    await connection.execute(
+        "INSERT INTO providers (id, name, api_endpoint, api_key_encrypted) VALUES ($1, 'p', 'https://p.example', 'x')",
+        provider,
+    )
+    await connection.execute(
+        "INSERT INTO services (id, name, platform, type, category, price_per_1000, min_quantity, max_quantity) "
+        "VALUES ($1, 's', 'p', 't', 'c', 1, 1, 1000)",
+        service,
+    )
+    await connection.executemany(
+        "INSERT INTO orders (user_id, service_id, provider_id, link, quantity, price, dispatch, status, next_check_at) "
+        "VALUES ($1, $2, $3, $4, 1, 1, $5, $6, now() + $7 * interval '1 s')",
+        [
+            (user, service, provider, f"{dispatch} {status} {wait_s}", dispatch, status, wait_s)
+            for dispatch, status, wait_s in (
+                ("queued", "pending", None),
+                ("sending", "pending", None),
+                ("unknown", "pending", None),
+                ("accepted", "processing", -5.0),
+                ("accepted", "processing", 60.0),
+                ("accepted", "completed", 600.0),
+                ("accepted", "completed", None),
+            )
+        ],
+    )
+    told = "SELECT id, dispatch, status, next_check_at, updated_at FROM orders ORDER BY id"
+    before = await connection.fetch(told)
+    await migrate.upgrade(empty_database_url)
+    checks = "SELECT order_id, provider_id, next_check_at FROM order_checks ORDER BY order_id"
+    due = [(row["id"], provider, row["next_check_at"]) for row in before if row["next_check_at"]]
+    assert [tuple(row) for row in await connection.fetch(checks)] == due
+    assert len(due) == 3
+    await migrate.downgrade(empty_database_url, "0011")
+    assert await connection.fetch(told) == before
+    await connection.close()
+
+
 async def shape_of(connection: asyncpg.Connection) -> dict[str, list[str]]:
     """Every definition of the public schema as text."""
     queries = {
