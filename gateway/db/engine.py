@@ -54,9 +54,12 @@ async def read_by_index(tx: Transaction) -> None:
     """For the rest of the transaction: rows are found by an index, and come in its order, wherever there is one.
 
     For queues. They are empty most of the time, and a plan that was made for an empty one would read it from end to
-    end, once for every row, from the moment it fills until it is analyzed.
+    end, once for every row, from the moment it fills until it is analyzed. By an index one plan serves all values, and
+    is made once: with partitions to look at, making it takes longer than what it is made for.
     """
-    await tx.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off")
+    await tx.execute(
+        "SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off; SET LOCAL plan_cache_mode = force_generic_plan"
+    )
 
 
 def _encode(value: Any) -> str:

@@ -10,7 +10,7 @@ from uuid_utils.compat import uuid7
 
 from gateway.catalog import store as catalog
 from gateway.catalog.model import Route
-from gateway.db.engine import Transaction
+from gateway.db.engine import Transaction, read_by_index
 from gateway.dispatch import store
 from gateway.dispatch.model import Attempt
 from gateway.dispatch.routing import Past, choose_route, is_hopeless
@@ -54,6 +54,7 @@ async def claim(tx: Transaction, ready: Ready, claimed: Claimed, *, lease: timed
 
     Nothing may be sent before the transaction is committed.
     """
+    await read_by_index(tx)
     free = {provider_id: count for provider_id, count in ready.slots.items() if count > 0}
     paces = await lock_paces(tx, list(free)) if free else {}
     claimed.wait_s = min((pace.wait_s for pace in paces.values() if pace.wait_s > 0), default=None)
