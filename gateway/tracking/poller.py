@@ -66,8 +66,8 @@ class Poller:
             task.cancel()
 
     async def _start_polls(self) -> None:
-        async with self._db.connection() as connection:
-            due = await store.providers_due(connection)
+        async with self._db.transaction() as tx:
+            due = await store.providers_due(tx)
         for provider_id in due:
             if provider_id not in self._polls and not self._is_resting(provider_id):
                 task = asyncio.create_task(self._poll(provider_id))

@@ -15,6 +15,7 @@ BATCH_MAX = 100
 
 async def providers_due(tx: Transaction) -> list[UUID]:
     """Providers that have an order due. One is looked for at each: all of them may be many."""
+    await read_by_index(tx)
     rows = await tx.fetch(
         """
         SELECT p.id FROM providers p

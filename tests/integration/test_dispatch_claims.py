@@ -250,3 +250,32 @@ async def test_plans_of_an_empty_shop_serve_a_burst(
         await own.close()
         await root.close()
     assert pages[1] < 4 * pages[0], pages  # to read all of them would be a hundred times as much
+
+
+async def test_knowing_that_nothing_is_due_does_not_read_what_is_followed(
+    db: Database, database_url: str, shop: Shop
+) -> None:
+    """By a plan that was made when one order was followed."""
+    root = await asyncpg.connect(database_url)
+    own = await Database.open(database_url, size=1)
+    plans: dict[str, str] = {}
+
+    async def look_beside(more: int) -> int:
+        await root.execute(
+            "INSERT INTO order_checks SELECT uuid7(), $1, now() + interval '1 h' FROM generate_series(1, $2::int)",
+            shop.provider_id,
+            more,
+        )
+        async with own.transaction() as tx:
+            measured = Measured(tx, generic=True, kept=plans)
+            if not plans:
+                await root.execute("VACUUM ANALYZE order_checks")
+            assert await tracking.providers_due(measured) == []  # type: ignore[arg-type]
+            return measured.pages
+
+    try:
+        few = await look_beside(1)
+        assert await look_beside(20_000) <= few + 10
+    finally:
+        await own.close()
+        await root.close()

@@ -66,16 +66,16 @@ async def test_what_is_due_is_claimed_once_under_the_upstreams_id(db: Database, 
 async def test_what_is_not_due_or_not_sent_is_left_alone(db: Database, shop: Shop) -> None:
     await accepted_order(db, shop, "a1", first_check=timedelta(hours=1))
     await place_order(db, shop)
-    async with db.connection() as connection:
-        assert await store.providers_due(connection) == []
+    async with db.transaction() as tx:
+        assert await store.providers_due(tx) == []
     assert await claim(db, shop.provider_id) == {}
 
 
 async def test_only_providers_with_something_due_are_asked(db: Database, shop: Shop) -> None:
     await add_provider(db)
     await accepted_order(db, shop, "a1")
-    async with db.connection() as connection:
-        assert await store.providers_due(connection) == [shop.provider_id]
+    async with db.transaction() as tx:
+        assert await store.providers_due(tx) == [shop.provider_id]
 
 
 async def test_orders_of_another_provider_are_not_claimed(db: Database, shop: Shop) -> None:
