@@ -32,7 +32,9 @@ async def test_a_worker_killed_between_attempt_and_answer_sends_nothing_twice(
     tmp_path: Path, db: Database, database_url: str, redis_url: str
 ) -> None:
     with running_processes(tmp_path) as processes:
-        gateway = Installation(processes, database_url, redis_url, extra={"send_timeout_s": 2, "send_lease_s": 4})
+        unpaused = {"unknown_open_max": 100_000, "unknown_percent_max": 100}
+        quick = {"send_timeout_s": 2, "send_lease_s": 4}
+        gateway = Installation(processes, database_url, redis_url, extra=quick | unpaused)
         api = gateway.begin_serving()
         upstream = Simulator(tmp_path, find_free_port())
         hanging = processes.simulate(upstream, "timeout-after=0.5")
