@@ -7,7 +7,7 @@ of 300 000. Processes of the version before can settle and ask nothing afterward
 from alembic import op
 
 revision = "0013"
-down_revision = "0011"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 
