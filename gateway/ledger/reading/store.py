@@ -13,8 +13,8 @@ from gateway.ledger.reading.model import Line, Standing, WalletRow, Wanted
 
 CLOCKS_APART = timedelta(minutes=10)
 """How far the clock of a process that made an id may be from the database's; longer than any transaction takes."""
-_APART = 2 * CLOCKS_APART
-"""How far ids, which two clocks made, may be the wrong way round."""
+_APART = timedelta(days=1)
+"""How far a wallet's ids may be the wrong way round: far more than two clocks make them, since it costs little."""
 NEAR = timedelta(days=28)
 NEAR_ROWS = 2000
 """In so many a wallet is met that has one row in some hundreds of all."""
@@ -163,7 +163,7 @@ async def _find_later(tx: Transaction, wallet_id: UUID, moment: datetime) -> int
          WHERE wallet_id = $1 LIMIT 1
         """,
         wallet_id,
-        _later(id_at(moment), _APART),
+        _later(id_at(moment), 2 * CLOCKS_APART),
         _later(id_at(moment), NEAR),
         NEAR_ROWS,
     )
