@@ -24,8 +24,8 @@ from gateway.orders.store import NewOrder
 
 BATCH_MAX = 128
 WAITING_MAX = 2000
-FLIGHTS = 2
-"""One batch is decided while the disk keeps another."""
+FLIGHTS = 3
+"""Batches are decided and written while the disk keeps others; with a fourth it is no more."""
 
 
 class _Contended(Exception):
