@@ -40,7 +40,10 @@ _EFFECT: dict[EntryType, tuple[int, int]] = {
 
 
 class Wallet(msgspec.Struct, frozen=True):
-    """Money of one user in one currency; `hold_amount` is the frozen part of `balance`."""
+    """Money of one user in one currency; `hold_amount` is the frozen part of `balance`.
+
+    Of falling below `low_balance` its user is told, where he has set one.
+    """
 
     id: UUID
     user_id: UUID
@@ -48,10 +51,15 @@ class Wallet(msgspec.Struct, frozen=True):
     balance: Decimal
     hold_amount: Decimal
     last_seq: int
+    low_balance: Decimal | None = None
 
     @property
     def spendable(self) -> Decimal:
         return self.balance - self.hold_amount
+
+    @property
+    def is_low(self) -> bool:
+        return self.low_balance is not None and self.spendable < self.low_balance
 
 
 class Reference(msgspec.Struct, frozen=True):
@@ -104,6 +112,7 @@ def post(
         wallet.balance + to_balance * amount,
         wallet.hold_amount + to_hold * amount,
         wallet.last_seq + 1,
+        wallet.low_balance,
     )
     return after, Entry(
         uuid7(),

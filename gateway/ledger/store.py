@@ -10,7 +10,7 @@ from gateway.db import refusals
 from gateway.db.engine import Transaction
 from gateway.ledger.model import Booked, Entry, EntryType, Reference, Wallet
 
-_WALLET = "id, user_id, currency, balance, hold_amount, last_seq"
+_WALLET = "id, user_id, currency, balance, hold_amount, last_seq, low_balance"
 
 
 async def lock(tx: Transaction, wallet_ids: Iterable[UUID]) -> dict[UUID, Wallet]:
@@ -82,12 +82,18 @@ async def write(tx: Transaction, wallets: Iterable[Wallet], entries: Sequence[En
     """
     if not entries:
         return
+    changed = list(wallets)
     with refusals.told(BOOKED_BEFORE):
-        await tx.execute(f"WITH {BOOKING} SELECT", *booking(list(wallets), entries))
+        await tx.execute(f"WITH {BOOKING[has_low(changed)]} SELECT", *booking(changed, entries))
+
+
+def has_low(wallets: Iterable[Wallet]) -> bool:
+    """Which `BOOKING` it takes: whether one of them, as it is to be, may have fallen below its low balance just now."""
+    return any(wallet.is_low for wallet in wallets)
 
 
 def booking(wallets: Sequence[Wallet], entries: Sequence[Entry]) -> list[list[Any]]:
-    """What fills `BOOKING`, from `$1` to `$19`."""
+    """What fills a `BOOKING`, from `$1` to `$19`."""
     return [
         [entry.id for entry in entries],
         [entry.user_id for entry in entries],
@@ -113,7 +119,7 @@ def booking(wallets: Sequence[Wallet], entries: Sequence[Entry]) -> list[list[An
 
 BOOKED_BEFORE = {"uq_ledger_references_once": "this was booked before"}
 """What `BOOKING` may be refused for, as `refusals.told` has it."""
-BOOKING = """
+_BOOKING = """
 entry AS (
   SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::text[], $6::numeric[], $7::numeric[],
     $8::numeric[], $9::numeric[], $10::numeric[], $11::text[], $12::uuid[], $13::text[], $14::text[], $15::jsonb[])
@@ -126,7 +132,15 @@ entry AS (
   UPDATE wallets w SET balance = n.balance, hold_amount = n.hold_amount, last_seq = n.last_seq
     FROM unnest($16::uuid[], $17::numeric[], $18::numeric[], $19::bigint[]) AS n(id, balance, hold_amount, last_seq)
    WHERE w.id = n.id
-), low AS (
+), booked AS (
+  INSERT INTO ledger (id, user_id, wallet_id, wallet_seq, type, amount, balance_before, balance_after,
+    hold_before, hold_after, reference_type, reference_id, description, metadata)
+  SELECT id, user_id, wallet_id, wallet_seq, type, amount, balance_before, balance_after,
+    hold_before, hold_after, reference_type, reference_id, description, metadata FROM entry
+)
+"""
+_LOW = """
+, low AS (
   INSERT INTO events (type, user_id, object_type, object_id, data, sequence)
   SELECT 'balance.low', w.user_id, 'wallet', w.id,
          jsonb_build_object('currency', w.currency, 'available', trim_scale(n.balance - n.hold_amount)::text,
@@ -139,11 +153,10 @@ entry AS (
 ), told AS (
   INSERT INTO event_outbox (event_id)
   SELECT l.id FROM low l WHERE EXISTS (SELECT FROM webhooks h WHERE h.user_id = l.user_id AND h.is_active)
-), booked AS (
-  INSERT INTO ledger (id, user_id, wallet_id, wallet_seq, type, amount, balance_before, balance_after,
-    hold_before, hold_after, reference_type, reference_id, description, metadata)
-  SELECT id, user_id, wallet_id, wallet_seq, type, amount, balance_before, balance_after,
-    hold_before, hold_after, reference_type, reference_id, description, metadata FROM entry
 )
 """
-"""What `write` does, as tables of a WITH, for statements that write the cause as well."""
+BOOKING = {False: _BOOKING, True: _BOOKING + _LOW}
+"""What `write` does, as tables of a WITH, for statements that write the cause as well; with `has_low` or without.
+
+To start an INSERT costs PostgreSQL more than the row, so that those which nearly always find nothing are left out.
+"""

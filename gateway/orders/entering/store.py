@@ -9,7 +9,7 @@ import asyncpg
 from gateway.db import refusals
 from gateway.db.engine import Transaction
 from gateway.ledger.model import Entry, Wallet
-from gateway.ledger.store import BOOKED_BEFORE, BOOKING, booking
+from gateway.ledger.store import BOOKED_BEFORE, BOOKING, booking, has_low
 from gateway.orders.families import store as families
 from gateway.orders.shown import told
 from gateway.orders.store import NewOrder
@@ -23,8 +23,9 @@ async def place(
     Raises:
         Conflict: one of the entries was booked before.
     """
+    changed = list(wallets)
     with refusals.told(BOOKED_BEFORE):
-        rows = await tx.fetch(_PLACE, *booking(list(wallets), entries), *_columns(orders))
+        rows = await tx.fetch(_PLACE[has_low(changed)], *booking(changed, entries), *_columns(orders))
     return await _numbered(tx, orders, rows)
 
 
@@ -85,4 +86,4 @@ SELECT id, number FROM placed, woken
 
 
 _INSERT = f"WITH {_inserting(1)}"
-_PLACE = f"WITH {BOOKING}, {_inserting(20)}"
+_PLACE = {low: f"WITH {tables}, {_inserting(20)}" for low, tables in BOOKING.items()}

@@ -143,10 +143,14 @@ async def test_a_low_balance_is_told_once_it_is_crossed(db: Database, admin: Nat
     assert (await admin("PATCH", path, {"low_balance": "0.95"})).json()["low_balance"] == "0.95"
     for _ in range(3):
         assert (await shop("POST", "/v1/orders", ORDER)).status == 201
+    await admin("POST", f"{path}/deposits", {"amount": "1", "reference": "s"})
+    for amount, reference in (("1.2", "t"), ("0.1", "u")):
+        assert (await admin("POST", f"{path}/fees", {"amount": amount, "reference": reference})).status == 201
     async with db.connection() as connection:
-        rows = await connection.fetch("SELECT data, sequence FROM events WHERE type = 'balance.low'")
+        rows = await connection.fetch("SELECT data, sequence FROM events WHERE type = 'balance.low' ORDER BY sequence")
     assert [(row["data"], row["sequence"]) for row in rows] == [
-        ({"currency": "USD", "available": "0.91", "threshold": "0.95"}, 1)
+        ({"currency": "USD", "available": "0.91", "threshold": "0.95"}, 1),
+        ({"currency": "USD", "available": "0.53", "threshold": "0.95"}, 2),
     ]
 
 
