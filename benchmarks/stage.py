@@ -1,5 +1,6 @@
 """Everything that a measurement of requests runs on: servers that keep what they are told, gateways, floors."""
 
+import asyncio
 import contextlib
 import os
 import statistics
@@ -9,12 +10,16 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import asyncpg
+
 from benchmarks.cores import Cores, children_of, find_cores, pin, pin_family
 from gateway.embedded import EmbeddedServers
 from gateway.processes import spawn, wait_until
 from tests.support.processes import START_S_MAX, Installation, Processes, Running, plain_environment, running_processes
 
 PROJECT = Path(__file__).parents[1]
+SERVER = {"max_wal_size": "4GB", "random_page_cost": "1.1"}
+"""Beside a quarter of the memory for its buffers: what `docs/operations.md` tells operators to set."""
 STARTED = "Application startup complete"
 SYNCS = 10
 
@@ -102,10 +107,26 @@ def open_stage() -> Iterator[Stage]:
             folder = Path(name)
             if os.geteuid() == 0:
                 folder.chmod(0o711)
+            with EmbeddedServers(folder / "data", valkey=False) as servers:
+                asyncio.run(_set(servers.database_url, SERVER | {"shared_buffers": f"{_memory_mb() // 4}MB"}))
             with EmbeddedServers(folder / "data") as servers, running_processes(folder) as processes:
                 yield Stage(folder, cores, processes, servers)
     finally:
         pin(os.getpid(), frozenset(before))
+
+
+async def _set(url: str, settings: dict[str, str]) -> None:
+    """In force from the server's next start."""
+    connection = await asyncpg.connect(url)
+    try:
+        for name, value in settings.items():
+            await connection.execute(f"ALTER SYSTEM SET {name} = '{value}'")
+    finally:
+        await connection.close()
+
+
+def _memory_mb() -> int:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
 
 
 def sync_ms(folder: Path) -> float:

@@ -147,7 +147,7 @@ async def _empty(stage: Stage) -> Installation:
 
 
 async def _empty_stock(empty: Installation, options: Options) -> Stock:
-    size = stock.Size(wallets=options.crowd, services=options.size.services, askers_of_many=20)
+    size = stock.Size(wallets=options.crowd, services=options.size.services, askers_of_many=options.askers)
     return await serving.add_stock_to(empty, size)
 
 

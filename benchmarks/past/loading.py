@@ -73,6 +73,7 @@ async def load(url: str, keyring: Keyring, past: Past, folder: Path) -> Loaded:
     async with _pool(url) as pool:
         async with pool.acquire() as connection:
             before = await tables.describe(connection)
+            usual = await connection.fetchval("SHOW max_wal_size")
             await connection.execute(f"ALTER SYSTEM SET max_wal_size = '{MAX_WAL}'")
             await connection.execute("SELECT pg_reload_conf()")
             keys, admin_key = await people.add(connection, keyring, past)
@@ -89,7 +90,7 @@ async def load(url: str, keyring: Keyring, past: Past, folder: Path) -> Loaded:
         built = time.monotonic()
         async with pool.acquire() as connection:
             await connection.execute("VACUUM ANALYZE")
-            await connection.execute("ALTER SYSTEM RESET max_wal_size")
+            await connection.execute(f"ALTER SYSTEM SET max_wal_size = '{usual}'")
             await connection.execute("SELECT pg_reload_conf()")
             await connection.execute("CHECKPOINT")
     done = time.monotonic()

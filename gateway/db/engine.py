@@ -124,6 +124,7 @@ class Database:
                 "application_name": application,
                 "lock_timeout": "3s",
                 "idle_in_transaction_session_timeout": "15s",
+                "jit": "off",  # what is compiled for a list of many months takes longer than the list
             },
         )
         await pool
