@@ -70,11 +70,14 @@ class Batcher(Generic[In, Out]):
         try:
             while self._waiting and self._is_worth_it():
                 size = min(len(self._waiting), self._max_batch)
+                batch = [self._waiting.popleft() for _ in range(size)]
                 self._in_flight += size
                 try:
-                    await self._answer([self._waiting.popleft() for _ in range(size)])
+                    await self._answer(batch)
                 finally:
                     self._in_flight -= size
+                    for _, future in batch:
+                        future.cancel()  # those that a cancelled flush left without an answer
         finally:
             assert flight is not None, "a flush is a task"
             self._flights.discard(flight)
@@ -84,10 +87,6 @@ class Batcher(Generic[In, Out]):
             results = await self._flush([item for item, _ in batch])
         except GatewayError as error:
             results = [error] * len(batch)
-        except asyncio.CancelledError:
-            for _, future in batch:
-                future.cancel()
-            raise
         except Exception as error:
             if len(batch) > 1:
                 middle = len(batch) // 2

@@ -200,3 +200,23 @@ async def test_a_flush_that_answers_too_few_tells_every_caller() -> None:
     async with asyncio.timeout(5):
         results = await asyncio.gather(*(batcher.submit(item) for item in (1, 2)), return_exceptions=True)
     assert all(isinstance(result, Exception) for result in results)
+
+
+async def test_callers_of_a_halved_flush_that_is_cancelled_are_answered_all() -> None:
+    halves = asyncio.Event()
+
+    async def flush(items: list[int]) -> list[int | GatewayError]:
+        if len(items) > 1:
+            raise ZeroDivisionError
+        halves.set()
+        await asyncio.Event().wait()
+        return []
+
+    batcher = batcher_of(flush)
+    tasks = [asyncio.create_task(batcher.submit(item)) for item in (1, 2, 3)]
+    await halves.wait()
+    [flight] = [task for task in asyncio.all_tasks() if task.get_name().startswith("batch ")]
+    flight.cancel()
+    async with asyncio.timeout(5):
+        answers = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [asyncio.CancelledError] * 3
