@@ -54,6 +54,8 @@ class Poller:
                 await self._start_polls()
             except Unavailable as error:
                 log.warning("nothing polled", error=str(error))
+            except Exception:
+                log.exception("nothing polled")
             try:
                 await asyncio.wait_for(self._stopped.wait(), TICK_S)
             except TimeoutError:

@@ -60,14 +60,16 @@ class Deliverer:
         )
 
     async def run(self) -> None:
-        """Until `stop`; while the database is away, it looks again from time to time."""
+        """Until `stop`; while the database is away or at fault, it looks again from time to time."""
         while not self._stopping:
             self._freed.clear()
+            claimed = 0
             try:
                 claimed = await self._claim()
             except Unavailable as error:
                 log.warning("deliveries wait", reason=error.what)
-                claimed = 0
+            except Exception:
+                log.exception("deliveries wait")
             if not claimed:
                 await self._pause()
 
