@@ -88,7 +88,7 @@ async def _record(tx: Transaction, refill: Refill, answer: RefillAnswer | str, f
                 await tell(tx, refill, "refill.accepted", "RefillAccepted", State.ACCEPTED)
         case RefillAnswer(error=str(text)) if fault_of(text) is Fault.PASSING or is_of_our_key(text):
             await _try_again(tx, refill, text)
-        case RefillAnswer(error=str(text)) if refill.tries > 1 and not _was_never_taken(text):
+        case RefillAnswer(error=str(text)) if refill.is_wanted and refill.tries > 1 and not _was_never_taken(text):
             await _lose(tx, refill, f"an earlier call was not answered, and now it says: {text}")
         case RefillAnswer(error=str(text)):
             reason = storable(text, REASON_CHARS_MAX)

@@ -166,6 +166,18 @@ async def test_an_order_that_was_refunded_since_is_not_refilled(desk: Desk) -> N
     assert (await desk.refill_row(number))[0] == "refused"
 
 
+async def test_an_order_that_was_refunded_after_a_call_without_an_answer_leaves_no_refill_open(desk: Desk) -> None:
+    order, number = await asked(desk)
+    desk.panel.status = 500
+    await desk.send()
+    desk.panel.status = 200
+    await desk.report(order, Reported("Canceled", UpstreamStatus.CANCELED))
+    await desk.send()
+    assert desk.panel.called("refill") == 1
+    assert (await desk.refill_row(number))[0] == "refused"
+    assert await open_alerts(desk.db) == ["refunded_by_upstream"]
+
+
 async def test_a_wish_that_was_taken_is_answered_the_same_after_cancel_was_switched_off(desk: Desk) -> None:
     order = await desk.accepted()
     assert await desk.cancel(order) == [None]

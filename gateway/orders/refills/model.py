@@ -13,7 +13,7 @@ TRIES_MAX = 20
 
 
 class State(enum.StrEnum):
-    """Where a refill stands. `refused`: never taken upstream; `unknown`: taken or not."""
+    """Where a refill stands. `refused`: never taken upstream, or of no use any more; `unknown`: taken or not."""
 
     REQUESTED = "requested"
     ACCEPTED = "accepted"
