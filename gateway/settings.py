@@ -66,8 +66,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     provider_max_in_flight: Annotated[int, Meta(ge=1, le=10_000)] = 16
     webhook_in_flight: Annotated[int, Meta(ge=1, le=1000)] = 32
     """Calls at once to one endpoint, of each worker."""
-    webhook_lease_s: Annotated[float, Meta(ge=1, le=3600)] = 60.0
-    """For a call and its record; what a process that died had in hand goes out again after it."""
+    webhook_lease_s: Annotated[float, Meta(ge=20, le=3600)] = 60.0
+    """For a call, of 15 s at most, and its record; what a process that died had in hand goes out again after it."""
     webhook_retries_s: tuple[float, ...] = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
     """Between the attempts of one delivery."""
     shutdown_grace_s: Seconds = 25.0

@@ -18,6 +18,7 @@ from gateway.settings import (
     require_secret_key,
 )
 from gateway.telemetry import configure_logging
+from gateway.webhooks.calling import TIMEOUT_S
 
 SECRET = "s" * 40
 API_KEY = "yb_" + "aB3" * 12
@@ -115,6 +116,11 @@ def test_a_bad_value_is_refused_without_being_shown(tmp_path: Path, name: str, v
     [problem] = problems_of(in_dir(tmp_path, **{name: value}))
     assert problem.startswith(name)
     assert "hunter2" not in problem
+
+
+def test_a_delivery_is_a_process_own_for_longer_than_its_call_takes(tmp_path: Path) -> None:
+    [problem] = problems_of(in_dir(tmp_path, GATEWAY_WEBHOOK_LEASE_S=f"{TIMEOUT_S:g}"))
+    assert problem.startswith("GATEWAY_WEBHOOK_LEASE_S: ")
 
 
 def test_settings_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
