@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -19,6 +19,7 @@ from gateway.dispatch.taken.recording import Recorder
 from gateway.errors import Unavailable
 from gateway.logs import Logger
 from gateway.orders.settlement import Change, settle
+from gateway.orders.store import lock
 from gateway.orders.triggers import QueuedTooLong
 from gateway.providers.upstream import Upstreams
 from gateway.request_log import SentLine, TellSent, tell_with_structlog
@@ -125,7 +126,8 @@ class Dispatcher:
         except Unavailable as error:
             log.warning("claim failed", error=str(error))
             if error.placed is not False:
-                self._take_back(claimed.attempts)
+                for attempt in claimed.attempts:
+                    self._start(self._take_back(attempt))
             return False
         except Exception:
             log.exception("claim failed", orders=len(claimed.orders))
@@ -145,10 +147,19 @@ class Dispatcher:
         async with self._db.transaction() as tx:
             await settle(tx, [Change(order_id, QueuedTooLong(), {"reason": reason[:500]})])
 
-    def _take_back(self, attempts: list[Attempt]) -> None:
-        """The claim may be committed or not, and its answer is lost; what is certain is that nothing was sent."""
-        for attempt in attempts:
-            self._start(self._record(attempt, NotSent("the claim was not confirmed")))
+    async def _take_back(self, attempt: Attempt) -> None:
+        """The claim may be committed or not, and its answer is lost; what is certain is that nothing was sent.
+
+        Its order is locked first, so that a commit still under way in the server is waited for.
+        """
+        outcome = NotSent("the claim was not confirmed")
+
+        async def write() -> None:
+            async with self._db.transaction() as tx:
+                await lock(tx, [attempt.order.id])
+            await self._recorder.record(attempt.id, outcome)
+
+        await self._insist(attempt, outcome, write)
 
     async def _isolate(self, orders: list[UUID]) -> None:
         """Claim fewer next time, until the order at fault stands alone; that one rests and raises an alert."""
@@ -191,10 +202,13 @@ class Dispatcher:
         await self._record(attempt, outcome)
 
     async def _record(self, attempt: Attempt, outcome: AddOutcome) -> None:
+        await self._insist(attempt, outcome, lambda: self._recorder.record(attempt.id, outcome))
+
+    async def _insist(self, attempt: Attempt, outcome: AddOutcome, write: Callable[[], Awaitable[None]]) -> None:
         """Write what is known, through an outage of the database of about an hour."""
         for tries in range(RECORD_TRIES):
             try:
-                await self._recorder.record(attempt.id, outcome)
+                await write()
                 return
             except Exception as error:
                 log.warning("outcome not recorded yet", attempt=str(attempt.id), error=repr(error))

@@ -100,6 +100,39 @@ async def test_a_claim_whose_answer_is_lost_is_taken_back_before_its_lease_ends(
     assert panel.links == []
 
 
+async def test_a_claim_that_is_committed_after_its_connection_was_lost_is_taken_back(
+    db: Database,
+    database_url: str,
+    order: Order,
+    upstreams: Upstreams,
+    panel: NumberingPanel,
+    owner: asyncpg.Connection,
+) -> None:
+    await owner.execute(
+        "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS "
+        "'BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NULL; END'"
+    )
+    await owner.execute(
+        "CREATE CONSTRAINT TRIGGER wait AFTER INSERT ON dispatch_attempts DEFERRABLE INITIALLY DEFERRED "
+        "FOR EACH ROW EXECUTE FUNCTION wait()"
+    )
+    await owner.execute("SELECT pg_advisory_lock(1)")
+    async with wire_to(database_url) as (wire, url):
+        far = await Database.open(url, size=4)
+        wire.broken = Break.DURING_COMMIT
+
+        async def looked() -> bool:
+            return wire.commits > 1
+
+        async with dispatching(far, upstreams, lease_s=DAY_S):
+            await eventually(looked)
+            await owner.execute("SELECT pg_advisory_unlock(1)")
+            await eventually(reach(db, Dispatch.ACCEPTED, order))
+        await far.close()
+    assert [attempt[0] for attempt in await attempts(db, order)] == ["not_sent", "accepted"]
+    assert panel.links == [order.link]
+
+
 async def test_stopping_waits_for_the_claim_under_way_and_sends_what_it_claimed(
     db: Database, order: Order, upstreams: Upstreams, panel: NumberingPanel, owner: asyncpg.Connection
 ) -> None:

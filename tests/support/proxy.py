@@ -13,6 +13,7 @@ class Break(enum.Enum):
     NEVER = "never"
     BEFORE_COMMIT = "the commit never reaches the server"
     AFTER_COMMIT = "the server commits, its answer is lost"
+    DURING_COMMIT = "the connection is lost while the server commits"
     AFTER_ANSWER = "the commit is answered, and the connection is lost right after"
     FOR_GOOD = "the server commits, its answer is lost, and nothing connects after that"
 
@@ -58,6 +59,10 @@ class Wire:
                     self._closed = self.broken is Break.FOR_GOOD
                     self.broken = Break.NEVER
                     answer_is_lost.set()
+                if self.broken is Break.DURING_COMMIT:
+                    self.broken = Break.NEVER
+                    writer.write(data)
+                    return
                 if self.broken is Break.AFTER_ANSWER:
                     self.broken = Break.NEVER
                     answer_is_last.set()
