@@ -17,6 +17,7 @@ from gateway.db.engine import Database
 from gateway.dispatch.resolve import PlacedAs, resolve
 from gateway.processes import find_free_port
 from tests.support.accounts import Client, add_provider, add_reseller, assert_ledger_is_clean
+from tests.support.checks import assert_followed
 from tests.support.processes import Installation, Running, Simulator, answering, eventually, running_processes
 
 ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "3"))
@@ -59,6 +60,7 @@ async def test_a_worker_killed_between_attempt_and_answer_sends_nothing_twice(
         assert await open_alerts(db, "unknown_order") == 0
         assert await places(db) == once_each(upstream)
         await assert_ledger_is_clean(db)
+        await assert_followed(db)
 
 
 async def kill_a_worker_while_it_waits(
@@ -122,6 +124,7 @@ async def test_an_api_killed_right_after_its_commit_loses_no_order(
             for number in set(placed) - set(given):
                 assert (await client.status(number))["status"] != "Canceled"
         await assert_ledger_is_clean(db)
+        await assert_followed(db)
 
 
 async def test_processes_that_are_asked_to_stop_leave_nothing_half_done(
@@ -154,6 +157,7 @@ async def test_processes_that_are_asked_to_stop_leave_nothing_half_done(
         await eventually(lambda: none_is_under_way(db), what="all orders sent")
         assert await places(db) == once_each(upstream)
         await assert_ledger_is_clean(db)
+        await assert_followed(db)
 
 
 async def ended(process: Running) -> int:

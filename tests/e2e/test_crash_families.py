@@ -12,6 +12,7 @@ from compat.simulator import CATALOGUE, Simulator
 from gateway.db.engine import Database
 from tests.support.accounts import Client, assert_ledger_is_clean
 from tests.support.chain import Gateway, open_chain
+from tests.support.checks import assert_followed
 from tests.support.operators import ask_about_the_ended, meanwhile
 from tests.support.processes import eventually, running_processes
 from tests.support.truth import DRIPPED, differences
@@ -52,6 +53,7 @@ async def test_a_worker_killed_while_families_run_sends_each_run_once(
                     gateway.worker = gateway.installation.work()
                 await all_is_as_the_panel_made_it(gateway, panel)
             await assert_ledger_is_clean(gateway.db)
+            await assert_followed(gateway.db)
             sent = Counter(accepted.fields.get("link", "") for accepted in panel.panel.accepted)
             assert [sent[link] for link in dripped] == [RUNS] * len(dripped)
 

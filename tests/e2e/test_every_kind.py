@@ -14,6 +14,7 @@ from safesmm import SafeSMM, SafeSMMError
 from compat.kinds import Kind
 from gateway.db.engine import Database
 from tests.support.accounts import add_provider, add_reseller, assert_ledger_is_clean
+from tests.support.checks import assert_followed
 from tests.support.processes import Installation, answering, eventually, running_processes
 
 CLIENTS = Path(__file__).parent / "clients"
@@ -126,6 +127,7 @@ async def test_a_client_runs_each_action_for_each_kind(
             with subtests.test("refilled", client=name):
                 await see_it_completed(ASK[name][0], url, placed[name][0], refill)
     await assert_ledger_is_clean(db)
+    await assert_followed(db)
 
 
 async def until(db: Database, query: str, what: str) -> None:

@@ -17,6 +17,7 @@ from compat.simulator import FAULTS, Simulator
 from compat.simulator.faults import ANYWHERE, OF_STATUS, READS
 from tests.support.accounts import Client, assert_ledger_is_clean
 from tests.support.chain import Gateway, migrated_databases, open_chain
+from tests.support.checks import assert_followed
 from tests.support.operators import ask_about_the_ended, at_all, end_pauses, meanwhile, resolve_unknown
 from tests.support.processes import eventually, running_processes
 from tests.support.servers import ServerUrls
@@ -58,6 +59,7 @@ async def test_every_kind_of_order_settles_through_three_gateways(
                 await stop_until_all_forwarded(chain, panel, customer)
             for gateway in chain:
                 await assert_ledger_is_clean(gateway.db)
+                await assert_followed(gateway.db)
                 assert await open_alerts(gateway, "unknown_order") == 0
             assert await differences(chain, panel.panel) == []
             assert sum(wire.cuts for wire in wires) > 0
