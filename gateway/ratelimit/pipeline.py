@@ -62,20 +62,26 @@ class Call(msgspec.Struct, frozen=True):
 
 
 class SharedPipeline:
-    """One round trip under way at a time; what arrives meanwhile goes together in the next."""
+    """One round trip under way at a time; what arrives meanwhile goes together in the next.
+
+    In it, the calls of a script stand before those of scripts that were registered later.
+    """
 
     def __init__(self, client: Any, timeout_s: float, together: int) -> None:
         """`together` calls are one command: their keys have to be on one server."""
         self._client = client
         self._timeout_s = timeout_s
         self._together = together
+        self._registered: list[str] = []
         self._calls: Batcher[Call, Any] = Batcher(
             self._flush, max_batch=_CALLS_PER_PIPELINE_MAX, max_waiting=_CALLS_WAITING_MAX, name="redis"
         )
 
     def script(self, registered: Any) -> "SharedScript":
         text = _TOGETHER % registered.script.decode()
-        return SharedScript(self, Script(hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest(), text))
+        script = Script(hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest(), text)
+        self._registered.append(script.sha)
+        return SharedScript(self, script)
 
     def call(self, script: Script, keys: list[Any], args: list[Any]) -> Awaitable[Any]:
         deadline = asyncio.get_running_loop().time() + self._timeout_s
@@ -100,9 +106,9 @@ class SharedPipeline:
 
     async def _answer(self, calls: list[Call], live: list[int], answers: list[Any | GatewayError]) -> None:
         """Put the answers of the live ones where they belong."""
-        of: dict[str, list[int]] = {}
+        of: dict[str, list[int]] = {sha: [] for sha in self._registered}
         for at in live:
-            of.setdefault(calls[at].script.sha, []).append(at)
+            of[calls[at].script.sha].append(at)
         groups = [
             same[start : start + self._together]
             for same in of.values()
@@ -165,8 +171,9 @@ def pipelined_storage(redis_url: str, timeout_s: float) -> tuple[RedisStorage, S
     # In a cluster each key is on a server of its own.
     together = 1 if isinstance(storage, RedisClusterStorage) else _CALLS_TOGETHER
     pipeline = SharedPipeline(bridge.get_connection(), timeout_s, together)
-    bridge.lua_sliding_window = pipeline.script(bridge.lua_sliding_window)
+    # Counted first: who asks in the same moment what is left of his limit is told of it with his own request.
     bridge.lua_acquire_sliding_window = pipeline.script(bridge.lua_acquire_sliding_window)
+    bridge.lua_sliding_window = pipeline.script(bridge.lua_sliding_window)
     return storage, pipeline
 
 

@@ -12,10 +12,13 @@ from pathlib import Path
 
 import pytest
 import redis
+from limits import RateLimitItemPerMinute
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from structlog.testing import capture_logs
 
 from gateway.embedded.binaries import find_valkey_server
 from gateway.ratelimit.limiter import RateLimiter
+from gateway.ratelimit.pipeline import pipelined_storage
 
 BASIC, PRO = 20, 600
 WRONG_KEYS = 5
@@ -119,6 +122,16 @@ async def test_each_request_takes_one_from_the_limit_and_sees_its_own_hit(limite
     refused = verdicts[-1]
     assert refused.limit == 20
     assert 1 <= refused.retry_after_s == refused.reset_after_s <= 60
+
+
+async def test_a_request_sees_its_own_hit_behind_one_that_only_asks_what_is_left(valkey: Valkey) -> None:
+    storage, pipeline = pipelined_storage(valkey.url, 5.0)
+    strategy, item = SlidingWindowCounterRateLimiter(storage), RateLimitItemPerMinute(BASIC)
+    asked, allowed, own = await asyncio.gather(
+        strategy.get_window_stats(item, "other"), strategy.hit(item, "key-1"), strategy.get_window_stats(item, "key-1")
+    )
+    await pipeline.close()
+    assert (asked.remaining, allowed, own.remaining) == (BASIC, True, BASIC - 1)
 
 
 async def test_another_limit_counts_on_from_what_was_spent(limiter: RateLimiter) -> None:
