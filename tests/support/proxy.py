@@ -24,6 +24,8 @@ class Wire:
     def __init__(self, host: str, port: int) -> None:
         self.broken = Break.NEVER
         self.commits = 0
+        self.outlives_the_server = False
+        self.server_left = asyncio.Event()
         self._host, self._port = host, port
         self._closed = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -40,6 +42,9 @@ class Wire:
         ]
         self._tasks.update(pumps)
         await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        if self.outlives_the_server and pumps[1].done():
+            self.server_left.set()
+            await asyncio.wait([pumps[0]])
         for pump in pumps:
             pump.cancel()
         up_writer.close()
