@@ -2,13 +2,21 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Generic, TypeVar
 
 from gateway.errors import GatewayError, Unavailable
 
 In = TypeVar("In")
 Out = TypeVar("Out")
+
+
+class Apart(Exception):
+    """A flush did nothing: those at `places`, some and not all, are to be flushed before the others, alone."""
+
+    def __init__(self, places: Collection[int]) -> None:
+        super().__init__(f"{len(places)} apart from the others")
+        self.places = places
 
 
 class Batcher(Generic[In, Out]):
@@ -18,8 +26,8 @@ class Batcher(Generic[In, Out]):
     under way at a time, and one beside another only once as many items wait as that has: so batches
     do not grow small. `flush` answers one result an item, in order; a result that is a `GatewayError` is
     raised to its own caller alone. When a flush fails as a whole, a `GatewayError` goes to all
-    its callers, and anything else is taken for the fault of one item: the batch is halved until
-    that item stands alone. So `flush` must have left no effect behind when it raises something
+    its callers, `Apart` parts the batch, and anything else is taken for the fault of one item: the batch
+    is halved until that item stands alone. So `flush` must have left no effect behind when it raises something
     other than a `GatewayError`.
     """
 
@@ -89,9 +97,9 @@ class Batcher(Generic[In, Out]):
             results = [error] * len(batch)
         except Exception as error:
             if len(batch) > 1:
-                middle = len(batch) // 2
-                await self._answer(batch[:middle])
-                await self._answer(batch[middle:])
+                first = error.places if isinstance(error, Apart) else range(len(batch) // 2)
+                await self._answer([each for at, each in enumerate(batch) if at in first])
+                await self._answer([each for at, each in enumerate(batch) if at not in first])
             else:
                 _fail(batch, error)
             return

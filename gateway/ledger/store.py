@@ -21,6 +21,14 @@ async def lock(tx: Transaction, wallet_ids: Iterable[UUID]) -> dict[UUID, Wallet
     return {row["id"]: Wallet(*row) for row in rows}
 
 
+async def lock_free(tx: Transaction, wallet_ids: Iterable[UUID]) -> set[UUID]:
+    """Which of the wallets nobody else holds; waits for none, and locks those until the transaction ends."""
+    rows = await tx.fetch(
+        "SELECT id FROM wallets WHERE id = ANY($1) ORDER BY id FOR UPDATE SKIP LOCKED", list(set(wallet_ids))
+    )
+    return {row["id"] for row in rows}
+
+
 async def lock_of_owners(tx: Transaction, owners: Iterable[tuple[UUID, str]]) -> dict[tuple[UUID, str], Wallet]:
     """The wallets of `(user, currency)` pairs, locked in id order until the transaction ends."""
     pairs = set(owners)

@@ -9,7 +9,7 @@ from uuid_utils.compat import uuid7
 from compat.drafts import Draft
 from gateway.accounts.model import Account
 from gateway.accounts.spending import store as spending
-from gateway.batching import Batcher
+from gateway.batching import Apart, Batcher
 from gateway.catalog.model import Service
 from gateway.db.engine import ROLLED_BACK, Database, Transaction
 from gateway.errors import Conflict, GatewayError, InProgress, Unavailable
@@ -29,7 +29,7 @@ FLIGHTS = 3
 
 
 class _Contended(Exception):
-    """Some wallet or key of the batch is locked by another; the batcher halves it, so that the others go on."""
+    """Something of the batch is locked by another; the batcher halves it, so that the others go on."""
 
 
 class Placement:
@@ -93,10 +93,28 @@ class Placement:
         except Unavailable as error:
             if error.placed is not False:
                 return await self._look_up(batch, answers, error)
+            if len(batch) > 1 and isinstance(error.__cause__, asyncpg.LockNotAvailableError):
+                raise await self._contention(batch) from error
             if len(batch) > 1 and isinstance(error.__cause__, ROLLED_BACK):
                 raise _Contended from error
             raise
         return answers
+
+    async def _contention(self, batch: list[Placing]) -> Exception:
+        """How a batch goes on that waited for a lock in vain: without the wallets that somebody holds.
+
+        Those come after, each for itself. Halved, it would wait once for each half that has one of them.
+        """
+        try:
+            async with self._db.transaction() as tx:
+                free = await ledger.lock_free(tx, [placing.wallet_id for placing in batch])
+        except Unavailable as error:
+            return Unavailable(error.what, placed=False)
+        first = free or {batch[0].wallet_id}
+        places = {at for at, placing in enumerate(batch) if placing.wallet_id in first}
+        if len(places) < len(batch):
+            return Apart(places)
+        return _Contended() if free else Unavailable("the wallet is busy", placed=False)
 
     async def _look_up(
         self, batch: list[Placing], answers: list[int | GatewayError] | None, lost: Unavailable

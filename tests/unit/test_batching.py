@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from gateway.batching import Batcher
+from gateway.batching import Apart, Batcher
 from gateway.errors import GatewayError, InsufficientFunds, Unavailable
 
 Flush = Callable[[list[int]], Awaitable[list[int | GatewayError]]]
@@ -150,6 +150,21 @@ async def test_an_unexpected_failure_is_halved_until_the_culprit_stands_alone(cu
     results = await asyncio.gather(*(batcher.submit(item) for item in range(8)), return_exceptions=True)
     assert [item for item, result in enumerate(results) if isinstance(result, ZeroDivisionError)] == [culprit]
     assert sorted(done) == [item for item in range(8) if item != culprit]
+
+
+async def test_a_batch_is_parted_as_its_flush_says() -> None:
+    batches: list[list[int]] = []
+
+    async def flush(items: list[int]) -> list[int | GatewayError]:
+        batches.append(items)
+        odd = [at for at, item in enumerate(items) if item % 2]
+        if 0 < len(odd) < len(items):
+            raise Apart(odd)
+        return [item * 2 for item in items]
+
+    batcher = batcher_of(flush)
+    assert await asyncio.gather(*(batcher.submit(item) for item in range(5))) == [0, 2, 4, 6, 8]
+    assert batches == [[0, 1, 2, 3, 4], [1, 3], [0, 2, 4]]
 
 
 async def test_a_batcher_works_on_after_a_failure() -> None:
