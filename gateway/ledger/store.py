@@ -91,7 +91,7 @@ async def write(tx: Transaction, wallets: Iterable[Wallet], entries: Sequence[En
     if not entries:
         return
     changed = list(wallets)
-    with refusals.told(BOOKED_BEFORE):
+    with refusals.told(_BOOKED_BEFORE):
         await tx.execute(f"WITH {BOOKING[has_low(changed)]} SELECT", *booking(changed, entries))
 
 
@@ -125,8 +125,7 @@ def booking(wallets: Sequence[Wallet], entries: Sequence[Entry]) -> list[list[An
     ]
 
 
-BOOKED_BEFORE = {"uq_ledger_references_once": "this was booked before"}
-"""What `BOOKING` may be refused for, as `refusals.told` has it."""
+_BOOKED_BEFORE = {"uq_ledger_references_once": "this was booked before"}
 _BOOKING = """
 entry AS (
   SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::text[], $6::numeric[], $7::numeric[],

@@ -88,7 +88,7 @@ class Placement:
             if len(batch) > 1:
                 raise _Contended from error
             raise
-        except Conflict as error:  # holds of these very orders are booked: an earlier commit went through
+        except Conflict as error:  # these very orders are there: an earlier commit went through
             return await self._look_up(batch, None, Unavailable(error.what))
         except Unavailable as error:
             if error.placed is not False:

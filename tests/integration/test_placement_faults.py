@@ -4,6 +4,7 @@ import asyncio
 
 from gateway.db.engine import Database
 from gateway.errors import Unavailable
+from gateway.orders.decisions import prepare
 from gateway.orders.model import Dispatch
 from gateway.orders.placement import Placement
 from tests.support.factories import Shop, add_shop, draft, read_order, read_wallet
@@ -31,6 +32,21 @@ async def place_at_last(db: Database, shop: Shop) -> int:
         if lost.placed is not False:
             raise
     return await Placement(db).place(shop.account, shop.service, draft())
+
+
+async def test_an_order_that_is_written_once_more_is_found_and_no_other_is_placed(db: Database) -> None:
+    """As where a commit went through although it was taken for undone."""
+    shop = await add_shop(db)
+    placement = Placement(db)
+    placing = prepare(shop.account, shop.service, draft())
+    number = await placement.submit(placing)
+    again, other = await asyncio.gather(
+        placement.submit(placing), placement.place(shop.account, shop.service, draft()), return_exceptions=True
+    )
+    assert again == number
+    assert isinstance(other, Unavailable)
+    assert other.placed is False
+    assert (await read_wallet(db, shop.account.wallet_id)).hold_amount == 2
 
 
 async def test_a_locked_wallet_refuses_no_other_order_of_its_batch(db: Database) -> None:

@@ -6,10 +6,10 @@ from uuid import UUID
 
 import asyncpg
 
-from gateway.db import refusals
 from gateway.db.engine import Transaction
+from gateway.errors import Conflict
 from gateway.ledger.model import Entry, Wallet
-from gateway.ledger.store import BOOKED_BEFORE, BOOKING, booking, has_low
+from gateway.ledger.store import BOOKING, booking, has_low
 from gateway.orders.families import store as families
 from gateway.orders.shown import told
 from gateway.orders.store import NewOrder
@@ -21,11 +21,13 @@ async def place(
     """As `insert`, and as `ledger.store.write` of what is held for them.
 
     Raises:
-        Conflict: one of the entries was booked before.
+        Conflict: one of the orders was placed before; which of its rows shows that first is PostgreSQL's choice.
     """
     changed = list(wallets)
-    with refusals.told(BOOKED_BEFORE):
+    try:
         rows = await tx.fetch(_PLACE[has_low(changed)], *booking(changed, entries), *_columns(orders))
+    except asyncpg.UniqueViolationError as error:
+        raise Conflict("this was placed before") from error
     return await _numbered(tx, orders, rows)
 
 
