@@ -12,6 +12,7 @@ from gateway.accounts.spending import store as spending
 from gateway.batching import Apart, Batcher
 from gateway.catalog.model import Service
 from gateway.db.engine import ROLLED_BACK, Database, Transaction
+from gateway.db.notifier import Notifier
 from gateway.errors import Conflict, GatewayError, InProgress, Unavailable
 from gateway.ledger import store as ledger
 from gateway.orders import store
@@ -37,6 +38,7 @@ class Placement:
 
     def __init__(self, db: Database) -> None:
         self._db = db
+        self._dispatchers = Notifier(db, entering.QUEUED)
         self._batcher: Batcher[Placing, int] = Batcher(
             self._flush, max_batch=BATCH_MAX, max_waiting=WAITING_MAX, name="placement", flights=FLIGHTS
         )
@@ -78,12 +80,15 @@ class Placement:
 
     async def close(self) -> None:
         await self._batcher.close()
+        await self._dispatchers.close()
 
     async def _flush(self, batch: list[Placing]) -> list[int | GatewayError]:
         answers: list[int | GatewayError] | None = None
         try:
             async with self._db.transaction() as tx:
                 answers = await _write(tx, batch)
+            if any(isinstance(answer, int) for answer in answers):
+                self._dispatchers.wake()
         except InProgress as error:
             if len(batch) > 1:
                 raise _Contended from error

@@ -14,11 +14,14 @@ from gateway.orders.families import store as families
 from gateway.orders.shown import told
 from gateway.orders.store import NewOrder
 
+QUEUED = "orders_queued"
+"""Where dispatchers listen for new orders."""
+
 
 async def place(
     tx: Transaction, orders: Sequence[NewOrder], wallets: Iterable[Wallet], entries: Sequence[Entry]
 ) -> dict[UUID, int]:
-    """As `insert`, and as `ledger.store.write` of what is held for them.
+    """As `insert`, and as `ledger.store.write` of what is held for them; it wakes nobody.
 
     Raises:
         Conflict: one of the orders was placed before; which of its rows shows that first is PostgreSQL's choice.
@@ -82,10 +85,12 @@ new AS (
 ), passed_on AS (
   INSERT INTO event_outbox (event_id)
   SELECT c.id FROM created c WHERE EXISTS (SELECT FROM webhooks h WHERE h.user_id = c.user_id AND h.is_active)
-), woken AS (SELECT pg_notify('orders_queued', ''))
-SELECT id, number FROM placed, woken
+)
 """
 
 
-_INSERT = f"WITH {_inserting(1)}"
-_PLACE = {low: f"WITH {tables}, {_inserting(20)}" for low, tables in BOOKING.items()}
+_INSERT = f"""
+WITH {_inserting(1)}, woken AS (SELECT pg_notify('{QUEUED}', ''))
+SELECT id, number FROM placed, woken
+"""
+_PLACE = {low: f"WITH {tables}, {_inserting(20)} SELECT id, number FROM placed" for low, tables in BOOKING.items()}
