@@ -7,7 +7,7 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from gateway.db.engine import Transaction
-from gateway.db.partitions import id_at
+from gateway.db.partitions import LAST_ID, id_at
 from gateway.errors import Conflict, NotFound
 from gateway.events import store as events
 from gateway.events.payloads import PingData
@@ -117,7 +117,7 @@ async def replay(tx: Transaction, endpoint: Endpoint, delivery_id: UUID) -> int:
         raise Conflict("the webhook is switched off")
     if await reading.find_delivery(tx, endpoint.id, delivery_id) is None:
         raise NotFound("delivery")
-    return await entering.replay(tx, endpoint.id, delivery_id=delivery_id)
+    return await entering.replay(tx, endpoint.id, since=delivery_id, until=UUID(int=delivery_id.int + 1))
 
 
 async def replay_range(
@@ -134,7 +134,7 @@ async def replay_range(
         tx,
         endpoint.id,
         since=id_at(since),
-        until=None if until is None else id_at(until),
+        until=LAST_ID if until is None else id_at(until),
         only_failed=only_failed,
         most=REPLAYED_MAX,
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 import asyncpg
@@ -141,6 +142,52 @@ async def test_plans_of_an_empty_queue_serve_a_long_one(root: asyncpg.Connection
     finally:
         await db.close()
     assert all(TAKEN < after < before * GROWTH_MAX for before, after in zip(few, many, strict=True)), (few, many)
+
+
+async def again(db: Database, endpoint: UUID, plans: dict[str, str]) -> list[Measured]:
+    """What a replay of `TAKEN` ended deliveries, one of a single one and a test message read."""
+    steps = []
+    try:
+        async with db.transaction() as tx:
+            ended = await tx.fetch(
+                "INSERT INTO webhook_deliveries (webhook_id, event_id, event_type, state) "
+                "SELECT $1, id, type, 'failed' FROM events ORDER BY id DESC LIMIT $2 RETURNING id, event_id",
+                endpoint,
+                TAKEN,
+            )
+            first = min(row["id"] for row in ended)
+            for call in (
+                partial(entering.replay, since=first, most=TAKEN),
+                partial(entering.replay, since=first, until=UUID(int=first.int + 1)),
+                partial(entering.enqueue, event_id=ended[0]["event_id"]),
+            ):
+                steps.append(Measured(tx, generic=True, kept=plans))
+                await call(steps[-1], endpoint)  # type: ignore[operator]
+            raise RolledBack
+    except RolledBack:
+        return steps
+
+
+async def test_what_is_sent_again_is_queued_by_plans_of_an_empty_queue(
+    root: asyncpg.Connection, database_url: str
+) -> None:
+    db = await Database.open(database_url, size=1)
+    try:
+        owner = await add_owner(db)
+        endpoint, _ = await add_endpoint(db, owner, "https://example.com/")
+        await root.execute("VACUUM ANALYZE webhook_queue, events, event_outbox, webhook_deliveries")
+        await tell(db, owner, uuid7(), *["order.processing"] * TAKEN)
+        plans: dict[str, str] = {}
+        await again(db, endpoint.id, plans)
+        await fill_due(root, endpoint.id, FEW)
+        few = await again(db, endpoint.id, plans)
+        await fill_due(root, endpoint.id, MANY)
+        many = await again(db, endpoint.id, plans)
+    finally:
+        await db.close()
+    for before, after in zip(few, many, strict=True):
+        assert 0 < after.pages < before.pages * GROWTH_MAX
+        assert after.read_whole == set()
 
 
 async def pages_of_a_relay(db: Database, root: asyncpg.Connection, owner: UUID) -> int:

@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from gateway.db.engine import Transaction, read_by_index
+from gateway.db.partitions import LAST_ID
 
 RELAYED_AT_ONCE = 500
 FANNED_OUT_AT_ONCE = 10_000
@@ -74,6 +75,7 @@ async def relay(tx: Transaction) -> int | None:
 
 async def enqueue(tx: Transaction, webhook_id: UUID, event_id: UUID) -> UUID:
     """Make a delivery of one event; its id."""
+    await read_by_index(tx)
     delivery_id: UUID = await tx.fetchval(
         f"""
         WITH wanted AS (
@@ -93,27 +95,25 @@ async def enqueue(tx: Transaction, webhook_id: UUID, event_id: UUID) -> UUID:
 
 
 async def replay(
-    tx: Transaction, webhook_id: UUID, *, delivery_id: UUID | None = None, since: UUID | None = None,
-    until: UUID | None = None, only_failed: bool = False, most: int = 1,
-) -> int:  # fmt: skip
-    """Queue ended deliveries again, one or those with ids from `since` to `until`, the oldest first; how many."""
+    tx: Transaction, webhook_id: UUID, *, since: UUID, until: UUID = LAST_ID, only_failed: bool = False, most: int = 1
+) -> int:
+    """Queue ended deliveries again, those with ids from `since` to below `until`, the oldest first; how many."""
+    await read_by_index(tx)
     queued: int = await tx.fetchval(
         f"""
         WITH wanted AS (
           SELECT d.id, d.webhook_id, d.event_id, e.object_id, coalesce(e.sequence, 0) AS sequence
             FROM webhook_deliveries d JOIN events e ON e.id = d.event_id
-           WHERE d.webhook_id = $1 AND d.state <> 'pending' AND ($2::uuid IS NULL OR d.id = $2)
-             AND ($3::uuid IS NULL OR d.id >= $3) AND ($4::uuid IS NULL OR d.id < $4)
-             AND (NOT $5 OR d.state IN ('failed', 'dropped'))
-           ORDER BY d.id LIMIT $6
+           WHERE d.webhook_id = $1 AND d.state <> 'pending' AND d.id >= $2 AND d.id < $3
+             AND (NOT $4 OR d.state IN ('failed', 'dropped'))
+           ORDER BY d.id LIMIT $5
         ), {_QUEUED}, reopened AS (
-          UPDATE webhook_deliveries d SET state = 'pending', ended_at = NULL FROM queued
-           WHERE d.id = queued.delivery_id
+          UPDATE webhook_deliveries d SET state = 'pending', ended_at = NULL
+           WHERE d.id = ANY(ARRAY(SELECT delivery_id FROM queued)) AND d.id >= $2 AND d.id < $3
         )
         SELECT count(*) FROM queued
         """,
         webhook_id,
-        delivery_id,
         since,
         until,
         only_failed,
