@@ -2,7 +2,8 @@
 
 py-spy looks at the API process while it is loaded, hundreds of times a second; each time the innermost frame that
 belongs to a part of `PARTS` counts. Shares of these, times the processor time of a request, are microseconds. What
-the event loop and the parser do in C is put down to the server.
+the event loop and the parser do in C is put down to the server. It ends with `gateway ledger verify` and with the count
+of orders beside that of the answers that promised one.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ from benchmarks import serving, subjects
 from benchmarks.contenders import Asked
 from benchmarks.cores import children_of
 from benchmarks.load import fetch
-from benchmarks.report import describe_machine, find_commit
+from benchmarks.report import Proof, describe_machine, find_commit
 from benchmarks.stage import Stage, open_stage, port_of, sync_ms
 from benchmarks.stock import Size
 from gateway.db import migrate
@@ -90,6 +91,7 @@ class Causes(msgspec.Struct, kw_only=True):
     options: Options
     costs: dict[str, Cost]
     figures: dict[str, Figures]
+    orders: Proof
 
     def show(self) -> None:
         names = list(self.costs)
@@ -101,6 +103,7 @@ class Causes(msgspec.Struct, kw_only=True):
         print("\n| | median | least | most | goal |\n|" + " --- |" * 5)
         for name, each in self.figures.items():
             print(f"| {name} | {each.median:.3g} | {each.least:.3g} | {each.most:.3g} | ≤ {each.goal:g} |")
+        print(f"\n{self.orders.told}")
 
     def write(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -112,6 +115,7 @@ def run(options: Options) -> Causes:
 
     Raises:
         BrokenLoad: an answer was wrong or lost.
+        AssertionError: the books are not clean, or orders and answers do not agree.
         OSError: py-spy may not look at processes here, or is not there.
     """
     with open_stage() as stage, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -133,6 +137,9 @@ async def _run(stage: Stage, options: Options) -> Causes:
     }
     form = subjects.floor("form", stage.answering(floor), stage.cores, options.connections)
     costs = {name: await _cost_of(asked[name], form, api, stage, options) for name in ASKED}
+    under_load = [memory_mib(api)]
+    placed = sum(each.placed for each in asked.values() if each.places)
+    orders = await serving.prove_orders(gateway, stock.placed + placed)
     return Causes(
         commit=find_commit(),
         machine=describe_machine(stage.cores.told, [sync_ms(stage.folder)]),
@@ -140,10 +147,11 @@ async def _run(stage: Stage, options: Options) -> Causes:
         costs=costs,
         figures={
             "memory of a process at rest, MiB": _figures(at_rest, 130),
-            "memory of a process under load, MiB": _figures([memory_mib(api)], 130),
+            "memory of a process under load, MiB": _figures(under_load, 130),
             "start to ready, s": _figures(starts, 1.5),
             "`gateway --help`, s": _figures([_help_s(stage) for _ in range(HELP_TIMES)], 0.3),
         },
+        orders=orders,
     )
 
 

@@ -29,7 +29,10 @@ class Ask(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct):
-    """Of one load: `right` counts all right answers, `in_time` those within its seconds; latencies are in seconds."""
+    """Of one load: `right` counts all right answers, `in_time` those within its seconds; latencies are in seconds.
+
+    An open loop's seconds go on until its last answer, so that its rate is what was answered, not what was asked.
+    """
 
     seconds: float
     right: int = 0
@@ -193,6 +196,7 @@ class _Open(_Load):
         else:
             self._idle.append(connection)
         if self.outcome.right == self._total:
+            self.outcome.seconds = max(self.outcome.seconds, now - self._started)
             self.finish()
 
     def _tick(self) -> None:

@@ -82,16 +82,29 @@ class Goal(msgspec.Struct, frozen=True):
     met: bool
 
 
+class Proof(msgspec.Struct, frozen=True):
+    """At the end of a run: the orders there, those that answers promised, and what `gateway ledger verify` said."""
+
+    in_database: int
+    answered: int
+    ledger_verify: str
+
+    @property
+    def told(self) -> str:
+        return (
+            f"{self.in_database} orders, {self.answered} promised by answers; "
+            f"`gateway ledger verify`: {self.ledger_verify}."
+        )
+
+
 class Report(msgspec.Struct):
-    """All that one run found; `verified` is what `gateway ledger verify` said at its end."""
+    """All that one run found."""
 
     commit: str
     machine: dict[str, Any]
     options: Any
     samples: Samples
-    orders: int
-    answers: int
-    verified: str
+    orders: Proof
     retaken: int
     local_limits: int
 
@@ -139,7 +152,7 @@ class Report(msgspec.Struct):
                 "spread": self.spread(),
                 "goals": self.goals(),
                 "figures": {name: figures(samples) for name, samples in self.samples.items()},
-                "orders": {"in_database": self.orders, "answered": self.answers, "ledger_verify": self.verified},
+                "orders": self.orders,
                 "disturbed": {
                     "retaken": self.retaken,
                     "most_strangers": round(self._most_strangers(), 2),
@@ -179,7 +192,7 @@ class Report(msgspec.Struct):
         return [
             f"{self.machine['cores']}; a sync of the disk took {self.machine['sync_ms']:.2f} ms, "
             f"at most {self.machine['sync_ms_most']:.2f} ms.",
-            f"{self.orders} orders, {self.answers} promised by answers; `gateway ledger verify`: {self.verified}.",
+            self.orders.told,
             f"Against F2 the load generator used {asked:.2f} of a core; by the clock it was {late:.2f} ms late itself.",
             f"{self.retaken} samples were taken again; beside those kept strangers used up to "
             f"{self._most_strangers():.2f} cores. Redis was too slow for the limits {self.local_limits} times.",

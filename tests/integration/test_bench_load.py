@@ -82,6 +82,17 @@ async def test_a_stall_counts_for_every_request_that_was_due_in_it() -> None:
     assert sum(latency > 0.05 for latency in by_the_clock.latencies) >= 20
 
 
+async def test_the_rate_of_an_open_loop_is_what_was_answered_not_what_was_asked() -> None:
+    async def none_within_the_seconds(number: int) -> bytes:
+        await asyncio.sleep(0.3)
+        return RIGHT
+
+    async with server(none_within_the_seconds) as port:
+        outcome = await run_open(port, ask(port), connections=20, seconds=0.1, a_second=200)
+    assert outcome.right == 20
+    assert outcome.rate < 100
+
+
 async def test_a_long_answer_is_read_to_its_end() -> None:
     long = b'HTTP/1.1 200 OK\r\ncontent-length: 1000011\r\n\r\n{"order":1}' + b" " * 1_000_000
 
