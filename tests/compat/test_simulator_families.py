@@ -11,47 +11,22 @@ from compat.client import PanelClient
 from compat.failures import BadAnswer
 from compat.simulator import Simulator
 from compat.status import UpstreamStatus
-from compat.wire import Accepted, CancelAnswer, RefillStatus, Unknown, UpstreamReport
+from compat.wire import CancelAnswer, RefillStatus, Unknown, UpstreamReport
+from tests.support.simulated import KEY, ORDER, Clock, accepted_id, clock, panel, simulator
 
-KEY = "simulated-key"
-LINK = "https://example.com/p/1"
-DRIP = {"link": LINK, "quantity": "100", "runs": "3", "interval": "1"}
+__all__ = ["clock", "panel", "simulator"]
+
+DRIP = {**ORDER, "runs": "3", "interval": "1"}
 SUBSCRIPTION = {"username": "ann", "min": "10", "max": "30", "delay": "0", "posts": "3"}
 
 
-class Clock:
-    """The time of day as the test wants it."""
-
-    def __init__(self) -> None:
-        self.now = 1_700_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-async def simulator(clock: Clock, tmp_path: Path) -> AsyncIterator[Simulator]:
-    simulator = Simulator(seed=7, key=KEY, accept_log=tmp_path / "log.jsonl", clock=clock, idempotency=True)
-    yield simulator
-    await simulator.stop()
-
-
-@pytest.fixture
-async def panel(simulator: Simulator) -> AsyncIterator[PanelClient]:
-    url = await simulator.start()
-    async with PanelClient(url, KEY, timeout_s=5) as panel:
-        yield panel
+def patience_s() -> float:
+    return 5.0
 
 
 async def add(panel: PanelClient, service: str, fields: dict[str, str]) -> str:
-    outcome = await panel.add(service, fields)
-    assert isinstance(outcome, Accepted), outcome
-    return outcome.order
+    return accepted_id(await panel.add(service, fields))
 
 
 async def status(panel: PanelClient, order: str) -> UpstreamReport:
@@ -149,15 +124,15 @@ async def test_cancels_and_refills_live_on_after_a_restart(
     simulator: Simulator, panel: PanelClient, clock: Clock, tmp_path: Path
 ) -> None:
     drip = await add(panel, "1", DRIP)
-    stopped = await add(panel, "2", {"link": LINK, "quantity": "100"})
-    done = await add(panel, "1", {"link": LINK, "quantity": "100"})
+    stopped = await add(panel, "2", ORDER)
+    done = await add(panel, "1", ORDER)
     clock.now += 1.9
     await panel.cancel([drip, stopped])
     clock.now += 60
     refill = (await panel.refill(done)).refill or ""
     clock.now += 60
     before = await panel.statuses([drip, stopped])
-    async with restarted(tmp_path / "log.jsonl", clock) as after:
+    async with restarted(tmp_path / "accepted.jsonl", clock) as after:
         assert await after.statuses([drip, stopped]) == before
         assert (await after.refill_statuses([refill]))[refill].status is RefillStatus.COMPLETED
         assert (await after.refill(done)).refill not in ("", refill)
@@ -170,7 +145,7 @@ async def test_a_run_is_found_by_its_id_first_after_a_restart(
     order = await add(panel, "1", DRIP)
     clock.now += 61
     first, second = (await status(panel, order)).orders
-    log = tmp_path / "log.jsonl"
+    log = tmp_path / "accepted.jsonl"
     async with restarted(log, clock) as after:
         assert (await after.refill(first)).refill is not None
     async with restarted(log, clock) as after:
@@ -189,23 +164,23 @@ async def test_children_are_the_same_after_a_restart(
     order = await add(panel, "24", SUBSCRIPTION)
     clock.now += 60
     before = (await status(panel, order)).orders
-    async with restarted(tmp_path / "log.jsonl", clock) as after:
+    async with restarted(tmp_path / "accepted.jsonl", clock) as after:
         assert (await status(after, order)).orders == before
-        assert await add(after, "1", {"link": LINK, "quantity": "100"}) not in before
+        assert await add(after, "1", ORDER) not in before
 
 
 async def test_a_cancelled_order_ends_where_it_was(panel: PanelClient, clock: Clock) -> None:
-    order = await add(panel, "1", {"link": LINK, "quantity": "100"})
+    order = await add(panel, "1", ORDER)
     assert await panel.cancel([order, "7"]) == {order: CancelAnswer(), "7": CancelAnswer(error="Incorrect order ID")}
     assert (await status(panel, order)).status is UpstreamStatus.CANCELED
-    done = await add(panel, "1", {"link": LINK, "quantity": "100"})
+    done = await add(panel, "1", ORDER)
     clock.now += 60
     await status(panel, done)
     assert await panel.cancel([done]) == {done: CancelAnswer(error="Incorrect request")}
 
 
 async def test_a_refill_is_asked_for_once_and_ends(panel: PanelClient, simulator: Simulator, clock: Clock) -> None:
-    order = await add(panel, "1", {"link": LINK, "quantity": "100"})
+    order = await add(panel, "1", ORDER)
     assert (await panel.refill(order)).error == "The order is not completed"
     clock.now += 60
     first = await panel.refill(order)
@@ -225,7 +200,7 @@ async def test_a_refill_is_asked_for_once_and_ends(panel: PanelClient, simulator
 
 async def test_an_idempotency_key_places_one_order(panel: PanelClient, simulator: Simulator) -> None:
     assert (await panel.balance()).idempotency
-    fields = {"link": LINK, "quantity": "100", "idempotency_key": "k1"}
+    fields = {**ORDER, "idempotency_key": "k1"}
     order = await add(panel, "1", fields)
     assert await add(panel, "1", fields) == order
     assert len(simulator.panel.accepted) == 1

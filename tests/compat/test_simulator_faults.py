@@ -13,9 +13,9 @@ from compat.simulator import FAULTS, Faults, Simulator, UnknownFault
 from compat.simulator.faults import AFTER_ACCEPTING, BEFORE_ACCEPTING, OF_STATUS
 from compat.status import UpstreamStatus
 from compat.wire import Refused, Unknown, UpstreamReport
-from tests.support.simulated import KEY, ORDER, Clock, accepted_id, clock, panel, simulator, until
+from tests.support.simulated import KEY, ORDER, Clock, accepted_id, clock, panel, patience_s, simulator, until
 
-__all__ = ["clock", "panel", "simulator"]
+__all__ = ["clock", "panel", "patience_s", "simulator"]
 
 REFUSED: dict[str, Fault] = {
     "refuse": Fault.ORDER,

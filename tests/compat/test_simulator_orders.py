@@ -14,9 +14,9 @@ from compat.kinds import Kind
 from compat.simulator import Simulator
 from compat.status import UpstreamStatus
 from compat.wire import NotSent, Refused, Unknown
-from tests.support.simulated import KEY, ORDER, Clock, accepted_id, clock, panel, simulator, until
+from tests.support.simulated import KEY, ORDER, Clock, accepted_id, clock, panel, patience_s, simulator, until
 
-__all__ = ["clock", "panel", "simulator"]
+__all__ = ["clock", "panel", "patience_s", "simulator"]
 
 
 async def test_an_order_runs_from_pending_to_completed(panel: PanelClient, clock: Clock) -> None:

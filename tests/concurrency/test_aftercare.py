@@ -18,14 +18,10 @@ from gateway.orders.model import Dispatch
 from gateway.orders.reading import OrderReader
 from gateway.orders.refills.asking import ask_for_refills
 from gateway.orders.triggers import Reported
-from tests.support.aftercare import DAY_S, Desk, open_desk
+from tests.support.aftercare import DAY_S, Desk, desk
 from tests.support.factories import add_account, place_order, read_order
 
-
-@pytest.fixture
-async def desk(db: Database) -> AsyncIterator[Desk]:
-    async with open_desk(db) as desk:
-        yield desk
+__all__ = ["desk"]
 
 
 @pytest.fixture

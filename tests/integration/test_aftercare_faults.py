@@ -1,6 +1,6 @@
 """Refusals that are of us, words that may be of our own last call, and refills that never end."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -9,21 +9,16 @@ import pytest
 from compat.failures import UpstreamRefusal
 from compat.status import UpstreamStatus
 from compat.wire import RefillReport, RefillStatus
-from gateway.db.engine import Database
 from gateway.orders.model import Order
 from gateway.orders.triggers import Reported
 from gateway.providers.money.balances import learn_balances
-from tests.support.aftercare import Desk, open_desk
+from tests.support.aftercare import Desk, desk
 from tests.support.factories import open_alerts
+
+__all__ = ["desk"]
 
 COMPLETED = Reported("Completed", UpstreamStatus.COMPLETED)
 OF_OUR_KEY = [(200, "Invalid API key"), (200, "API key is incorrect."), (401, "Unauthorized"), (403, "Forbidden")]
-
-
-@pytest.fixture
-async def desk(db: Database) -> AsyncIterator[Desk]:
-    async with open_desk(db) as desk:
-        yield desk
 
 
 async def asked(desk: Desk, upstream_id: str = "77") -> tuple[Order, int]:

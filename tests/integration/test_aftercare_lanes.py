@@ -8,7 +8,6 @@ from uuid import UUID
 import pytest
 
 from compat.status import UpstreamStatus
-from gateway.db.engine import Database
 from gateway.dispatch.cancels import AT_ONCE, act_on_cancels
 from gateway.dispatch.refills import send_refills
 from gateway.orders.model import Order
@@ -16,16 +15,12 @@ from gateway.orders.triggers import Reported
 from gateway.providers.lanes import Lanes
 from gateway.tracking.refills import follow_refills
 from tests.integration.scripted_panel import ScriptedPanel, open_panel, until
-from tests.support.aftercare import Desk, lead_to, open_desk
+from tests.support.aftercare import Desk, desk, lead_to
 from tests.support.factories import Shop, add_provider, add_route, add_service
 
+__all__ = ["desk"]
+
 COMPLETED = Reported("Completed", UpstreamStatus.COMPLETED)
-
-
-@pytest.fixture
-async def desk(db: Database) -> AsyncIterator[Desk]:
-    async with open_desk(db) as desk:
-        yield desk
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from gateway.dispatch.outcomes import record
 from gateway.dispatch.resolve import NotPlaced, resolve
 from gateway.errors import CannotCancel
 from gateway.orders.model import Dispatch, Order, Status
-from tests.support.aftercare import Desk
-from tests.support.cancelling import COMPLETED, HELD, RELEASED, TWO, desk, standing
+from tests.support.aftercare import Desk, desk
+from tests.support.cancelling import COMPLETED, HELD, RELEASED, TWO, standing
 from tests.support.factories import (
     add_account,
     add_provider,

@@ -1,31 +1,23 @@
 """Cancelling parents: no run begins behind the cancel, and open runs go with a parent that begins no more."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
-
-import pytest
 
 from compat.kinds import Kind
 from compat.status import UpstreamStatus
 from compat.wire import Accepted
-from gateway.db.engine import Database
 from gateway.dispatch.outcomes import record
 from gateway.errors import CannotCancel
 from gateway.orders.families.runs import start_due_runs, start_run
 from gateway.orders.model import Dispatch, Order, Status
 from gateway.orders.triggers import Reported
-from tests.support.aftercare import Desk, open_desk
+from tests.support.aftercare import Desk, desk
 from tests.support.factories import begin_attempt, read_order
 from tests.support.families import accept, children_of, drip, pass_time, place, poll, report_on, said, subscription
 
+__all__ = ["desk"]
+
 COMPLETED = Reported("Completed", UpstreamStatus.COMPLETED)
-
-
-@pytest.fixture
-async def desk(db: Database) -> AsyncIterator[Desk]:
-    async with open_desk(db) as desk:
-        yield desk
 
 
 async def take(desk: Desk, order: Order, upstream_id: str) -> None:

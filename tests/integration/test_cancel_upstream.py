@@ -14,8 +14,8 @@ from gateway.errors import CannotCancel
 from gateway.orders.cancels.model import TRIES_MAX
 from gateway.orders.model import Dispatch, Order, Status
 from tests.integration.scripted_panel import open_panel
-from tests.support.aftercare import Desk, lead_to
-from tests.support.cancelling import CANCELED, COMPLETED, HELD, RELEASED, desk, standing
+from tests.support.aftercare import Desk, desk, lead_to
+from tests.support.cancelling import CANCELED, COMPLETED, HELD, RELEASED, standing
 from tests.support.factories import add_provider, begin_attempt, ledger_rows, open_alerts, place_order
 
 __all__ = ["desk"]

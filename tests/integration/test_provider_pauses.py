@@ -1,7 +1,6 @@
 """A provider with too many unknown orders rests until they are resolved or an operator says otherwise."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from uuid import UUID
 
@@ -9,7 +8,6 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from compat.wire import Unknown
-from gateway.db.engine import Database
 from gateway.dispatch.outcomes import record
 from gateway.dispatch.resolve import Refund, resolve
 from gateway.dispatch.sender import Dispatcher
@@ -18,16 +16,11 @@ from gateway.errors import NotFound
 from gateway.orders.model import Dispatch, Order
 from gateway.providers import actions
 from tests.integration.scripted_panel import open_panel
-from tests.support.aftercare import Desk, lead_to, open_desk
+from tests.support.aftercare import Desk, desk, lead_to
 from tests.support.factories import add_provider, add_route, begin_attempt, open_alerts, place_order, read_order
 from tests.support.faults import eventually
 
-
-@pytest.fixture
-async def desk(db: Database) -> AsyncIterator[Desk]:
-    async with open_desk(db) as desk:
-        yield desk
-        await desk.assert_books_are_clean()
+__all__ = ["desk"]
 
 
 async def unknown(desk: Desk, count: int) -> list[Order]:

@@ -1,13 +1,11 @@
 """Refills on real rows: one open an order, asked for upstream until it answers, followed to the end."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from compat.status import UpstreamStatus
-from gateway.db.engine import Database
 from gateway.dispatch.refills import send_refills
 from gateway.errors import OrderNotCompleted, RefillDisabled, RefillTooEarly
 from gateway.orders.model import Order
@@ -15,18 +13,14 @@ from gateway.orders.refills.asking import find_refills
 from gateway.orders.refills.model import TRIES_MAX, State
 from gateway.orders.triggers import Reported
 from gateway.tracking.refills import follow_refills
-from tests.support.aftercare import Desk, open_desk
+from tests.support.aftercare import Desk, desk
 from tests.support.factories import add_account, ledger_rows, open_alerts, place_order
+
+__all__ = ["desk"]
 
 COMPLETED = Reported("Completed", UpstreamStatus.COMPLETED)
 PARTIAL = Reported("Partial", UpstreamStatus.PARTIAL, remains=400)
 TOO_EARLY = "The order was completed or refill was requested less than 24 hours ago"
-
-
-@pytest.fixture
-async def desk(db: Database) -> AsyncIterator[Desk]:
-    async with open_desk(db) as desk:
-        yield desk
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Unknown orders at an upstream that honours idempotency keys: sent again under the same key, placed once."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -11,7 +10,6 @@ from uuid_utils.compat import uuid7
 from compat.errors import Fault
 from compat.kinds import Kind
 from compat.wire import AddOutcome, NotSent, Refused, Unknown
-from gateway.db.engine import Database
 from gateway.dispatch import store
 from gateway.dispatch.model import Attempt
 from gateway.dispatch.outcomes import record
@@ -21,16 +19,12 @@ from gateway.orders.model import Dispatch, Order
 from gateway.providers.actions import set_api_key
 from gateway.providers.money.balances import learn_balances
 from tests.support.accounts import assert_ledger_is_clean
-from tests.support.aftercare import SECRETS, Desk, open_desk
+from tests.support.aftercare import SECRETS, Desk, desk
 from tests.support.factories import place_order, read_order
 
+__all__ = ["desk"]
+
 HONOURS = {"balance": "3", "currency": "USD", "idempotency": True}
-
-
-@pytest.fixture
-async def desk(db: Database) -> AsyncIterator[Desk]:
-    async with open_desk(db) as desk:
-        yield desk
 
 
 async def unknown_order(desk: Desk) -> tuple[Order, str]:

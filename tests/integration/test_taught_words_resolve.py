@@ -11,7 +11,6 @@ import pytest
 
 from compat.errors import Fault
 from compat.wire import Accepted, Unknown
-from gateway.db.engine import Database
 from gateway.dispatch.outcomes import record
 from gateway.dispatch.sender import Dispatcher
 from gateway.dispatch.unknowns.teaching import Resolved, apply_taught, teach
@@ -19,19 +18,14 @@ from gateway.errors import Conflict
 from gateway.orders.model import Dispatch, Order
 from gateway.providers.words import store as words
 from tests.integration.scripted_panel import open_panel
-from tests.support.aftercare import Desk, lead_to, open_desk
+from tests.support.aftercare import Desk, desk, lead_to
 from tests.support.factories import add_provider, add_route, begin_attempt, ledger_rows, place_order, read_order
 from tests.support.faults import eventually
 
+__all__ = ["desk"]
+
 WORDS = "This profile is private."
 SPELT = "this  PROFILE is private"
-
-
-@pytest.fixture
-async def desk(db: Database) -> AsyncIterator[Desk]:
-    async with open_desk(db) as desk:
-        yield desk
-        await desk.assert_books_are_clean()
 
 
 async def answered(desk: Desk, answer: Any = None, status: int = 200) -> tuple[Order, UUID]:

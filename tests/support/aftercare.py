@@ -7,6 +7,8 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from compat.wire import Accepted
 from gateway.db.engine import Database
 from gateway.dispatch.cancels import act_on_cancels
@@ -135,3 +137,11 @@ async def lead_to(desk: Desk, provider_id: UUID, panel: ScriptedPanel) -> None:
     async with desk.db.transaction() as tx:
         await actions.set_api_key(tx, Keyring(SECRETS), provider_id, "a-key")
     await desk.upstreams.refresh()
+
+
+@pytest.fixture
+async def desk(db: Database) -> AsyncIterator[Desk]:
+    """With books that are clean in the end, whatever the test did."""
+    async with open_desk(db) as desk:
+        yield desk
+        await desk.assert_books_are_clean()

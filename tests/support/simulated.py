@@ -19,7 +19,7 @@ class Clock:
     """The time of day as the test wants it."""
 
     def __init__(self) -> None:
-        self.now = 1_000_000.0
+        self.now = 1_700_000_000.0
 
     def __call__(self) -> float:
         return self.now
@@ -32,15 +32,20 @@ def clock() -> Clock:
 
 @pytest.fixture
 async def simulator(clock: Clock, tmp_path: Path) -> AsyncIterator[Simulator]:
-    simulator = Simulator(seed=7, key=KEY, accept_log=tmp_path / "accepted.jsonl", clock=clock)
+    simulator = Simulator(seed=7, key=KEY, accept_log=tmp_path / "accepted.jsonl", clock=clock, idempotency=True)
     yield simulator
     await simulator.stop()
 
 
 @pytest.fixture
-async def panel(simulator: Simulator) -> AsyncIterator[PanelClient]:
+def patience_s() -> float:
+    return 0.5
+
+
+@pytest.fixture
+async def panel(simulator: Simulator, patience_s: float) -> AsyncIterator[PanelClient]:
     url = await simulator.start()
-    async with PanelClient(url, KEY, timeout_s=0.5, max_body_bytes=65536) as panel:
+    async with PanelClient(url, KEY, timeout_s=patience_s, max_body_bytes=65536) as panel:
         yield panel
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -11,18 +12,14 @@ from gateway.catalog import store
 from gateway.catalog.sync.syncing import SyncResult, sync_provider
 from gateway.db.engine import Database
 from gateway.egress import open_session
-from gateway.keyring import Keyring
 from gateway.providers import actions
 from gateway.providers.upstream import Upstreams
 from gateway.settings import Settings
 from tests.integration.scripted_panel import ScriptedPanel, open_panel
+from tests.support import market
+from tests.support.market import KEYRING
 
-KEYRING = Keyring(("a secret of this test, long enough",))
-
-
-def listed(service: int, **changes: Any) -> dict[str, Any]:
-    row = {"service": service, "name": f"Likes {service}", "type": "Default", "category": "Instagram"}
-    return {**row, "rate": "0.90", "min": "10", "max": "1000", "refill": True, "desc": "fast", **changes}
+listed = partial(market.listed, rate="0.90")
 
 
 @pytest.fixture
