@@ -1,44 +1,18 @@
 """Unknown orders are looked for by the upstream's ids: what is found is the order and no other, or nothing is."""
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import timedelta
 from decimal import Decimal
-from uuid import UUID
 
-import asyncpg
 import pytest
 
-from compat.simulator import Simulator
-from compat.wire import Accepted, Unknown
-from gateway.db.engine import Database
-from gateway.dispatch.outcomes import AttemptMoved, record
 from gateway.dispatch.resolve import NotPlaced, PlacedAs, Refund, resolve
 from gateway.dispatch.unknowns.model import ROUNDS_MAX
-from gateway.dispatch.unknowns.probing import probe_provider, probe_unknown
-from gateway.orders.model import Order
+from gateway.dispatch.unknowns.probing import probe_provider
 from gateway.providers import actions
-from gateway.providers.lanes import Lanes
-from tests.support.aftercare import Desk, open_desk
-from tests.support.factories import begin_attempt, event_types, open_alerts, place_order, read_order
-from tests.support.families import accept, drip, place
+from tests.support.factories import event_types, open_alerts
 from tests.support.faults import KEYRING, eventually
-from tests.support.unknowns import KEY, Counter, add_panel_shop, open_counter
+from tests.support.unknowns import Counter, counter
 
-
-@pytest.fixture
-async def counter(db: Database) -> AsyncIterator[Counter]:
-    async with open_counter(db) as counter:
-        yield counter
-        await counter.assert_books_are_clean()
-
-
-@pytest.fixture
-async def owner(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(database_url)
-    yield connection
-    await connection.close()
+__all__ = ["counter"]
 
 
 @pytest.mark.parametrize("fault", ["timeout-after", "reset", "html", "truncated-json", "http-502-after", "wrong-types"])
@@ -239,153 +213,3 @@ async def test_an_upstream_that_fails_its_status_leaves_the_order_unknown(counte
     assert await counter.probe() == 0
     assert "not JSON" in (await counter.attempt(lost))["evidence"]["probe"]
     assert await counter.probe() == 1
-
-
-# Races ---------------------------------------------------------------------------------------
-
-
-async def together(owner: asyncpg.Connection, order: Order, *acts: Callable[[], Awaitable[object]]) -> None:
-    """Let them all come to the order's row, then go on at once."""
-
-    async def all_wait() -> bool:
-        return bool(await owner.fetchval("SELECT count(*) >= $1 FROM pg_locks WHERE NOT granted", len(acts)))
-
-    async with owner.transaction():
-        await owner.execute("SELECT FROM orders WHERE id = $1 FOR UPDATE", order.id)
-        tasks = [asyncio.ensure_future(act()) for act in acts]
-        await eventually(all_wait)
-    await asyncio.gather(*tasks)
-
-
-@pytest.mark.parametrize("probe_first", [True, False])
-async def test_a_probe_and_a_late_answer_bind_the_order_once(
-    counter: Counter, owner: asyncpg.Connection, probe_first: bool
-) -> None:
-    await counter.send()
-    lost = await counter.send("html")
-    upstream_id = await counter.placed_as(lost)
-    attempt_id: UUID = (await counter.attempt(lost))["id"]
-
-    async def answer() -> None:
-        await record(counter.db, attempt_id, Accepted(upstream_id), timedelta())
-
-    acts = (counter.probe, answer) if probe_first else (answer, counter.probe)
-    await together(owner, lost, *acts)
-    assert await counter.look(lost) == ("accepted", upstream_id)
-    assert await event_types(counter.db, lost.id) == ["order.created", "order.processing"]
-    bound = await owner.fetchval("SELECT count(*) FROM upstream_orders WHERE order_id = $1", lost.id)
-    assert bound == 1
-    assert await open_alerts(counter.db) == []
-
-
-async def test_a_probe_and_an_operators_refund_settle_the_order_once(
-    counter: Counter, owner: asyncpg.Connection
-) -> None:
-    await counter.send()
-    lost = await counter.send("html")
-
-    async def refund() -> None:
-        with contextlib.suppress(AttemptMoved):
-            await resolve(counter.db, lost.number, Refund(), "ops")
-
-    await together(owner, lost, counter.probe, refund)
-    dispatch, upstream_id = await counter.look(lost)
-    attempt = await counter.attempt(lost)
-    assert (dispatch, upstream_id is None) in (("accepted", False), ("written_off", True))
-    assert attempt["state"] == dispatch
-
-
-async def test_a_late_answer_with_another_id_than_the_one_that_was_found_is_told(counter: Counter) -> None:
-    await counter.send()
-    lost = await counter.send("html")
-    assert await counter.probe() == 1
-    attempt_id = (await counter.attempt(lost))["id"]
-    await record(counter.db, attempt_id, Accepted(await counter.placed_as(lost)), timedelta())
-    assert await open_alerts(counter.db) == []
-    await record(counter.db, attempt_id, Accepted("999"), timedelta())
-    assert await open_alerts(counter.db) == ["orphaned_upstream_order"]
-    assert await counter.look(lost) == ("accepted", await counter.placed_as(lost))
-
-
-async def test_a_send_under_way_of_the_same_cost_may_be_the_one_that_is_there(counter: Counter) -> None:
-    await counter.send()
-    never = await counter.send("http-500")
-    order = await place_order(counter.db, counter.shop)
-    await begin_attempt(counter.db, counter.shop, order)
-    counter.order_elsewhere(1000)
-    assert await counter.probe() == 0
-    assert "may also be attempt" in (await counter.attempt(never))["evidence"]["probe"]
-
-
-async def test_a_provider_that_hangs_delays_no_other(counter: Counter) -> None:
-    hanging = Simulator(key=KEY)
-    url = await hanging.start()
-    hanging.faults.set("status:timeout-before", 1)
-    try:
-        other = Counter(counter.db, await add_panel_shop(counter.db, url), hanging, counter.upstreams)
-        await counter.sql("UPDATE providers SET probes = true")
-        await counter.upstreams.refresh()
-        for each in (other, counter):
-            await each.send()
-        stuck, lost = [await each.send("html") for each in (other, counter)]
-
-        async def is_found() -> bool:
-            return (await counter.look(lost))[0] == "accepted"
-
-        lanes = Lanes()
-        assert await probe_unknown(counter.db, counter.upstreams, lanes) == 2
-        await eventually(is_found)
-        await counter.send("html", quantity=2000)
-        assert await probe_unknown(counter.db, counter.upstreams, lanes) == 1
-        await lanes.stop(0.01)
-        assert (await counter.look(stuck))[0] == "unknown"
-    finally:
-        await hanging.stop()
-
-
-# Runs, and panels that take one id a call -------------------------------------------------------
-
-RUN = {"charge": "1", "start_count": "0", "status": "Completed", "remains": "0", "currency": "USD"}
-
-
-async def look_at_scripted(db: Database, desk: Desk) -> tuple[int, str]:
-    """Probe for an unknown order that followed id 100; how many were found, and where the order stands then."""
-    order = await place_order(db, desk.shop)
-    await record(db, await begin_attempt(db, desk.shop, order), Unknown("no answer"), timedelta())
-    await desk.sql("UPDATE providers SET probes = true")
-    await desk.sql("UPDATE dispatch_attempts SET lease_until = now() - interval '1 s' WHERE state = 'unknown'")
-    await desk.upstreams.refresh()
-    found = await probe_provider(db, desk.upstreams, desk.shop.provider_id)
-    await desk.assert_books_are_clean()
-    return found, (await read_order(db, order.number)).dispatch.value
-
-
-@pytest.mark.parametrize(("runs", "found"), [(["101"], 0), (["90"], 1)])
-async def test_a_run_that_the_upstream_began_is_not_taken_for_an_order(
-    db: Database, runs: list[str], found: int
-) -> None:
-    async with open_desk(db) as desk:
-        parent = await place(db, desk.shop, drip(), native=True)
-        await accept(db, desk.shop, parent, "50")
-        await desk.sql("UPDATE order_checks SET next_check_at = now() WHERE order_id = $1", parent.id)
-        await desk.accepted("100")
-        desk.panel.answers["status"] = {"101": RUN, "50": RUN | {"charge": "3", "orders": runs}}
-        assert await look_at_scripted(db, desk) == (found, "accepted" if found else "unknown")
-
-
-async def test_a_followed_drip_feed_whose_runs_are_not_told_leaves_the_order_unknown(db: Database) -> None:
-    async with open_desk(db) as desk:
-        await accept(db, desk.shop, await place(db, desk.shop, drip(), native=True), "50")
-        await desk.sql("UPDATE order_checks SET next_check_at = now()")
-        await desk.accepted("100")
-        desk.panel.answers["status"] = {"101": RUN}
-        assert await look_at_scripted(db, desk) == (0, "unknown")
-
-
-async def test_a_panel_of_one_id_a_call_is_asked_about_a_hundred_at_most(db: Database) -> None:
-    async with open_desk(db) as desk:
-        await desk.sql("UPDATE providers SET dialect = 'single'")
-        await desk.accepted("100")
-        desk.panel.answers["status"] = {"error": "Incorrect order ID"}
-        assert await look_at_scripted(db, desk) == (0, "unknown")
-        assert desk.panel.called("status") == 100
