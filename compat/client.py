@@ -11,10 +11,9 @@ The reads raise the errors of `compat.failures`.
 
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import NoReturn, Self, TypeVar, cast
+from typing import NoReturn, Self, TypeVar
 
 import aiohttp
-import msgspec
 from yarl import URL
 
 from compat.dialects import STANDARD, Dialect
@@ -29,7 +28,7 @@ from compat.reports import (
     read_refills,
     read_statuses,
 )
-from compat.transport import NEVER_CONNECTED, Reply, describe, evidence_of, mask, post, request_to
+from compat.transport import NEVER_CONNECTED, Reply, describe, evidence_of, mask, mask_words, post, request_to
 from compat.wire import (
     Accepted,
     AddOutcome,
@@ -277,18 +276,9 @@ class PanelClient:
         if reply.status != 200:
             self._bad(f"HTTP {reply.status} without an error", reply)
         try:
-            return self._masked(read(answer))
+            return mask_words(read(answer), self._key)
         except ValueError as error:
             self._bad(str(error), reply)
-
-    def _masked(self, said: T) -> T:
-        """What was said of one, or of each, with no key in its words."""
-        if isinstance(said, dict):
-            return cast(T, {order: self._masked(of_one) for order, of_one in said.items()})
-        if isinstance(said, UpstreamReport | RefillAnswer | RefillReport | CancelAnswer):
-            texts = {name: getattr(said, name, None) for name in ("word", "error")}
-            return msgspec.structs.replace(said, **{name: self._mask(text) for name, text in texts.items() if text})
-        return said
 
     def _bad(self, reason: str, reply: Reply) -> NoReturn:
         raise BadAnswer(self._mask(reason), self._evidence(reply))

@@ -3,6 +3,7 @@
 import functools
 import re
 from collections.abc import Mapping
+from typing import TypeVar, cast
 from urllib.parse import quote, quote_plus, urlencode
 
 import aiohttp
@@ -10,6 +11,9 @@ import msgspec
 from yarl import URL
 
 from compat.dialects import Dialect
+from compat.wire import CancelAnswer, RefillAnswer, RefillReport, UpstreamReport
+
+T = TypeVar("T")
 
 _HEADERS = {
     "Content-Type": "application/x-www-form-urlencoded",
@@ -123,6 +127,16 @@ def mask(text: str, key: str) -> str:
     for spelling in _spellings(key):
         text = text.replace(spelling, "*" * len(spelling))
     return text
+
+
+def mask_words(said: T, key: str) -> T:
+    """What was said of one, or of each, with no key in its words."""
+    if isinstance(said, dict):
+        return cast(T, {order: mask_words(of_one, key) for order, of_one in said.items()})
+    if isinstance(said, UpstreamReport | RefillAnswer | RefillReport | CancelAnswer):
+        texts = {name: getattr(said, name, None) for name in ("word", "error")}
+        return msgspec.structs.replace(said, **{name: mask(text, key) for name, text in texts.items() if text})
+    return said
 
 
 @functools.lru_cache(maxsize=1024)

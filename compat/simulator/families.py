@@ -1,6 +1,7 @@
 """Drip-feeds and subscriptions of the simulated panel: which of their runs have begun by its clock."""
 
 import random
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -10,6 +11,7 @@ from compat.drafts import Draft
 from compat.kinds import Kind
 from compat.money import format_amount, share
 from compat.simulator.log import Acceptance
+from compat.simulator.runs import Now
 from compat.status import PanelStatus, SubscriptionWord
 
 POST_SECONDS = 2.0
@@ -114,7 +116,16 @@ def subscription_word(parent: Parent, elapsed_s: float) -> SubscriptionWord:
     return SubscriptionWord.COMPLETED if is_whole else SubscriptionWord.EXPIRED
 
 
-def drip_status(parent: Parent, open_runs: int, delivered: int) -> PanelStatus:
+def drip_now(parent: Parent, runs: Sequence[tuple[int, Now]]) -> Now:
+    """What is said of the whole drip-feed, by the quantities of its runs and what is said of them."""
+    over = [(quantity, now) for quantity, now in runs if now.is_over]
+    delivered = sum(quantity - max(0, now.remains) for quantity, now in over if now.status is not PanelStatus.CANCELED)
+    total = parent.draft.quantity * (parent.draft.runs or 1)
+    charge = sum((now.charge for _, now in runs), Decimal(0))
+    return Now(_drip_status(parent, len(runs) - len(over), delivered), total - delivered, charge)
+
+
+def _drip_status(parent: Parent, open_runs: int, delivered: int) -> PanelStatus:
     """Of the whole drip-feed, by what its runs delivered."""
     runs = parent.draft.runs or 1
     if open_runs or (parent.stopped_s is None and len(parent.children) < runs):

@@ -270,16 +270,7 @@ class Panel:
 
     def _drip_now(self, parent: Parent) -> Now:
         children = [self._runs[child] for child in parent.children]
-        seen = [(child, self._now(child)) for child in children]
-        over = [(child, now) for child, now in seen if now.is_over]
-        delivered = sum(
-            child.accepted.quantity - max(0, now.remains)
-            for child, now in over
-            if now.status is not PanelStatus.CANCELED
-        )
-        total = parent.draft.quantity * (parent.draft.runs or 1)
-        charge = sum((now.charge for _, now in seen), Decimal(0))
-        return Now(families.drip_status(parent, len(seen) - len(over), delivered), total - delivered, charge)
+        return families.drip_now(parent, [(child.accepted.quantity, self._now(child)) for child in children])
 
     def _now(self, run: Run) -> Now:
         decide_ending(run, self._faults)
