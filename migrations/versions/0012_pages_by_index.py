@@ -1,6 +1,6 @@
 """One index of orders fewer, and those of users, services and providers in the order of what is listed.
 
-These three are built anew, during which no order is written: some twenty seconds for five million orders.
+These three are built anew, during which no order is read or written: some twenty seconds for five million orders.
 """
 
 from alembic import op
