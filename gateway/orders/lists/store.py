@@ -123,11 +123,17 @@ async def ids_of_numbers(
 
 
 async def events_of(tx: Transaction, order_id: UUID, after: UUID | None, most: int) -> list[Happened]:
-    """What happened to an order, as its owner is told of it, oldest first."""
+    """What happened to an order, as its owner is told of it, oldest first, behind the event `after`.
+
+    By their places, which those of old have none of: the ids of events of one millisecond are in no order.
+    """
     rows = await tx.fetch(
         """
         SELECT id, type, data, created_at FROM events
-         WHERE object_type = 'order' AND object_id = $1 AND ($2::uuid IS NULL OR id > $2) ORDER BY id LIMIT $3
+         WHERE object_type = 'order' AND object_id = $1
+           AND ($2::uuid IS NULL
+                OR (coalesce(sequence, 0), id) > (SELECT coalesce(sequence, 0), id FROM events WHERE id = $2))
+         ORDER BY coalesce(sequence, 0), id LIMIT $3
         """,
         order_id,
         after,

@@ -9,7 +9,9 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+from uuid_utils.compat import uuid7
 
+from gateway.db.engine import Database
 from gateway.db.partitions import close_months, id_at, load_number_map, month_floor, next_month
 from gateway.ledger.model import EntryType
 from gateway.ledger.reading import store as ledger
@@ -18,6 +20,8 @@ from gateway.orders import store
 from gateway.orders.lists import store as orders
 from gateway.orders.lists.model import STATUSES_OF, Wanted
 from gateway.orders.model import Dispatch, Status
+from tests.support.hooks import add_owner, tell
+from tests.support.long_past import rolled_back
 
 SEED = 7
 SHAPES = 60
@@ -47,6 +51,13 @@ async def connection(shared_database_url: str) -> AsyncIterator[asyncpg.Connecti
     await _add_orders(connection, chance)
     await _add_lines(connection, chance)
     await connection.execute("SET session_replication_role = DEFAULT")
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def root(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(database_url)
     yield connection
     await connection.close()
 
@@ -193,6 +204,26 @@ async def test_pages_of_lines_are_all_that_is_asked_for(connection: asyncpg.Conn
             and ("until" not in when or row["created_at"] < when["until"])
         ]
         assert await paged(page, most) == expected, (wallet, kind, order_id, when, most)
+
+
+async def test_pages_of_what_happened_to_an_order_are_in_the_order_in_which_it_happened(
+    db: Database, root: asyncpg.Connection
+) -> None:
+    """Ids of one millisecond are by chance; places are not, which the events of old have none of."""
+    order = uuid7()
+    await tell(db, await add_owner(db), order, *["order.processing"] * 40)
+
+    async def page(after: UUID | None) -> list[UUID]:
+        return [row.id for row in await orders.events_of(root, order, after, 7)]
+
+    for of_old in (0, 9):
+        async with rolled_back(root):
+            old = "SELECT id FROM events WHERE object_id = $1 ORDER BY id LIMIT $2"
+            await root.execute(f"UPDATE events SET sequence = NULL WHERE id IN ({old})", order, of_old)
+            places = await root.fetch(
+                "SELECT id FROM events WHERE object_id = $1 ORDER BY sequence NULLS FIRST, id", order
+            )
+            assert await paged(page, 7) == [row["id"] for row in places]
 
 
 async def test_every_order_is_found_by_its_number_wherever_it_is(connection: asyncpg.Connection) -> None:
