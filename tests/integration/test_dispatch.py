@@ -1,10 +1,7 @@
-"""What becomes of attempts on real rows: outcomes, late answers, leases, decisions and claims."""
+"""What becomes of attempts on real rows: first answers, and what the database holds of them."""
 
-import asyncio
-from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -18,10 +15,26 @@ from gateway.db.engine import Database
 from gateway.dispatch import store
 from gateway.dispatch.model import Attempt
 from gateway.dispatch.outcomes import record
-from gateway.dispatch.resolve import NotPlaced, PlacedAs, Refund, resolve
-from gateway.dispatch.upkeep import expire_leases, fail_queued, give_up_unknown
-from gateway.errors import Conflict, NotFound
-from gateway.orders.model import Dispatch, Order, Status
+from gateway.dispatch.upkeep import give_up_unknown
+from gateway.orders.model import Dispatch, Order
+from tests.support.attempts import (
+    ACCEPTED,
+    FAILED,
+    FIRST_CHECK,
+    HELD,
+    QUEUED,
+    RELEASED,
+    SENDING,
+    UNKNOWN,
+    attempt,
+    attempt_row,
+    order,
+    order_row,
+    run_sql,
+    shop,
+    standing,
+    unknown,
+)
 from tests.support.factories import (
     Shop,
     add_provider,
@@ -36,62 +49,7 @@ from tests.support.factories import (
     read_wallet,
 )
 
-FIRST_CHECK = timedelta(seconds=5)
-TWO = Decimal(2)
-HELD, RELEASED = ("hold", TWO), ("release", TWO)
-
-
-@pytest.fixture
-async def shop(db: Database) -> Shop:
-    return await add_shop(db)
-
-
-@pytest.fixture
-async def order(db: Database, shop: Shop) -> Order:
-    """Queued, at a price of 2."""
-    return await place_order(db, shop)
-
-
-@pytest.fixture
-async def attempt(db: Database, shop: Shop, order: Order) -> UUID:
-    """The order is `sending`."""
-    return await begin_attempt(db, shop, order)
-
-
-async def attempt_row(db: Database, attempt_id: UUID) -> Mapping[str, Any]:
-    async with db.connection() as connection:
-        row = await connection.fetchrow("SELECT * FROM dispatch_attempts WHERE id = $1", attempt_id)
-    assert row is not None
-    return dict(row)
-
-
-async def order_row(db: Database, order: Order) -> Mapping[str, Any]:
-    async with db.connection() as connection:
-        row = await connection.fetchrow(
-            "SELECT o.*, o.next_attempt_at > now() AS rests, c.provider_id AS asked_at, c.next_check_at FROM orders o "
-            "LEFT JOIN order_checks c ON c.order_id = o.id WHERE o.id = $1",
-            order.id,
-        )
-    assert row is not None
-    return dict(row)
-
-
-async def run_sql(db: Database, query: str, *arguments: object) -> None:
-    async with db.transaction() as tx:
-        await tx.execute(query, *arguments)
-
-
-async def standing(db: Database, order: Order) -> tuple[Dispatch, Status]:
-    now = await read_order(db, order.number)
-    return now.dispatch, now.status
-
-
-QUEUED = (Dispatch.QUEUED, Status.PENDING)
-SENDING = (Dispatch.SENDING, Status.PENDING)
-ACCEPTED = (Dispatch.ACCEPTED, Status.PROCESSING)
-FAILED = (Dispatch.REFUSED, Status.FAILED)
-UNKNOWN = (Dispatch.UNKNOWN, Status.PENDING)
-WRITTEN_OFF = (Dispatch.WRITTEN_OFF, Status.CANCELLED)
+__all__ = ["attempt", "order", "shop", "unknown"]
 
 
 # First answers -------------------------------------------------------------------------------
@@ -245,184 +203,6 @@ async def test_an_attempt_that_is_decided_takes_no_other_answer(
     for outcome in (first, *ALL_OUTCOMES):
         await record(db, attempt, outcome, FIRST_CHECK)
     assert before == (await order_row(db, order), await attempt_row(db, attempt), await ledger_rows(db, order.id))
-
-
-# Late answers --------------------------------------------------------------------------------
-
-
-@pytest.fixture
-async def unknown(db: Database, order: Order, attempt: UUID) -> UUID:
-    await record(db, attempt, Unknown("timed out"), FIRST_CHECK)
-    return attempt
-
-
-async def test_a_late_id_makes_an_unknown_order_accepted_and_ends_its_alert(
-    db: Database, order: Order, unknown: UUID
-) -> None:
-    await record(db, unknown, Accepted("77"), FIRST_CHECK)
-    assert await standing(db, order) == ACCEPTED
-    assert (await attempt_row(db, unknown))["state"] == "accepted"
-    assert await event_types(db, order.id) == ["order.created", "order.processing"]
-    assert await open_alerts(db) == []
-
-
-@pytest.mark.parametrize("outcome", [Refused(Fault.ORDER, "Incorrect link"), NotSent("nothing was written")])
-async def test_late_evidence_that_nothing_was_placed_queues_the_order_again(
-    db: Database, order: Order, unknown: UUID, outcome: AddOutcome
-) -> None:
-    await record(db, unknown, outcome, FIRST_CHECK)
-    assert await standing(db, order) == QUEUED
-    written = await attempt_row(db, unknown)
-    assert written["state"] == "not_placed"
-    assert written["evidence"]["late answer"]
-    assert await open_alerts(db) == []
-
-
-async def test_an_unknown_order_stays_unknown_however_often_it_is_told(
-    db: Database, order: Order, unknown: UUID
-) -> None:
-    before = await attempt_row(db, unknown)
-    await record(db, unknown, Unknown("reset"), FIRST_CHECK)
-    assert await attempt_row(db, unknown) == before
-    assert await standing(db, order) == UNKNOWN
-
-
-async def test_a_late_id_of_another_order_leaves_the_order_unknown(
-    db: Database, shop: Shop, order: Order, unknown: UUID
-) -> None:
-    other = await place_order(db, shop)
-    await record(db, await begin_attempt(db, shop, other), Accepted("77"), FIRST_CHECK)
-    await record(db, unknown, Accepted("77"), FIRST_CHECK)
-    assert await standing(db, order) == UNKNOWN
-    assert "took it as 77" in (await attempt_row(db, unknown))["evidence"]["late answer"]
-    assert await open_alerts(db) == ["orphaned_upstream_order", "unknown_order"]
-
-
-async def test_an_id_for_a_written_off_order_is_kept_and_moves_no_money(
-    db: Database, order: Order, unknown: UUID
-) -> None:
-    await give_up_unknown(db, -1)
-    await record(db, unknown, Accepted("77"), FIRST_CHECK)
-    assert await standing(db, order) == WRITTEN_OFF
-    written = await attempt_row(db, unknown)
-    assert (written["state"], written["upstream_id"], written["loss"]) == ("written_off", "77", Decimal(1))
-    assert await ledger_rows(db, order.id) == [HELD, RELEASED]
-    assert await open_alerts(db) == ["orphaned_upstream_order"]
-
-
-# What time does ------------------------------------------------------------------------------
-
-
-async def test_a_lease_that_ran_out_is_unknown_and_never_queued(db: Database, shop: Shop, order: Order) -> None:
-    attempt = await begin_attempt(db, shop, order, lease_s=-1)
-    assert await expire_leases(db) == 1
-    assert await standing(db, order) == UNKNOWN
-    assert (await attempt_row(db, attempt))["state"] == "unknown"
-    assert await expire_leases(db) == 0
-
-
-async def test_a_lease_that_runs_is_left_alone(db: Database, order: Order, attempt: UUID) -> None:
-    assert await expire_leases(db) == 0
-    assert await standing(db, order) == SENDING
-
-
-async def test_an_answer_after_the_lease_is_taken_for_what_it_is(db: Database, shop: Shop, order: Order) -> None:
-    attempt = await begin_attempt(db, shop, order, lease_s=-1)
-    await expire_leases(db)
-    await record(db, attempt, Accepted("77"), FIRST_CHECK)
-    assert await standing(db, order) == ACCEPTED
-
-
-async def test_giving_up_releases_the_hold_and_notes_our_loss(
-    db: Database, shop: Shop, order: Order, unknown: UUID
-) -> None:
-    assert await give_up_unknown(db, 3600) == 0
-    assert await give_up_unknown(db, -1) == 1
-    assert await standing(db, order) == WRITTEN_OFF
-    assert (await attempt_row(db, unknown))["loss"] == Decimal(1)
-    assert await ledger_rows(db, order.id) == [HELD, RELEASED]
-    assert (await event_types(db, order.id))[-1] == "order.cancelled"
-    assert await give_up_unknown(db, -1) == 0
-
-
-async def test_an_order_queued_too_long_fails_and_is_released(db: Database, shop: Shop, order: Order) -> None:
-    assert await fail_queued(db, 3600) == 0
-    assert await fail_queued(db, -1) == 1
-    assert await standing(db, order) == FAILED
-    assert await ledger_rows(db, order.id) == [HELD, RELEASED]
-    assert await fail_queued(db, -1) == 0
-
-
-async def test_an_order_under_way_is_not_failed_for_its_age(db: Database, order: Order, attempt: UUID) -> None:
-    assert await fail_queued(db, -1) == 0
-    assert await standing(db, order) == SENDING
-
-
-# What an operator decides --------------------------------------------------------------------
-
-
-async def test_an_operator_says_under_which_id_the_order_was_placed(db: Database, order: Order, unknown: UUID) -> None:
-    await resolve(db, order.number, PlacedAs("77"), "ops")
-    assert await standing(db, order) == ACCEPTED
-    assert (await read_order(db, order.number)).external_order_id == "77"
-    assert await open_alerts(db) == []
-
-
-async def test_an_operator_says_that_the_order_was_not_placed(db: Database, order: Order, unknown: UUID) -> None:
-    await resolve(db, order.number, NotPlaced(), "ops")
-    assert await standing(db, order) == QUEUED
-    assert (await attempt_row(db, unknown))["evidence"]["operator"] == "ops"
-
-
-async def test_an_operator_refunds_an_unknown_order(db: Database, order: Order, unknown: UUID) -> None:
-    await resolve(db, order.number, Refund(), "ops")
-    assert await standing(db, order) == WRITTEN_OFF
-    assert await ledger_rows(db, order.id) == [HELD, RELEASED]
-
-
-async def test_an_id_of_another_order_is_refused_and_nothing_changes(
-    db: Database, shop: Shop, order: Order, unknown: UUID
-) -> None:
-    other = await place_order(db, shop)
-    await record(db, await begin_attempt(db, shop, other), Accepted("77"), FIRST_CHECK)
-    with pytest.raises(Conflict, match="another order"):
-        await resolve(db, order.number, PlacedAs("77"), "ops")
-    assert await standing(db, order) == UNKNOWN
-
-
-@pytest.mark.parametrize("decision", [PlacedAs("77"), NotPlaced(), Refund()])
-async def test_only_an_unknown_order_can_be_resolved(
-    db: Database, order: Order, decision: PlacedAs | NotPlaced | Refund
-) -> None:
-    with pytest.raises(Conflict, match="not unknown"):
-        await resolve(db, order.number, decision, "ops")
-    with pytest.raises(NotFound):
-        await resolve(db, order.number + 1, decision, "ops")
-    assert await standing(db, order) == QUEUED
-
-
-async def test_an_order_is_resolved_once_by_two_operators_at_once(db: Database, order: Order, unknown: UUID) -> None:
-    results = await asyncio.gather(
-        *(resolve(db, order.number, Refund(), f"ops {n}") for n in range(4)), return_exceptions=True
-    )
-    assert [isinstance(result, Conflict) for result in results].count(False) == 1
-    assert await ledger_rows(db, order.id) == [HELD, RELEASED]
-
-
-async def test_a_late_answer_and_an_operator_at_once_leave_one_outcome(
-    db: Database, order: Order, unknown: UUID
-) -> None:
-    await asyncio.gather(
-        record(db, unknown, Accepted("77"), FIRST_CHECK),
-        resolve(db, order.number, Refund(), "ops"),
-        return_exceptions=True,
-    )
-    dispatch, _ = await standing(db, order)
-    rows = await ledger_rows(db, order.id)
-    assert (dispatch, rows) in [
-        (Dispatch.ACCEPTED, [HELD]),
-        (Dispatch.WRITTEN_OFF, [HELD, RELEASED]),
-    ]
 
 
 # What the database holds ---------------------------------------------------------------------
