@@ -61,7 +61,7 @@ async def test_what_waits_behind_a_delivery_that_is_gone_gets_its_turn(empty_dat
     assert [tuple(row) for row in rows] == [(kept, event)]
 
 
-async def test_when_orders_are_asked_about_next_is_carried_over_and_back(empty_database_url: str) -> None:
+async def test_when_orders_are_asked_about_next_is_carried_over_and_back_and_over(empty_database_url: str) -> None:
     await migrate.upgrade(empty_database_url, "0011")
     connection = await asyncpg.connect(empty_database_url)
     user, provider, service = (uuid7() for _ in range(3))
@@ -100,6 +100,8 @@ async def test_when_orders_are_asked_about_next_is_carried_over_and_back(empty_d
     assert len(due) == 3
     await migrate.downgrade(empty_database_url, "0011")
     assert await connection.fetch(told) == before
+    await migrate.upgrade(empty_database_url)
+    assert [tuple(row) for row in await connection.fetch(checks)] == due
     await connection.close()
 
 
