@@ -40,7 +40,7 @@ class Options(msgspec.Struct, frozen=True):
     rounds: int = 5
     seconds: float = 4.0
     warm_up_s: float = 2.0
-    connections: int = 64
+    connections: int = 256
     retakes: int = 30
     size: Size = Size()
 
@@ -146,7 +146,7 @@ class Session:
         idle = [self._idle(api, name) for name in PAIR]
         samples |= await self.in_turn(idle, options.rounds, options.seconds / 2)
         half = max(median_rate(samples["add"]) / 2, 1.0)
-        clock = subjects.add_by_the_clock(api, self._stage.cores, self._stock, 4 * options.connections, half)
+        clock = subjects.add_by_the_clock(api, self._stage.cores, self._stock, options.connections, half)
         samples |= await self.in_turn([clock], options.rounds, 2 * options.seconds)
         two = self._stage.serve(self._gateway, workers=2)
         pairs = [self._named(server, name, suffix) for server, suffix in ((api, "one"), (two, "two")) for name in PAIR]

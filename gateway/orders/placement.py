@@ -23,10 +23,10 @@ from gateway.orders.replays.model import Replay
 from gateway.orders.replays.recalling import Answer, found_on_record, recall, with_copies
 from gateway.orders.store import NewOrder
 
-BATCH_MAX = 128
+BATCH_MAX = 64
 WAITING_MAX = 2000
 FLIGHTS = 3
-"""Batches are decided and written while the disk keeps others; with a fourth it is no more."""
+"""Batches are decided and written while others are answered or kept by the disk; with a fourth it is no more."""
 
 
 class _Contended(Exception):
