@@ -56,13 +56,13 @@ class Fields:
             PanelError: this is the 65th field.
         """
         listed = name.partition("[")[0] if name.endswith("]") else ""
-        if listed in ID_FIELDS and listed in self._lists:
+        if listed and listed in ID_FIELDS and listed in self._lists:
             self._lists[listed].append(value)
             return
         self.count += 1
         if self.count > FIELDS_MAX:
             raise unreadable()
-        if listed in ID_FIELDS or listed in LINE_FIELDS:
+        if listed and (listed in ID_FIELDS or listed in LINE_FIELDS):
             self._lists.setdefault(listed, []).append(value)
         else:
             self._values[name] = value

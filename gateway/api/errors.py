@@ -49,11 +49,15 @@ PANEL: dict[type[errors.GatewayError], Wire] = {
     errors.AlreadyBooked: Wire(words.INCORRECT_REQUEST),
 }
 
+_nearest: dict[type[errors.GatewayError], Wire] = {}
+"""Of kinds that were looked for."""
+
 
 def to_panel_error(error: errors.GatewayError) -> PanelError:
     """The refusal in the protocol's words, those of its nearest kind in the table; nothing else of it goes out."""
-    wire = next(PANEL[kind] for kind in type(error).__mro__ if kind in PANEL)
-    text = wire.text.format(*(getattr(error, name) for name in wire.data))
+    kind = type(error)
+    wire = _nearest.get(kind) or _nearest.setdefault(kind, next(PANEL[each] for each in kind.__mro__ if each in PANEL))
+    text = wire.text.format(*(getattr(error, name) for name in wire.data)) if wire.data else wire.text
     headers = error.headers if isinstance(error, errors.TooManyRequests) else None
     refusal = PanelError(text, status=wire.status, headers=headers)
     if isinstance(error, errors.Unavailable):
