@@ -20,7 +20,7 @@ from benchmarks.behind_session import NEVER_S, Options, Session, Shop
 from benchmarks.measure import rate
 from benchmarks.stage import Stage, open_stage
 from benchmarks.stock import QUANTITY, Size, add_stock
-from benchmarks.upstream import KEY, Panel, open_bare_server, open_panel
+from benchmarks.upstream import KEY, Panel, open_panel
 from gateway.db import migrate
 from gateway.db.engine import Database
 from gateway.providers.actions import set_api_key
@@ -48,12 +48,12 @@ async def _run(stage: Stage, options: Options) -> report.Report:
     gateway = dataclasses.replace(plain, extra={**plain.extra, **rarely})
     db = await Database.open(stage.database_url)
     try:
-        async with open_panel() as panel, open_bare_server() as bare_url:
+        async with open_panel() as panel:
             stock = await add_stock(db, gateway.keyring, Size(options.wallets, 1, 0, 0))
             await _lead(db, gateway, None, panel.url, KEY, options.connections)
             simulator = gateway.processes.simulator() if options.simulator else None
             simulated = await _open_shop(db, gateway, simulator, options.connections) if simulator else None
-            session = Session(stage, options, gateway, db, stock, panel, bare_url, simulated)
+            session = Session(stage, options, gateway, db, stock, panel, simulated)
             await session.measure()
             verified = await gateway.command("ledger", "verify")
             placed = await _prove(db, panel) + (await _prove_simulated(db, simulator) if simulator else 0)

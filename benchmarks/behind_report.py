@@ -13,11 +13,9 @@ from benchmarks.report import describe_machine, find_commit
 from benchmarks.stage import Stage, sync_ms
 
 NAMES = {
-    "floor": ("F4: aiohttp's bare client and server, the same orders", "orders a second"),
-    "panel": ("aiohttp's bare client to the panel of the bench, over raw sockets", "orders a second"),
+    "floor": ("F4: aiohttp's bare client, the same orders", "orders a second"),
     "sends": ("one worker process sends", "orders a second"),
     "sends_of_floor": ("sends, of F4", ""),
-    "sends_of_panel": ("sends, of the bare client to the same panel", ""),
     "sends_worker_us": ("of it the worker", "µs an order"),
     "sends_postgres_us": ("of it PostgreSQL", "µs an order"),
     "simulator": ("aiohttp's bare client to the simulator", "orders a second"),
@@ -35,7 +33,7 @@ NAMES = {
     "settles_worker_us": ("of it the worker", "µs an order"),
     "settles_postgres_us": ("of it PostgreSQL", "µs an order"),
 }
-RATIOS = (("sends", "floor"), ("sends", "panel"), ("simulated", "simulator"))
+RATIOS = (("sends", "floor"), ("simulated", "simulator"))
 GOALS = {
     "sends_of_floor": 0.5,
     "simulated_of_simulator": 0.5,

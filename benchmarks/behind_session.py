@@ -17,7 +17,7 @@ from benchmarks.load import Ask, form, run_open
 from benchmarks.measure import rate
 from benchmarks.stage import PROJECT, Stage, port_of
 from benchmarks.stock import QUANTITY, Stock
-from benchmarks.upstream import BARE_KEY, Panel, ended, going_on
+from benchmarks.upstream import FLOOR_KEY, Panel, ended, going_on
 from compat.drafts import Draft
 from gateway.catalog.model import Service
 from gateway.db.engine import Database
@@ -68,12 +68,10 @@ class Session:
         db: Database,
         stock: Stock,
         panel: Panel,
-        bare_url: str,
         simulated: Shop | None,
     ) -> None:
         self._stage, self._options, self._gateway = stage, options, gateway
         self._db, self._stock, self._panel, self._simulated = db, stock, panel, simulated
-        self._bare_url = bare_url
         self._placed = 0
         self._taking: Samples = {}
         self.samples: Samples = {}
@@ -92,8 +90,7 @@ class Session:
         await self._end()
 
     async def _round(self) -> None:
-        self._add("floor", await self._floor(self._bare_url, BARE_KEY, self._options.orders))
-        self._add("panel", await self._floor(self._panel.url, BARE_KEY, self._options.orders))
+        self._add("floor", await self._floor(self._panel.url, FLOOR_KEY, self._options.orders))
         self._add("sends", await self._send("sends", self._options.orders))
         self._add("polls_moved", await self._poll("polls_moved", QUANTITY - 10))
         self._add("polls", await self._poll("polls", QUANTITY - 10))

@@ -10,12 +10,10 @@ from contextlib import asynccontextmanager
 from typing import NamedTuple
 from urllib.parse import parse_qs
 
-from aiohttp import web
-
 from benchmarks.posts import answering_posts
 
 KEY = "upstream-key-of-the-bench"
-BARE_KEY = "upstream-key-of-the-bare-client"
+FLOOR_KEY = "upstream-key-of-the-floor"
 """Orders under it are answered alike and kept nowhere."""
 QUANTITY = 100
 SERVICES = (
@@ -70,16 +68,16 @@ class Panel:
         """When each state was asked for, by the clock of processes."""
         self.tell: Tell = going_on(QUANTITY)
         self._last = 100_000
-        self._alike = 0
+        self._floor = 0
 
     def arrived(self) -> int:
         """Orders, each as often as it came."""
         return self._last - 100_000
 
     def answer(self, body: bytes) -> bytes:
-        if b"action=add&" in body and body.endswith(BARE_KEY.encode()):
-            self._alike += 1
-            return b'{"order":%d}' % self._alike
+        if b"action=add&" in body and body.endswith(FLOOR_KEY.encode()):
+            self._floor += 1
+            return b'{"order":%d}' % self._floor
         fields = {name: value for name, [value] in parse_qs(body.decode()).items()}
         if fields.get("key") != KEY:
             return b'{"error":"Invalid API key"}'
@@ -111,23 +109,6 @@ class Panel:
                 '"currency":"USD"}'
             )
         return f"{{{','.join(said)}}}".encode()
-
-
-@asynccontextmanager
-async def open_bare_server() -> AsyncIterator[str]:
-    """The address of aiohttp's server at its barest, which answers every order alike."""
-
-    async def answer(request: web.BaseRequest) -> web.Response:
-        await request.read()
-        return web.Response(body=b'{"order":1}', content_type="application/json")
-
-    runner = web.ServerRunner(web.Server(answer))
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/api/v2"
-    finally:
-        await runner.cleanup()
 
 
 @asynccontextmanager
