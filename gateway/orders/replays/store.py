@@ -28,7 +28,8 @@ async def claim(tx: Transaction, new: Mapping[Owner, tuple[Replay, UUID | None]]
     """Write that each key stands for this order, or for a reply to come; which keys were free or had expired.
 
     In sorted order, and before any wallet is locked. Waits for another transaction that is at the same
-    key, so shortly that a batch which is halved down to it is answered within five seconds.
+    key, so shortly that a batch which is halved down to it is answered within five seconds; what the transaction
+    locks afterwards it waits for as long as any.
 
     Raises:
         InProgress: that one took longer.
@@ -60,6 +61,7 @@ async def _claim(tx: Transaction, new: Mapping[Owner, tuple[Replay, UUID | None]
         [order_id for _, order_id in new.values()],
         [float(replay.lifetime_s) for replay, _ in new.values()],
     )
+    await tx.execute("SET LOCAL lock_timeout = DEFAULT")
     return {(row["user_id"], row["key"]) for row in rows}
 
 
