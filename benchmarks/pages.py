@@ -55,6 +55,8 @@ def compose(results: Path = RESULTS) -> str:
 
 
 def _requests(found: Found) -> Iterable[str]:
+    yield f"{found['options']['connections']} clients, each with its next request as soon as it has its answer."
+    yield ""
     rows = []
     for name in REQUESTS_SHOWN:
         each = found["figures"][name]
