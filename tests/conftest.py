@@ -95,6 +95,21 @@ async def empty_database_url(servers: ServerUrls) -> AsyncIterator[str]:
 
 
 @pytest.fixture
+async def owner(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """A superuser in the database of `db`."""
+    connection = await asyncpg.connect(database_url)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def root(owner: asyncpg.Connection) -> asyncpg.Connection:
+    """The same, going round every trigger and foreign key."""
+    await owner.execute("SET session_replication_role = replica")
+    return owner
+
+
+@pytest.fixture
 async def db(database_url: str) -> AsyncIterator[Database]:
     """The service's own pool on a fresh migrated database; what events say is looked at in the end."""
     database = await Database.open(database_url)

@@ -47,23 +47,16 @@ def installation(
     return Installation(processes, database_url, servers.redis_url, extra=channels)
 
 
-@pytest.fixture
-async def root(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(database_url)
-    yield connection
-    await connection.close()
-
-
 async def listed(installation: Installation, *words: str) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = json.loads(await installation.command("alerts", *words, "--json"))
     return rows
 
 
 async def test_a_worker_tells_what_holds_and_what_is_over_by_mail_and_webhook(
-    installation: Installation, db: Database, root: asyncpg.Connection, mailbox: Mailbox, receiver: Receiver
+    installation: Installation, db: Database, owner: asyncpg.Connection, mailbox: Mailbox, receiver: Receiver
 ) -> None:
     await add_provider(db, name="upstream")
-    await root.execute("UPDATE providers SET balance = 1, low_balance = 5")
+    await owner.execute("UPDATE providers SET balance = 1, low_balance = 5")
     worker = installation.work()
 
     async def both_told() -> bool:
@@ -78,9 +71,9 @@ async def test_a_worker_tells_what_holds_and_what_is_over_by_mail_and_webhook(
 
     await eventually(recorded, what="the telling recorded")
     assert "provider_low" in await installation.command("alerts")
-    await root.execute("UPDATE providers SET balance = 9")
-    await root.execute("UPDATE alerts SET last_at = now() - interval '2 minutes'")
-    await root.execute("UPDATE alert_tellings SET told_at = now() - interval '2 minutes'")
+    await owner.execute("UPDATE providers SET balance = 9")
+    await owner.execute("UPDATE alerts SET last_at = now() - interval '2 minutes'")
+    await owner.execute("UPDATE alert_tellings SET told_at = now() - interval '2 minutes'")
 
     async def both_over() -> bool:
         return len(mailbox.messages) >= 2 and len(receiver.posts) >= 2
@@ -89,30 +82,30 @@ async def test_a_worker_tells_what_holds_and_what_is_over_by_mail_and_webhook(
     assert [alert["state"] for alert in receiver.alerts()] == ["open", "cleared"]
     assert mailbox.messages[1]["Subject"] == "[gateway] 1 cleared"
     assert await listed(installation) == []
-    assert await root.fetchval("SELECT count(*) FROM processes") == 1
+    assert await owner.fetchval("SELECT count(*) FROM processes") == 1
     worker.ask_to_stop()
     assert worker.popen.wait(30) == 0
-    assert await root.fetchval("SELECT count(*) FROM processes") == 0
+    assert await owner.fetchval("SELECT count(*) FROM processes") == 0
 
 
 async def test_a_worker_that_was_killed_is_missed_by_the_processes_that_serve(
-    installation: Installation, root: asyncpg.Connection, mailbox: Mailbox
+    installation: Installation, owner: asyncpg.Connection, mailbox: Mailbox
 ) -> None:
     worker = installation.work()
 
     async def beats() -> bool:
-        return bool(await root.fetchval("SELECT count(*) FROM processes WHERE kind = 'work'"))
+        return bool(await owner.fetchval("SELECT count(*) FROM processes WHERE kind = 'work'"))
 
     await eventually(beats, what="its pulse")
     worker.kill()
-    await root.execute("UPDATE processes SET seen_at = now() - interval '61 seconds'")
+    await owner.execute("UPDATE processes SET seen_at = now() - interval '61 seconds'")
     installation.serve()
 
     async def watched() -> bool:
-        return bool(await root.fetchval("SELECT count(*) FROM processes WHERE kind = 'serve'"))
+        return bool(await owner.fetchval("SELECT count(*) FROM processes WHERE kind = 'serve'"))
 
     await eventually(watched, what="the pulse of who serves")
-    await root.execute("UPDATE processes SET started_at = now() - interval '61 seconds'")
+    await owner.execute("UPDATE processes SET started_at = now() - interval '61 seconds'")
 
     async def missed() -> bool:
         return any("no worker was seen" in text for text in mailbox.texts)
@@ -122,13 +115,13 @@ async def test_a_worker_that_was_killed_is_missed_by_the_processes_that_serve(
 
     async def seen() -> bool:
         return bool(
-            await root.fetchval(
+            await owner.fetchval(
                 "SELECT count(*) FROM processes WHERE kind = 'work' AND seen_at > now() - '9 s'::interval"
             )
         )
 
     await eventually(seen, what="another worker")
-    await root.execute("UPDATE alerts SET last_at = now() - interval '2 minutes'")
+    await owner.execute("UPDATE alerts SET last_at = now() - interval '2 minutes'")
 
     async def over() -> bool:
         return await listed(installation) == []
@@ -137,11 +130,11 @@ async def test_a_worker_that_was_killed_is_missed_by_the_processes_that_serve(
 
 
 async def test_the_commands_show_clear_and_try(
-    installation: Installation, db: Database, root: asyncpg.Connection, mailbox: Mailbox, receiver: Receiver
+    installation: Installation, db: Database, owner: asyncpg.Connection, mailbox: Mailbox, receiver: Receiver
 ) -> None:
     assert await installation.command("alerts") == "no open alerts"
     for kind, subject in (("ledger", "ledger"), ("surplus_run", "parent 1"), ("surplus_run", "parent 2")):
-        await root.execute("INSERT INTO alerts (kind, subject, message) VALUES ($1, $2, 'look')", kind, subject)
+        await owner.execute("INSERT INTO alerts (kind, subject, message) VALUES ($1, $2, 'look')", kind, subject)
     rows = await listed(installation)
     assert [row["subject"] for row in rows] == ["parent 2", "parent 1", "ledger"]
     assert await installation.command("alerts", "clear", rows[2]["id"]) == "1 cleared"

@@ -16,10 +16,10 @@ from gateway.orders.settlement import Change, settle
 from gateway.orders.triggers import Reported
 from gateway.providers import actions
 from gateway.settings import Settings
-from tests.support.alert_scenes import AT_ONCE_S, message_of, open_ones, root, shop, someone_watches, swept
+from tests.support.alert_scenes import AT_ONCE_S, message_of, open_ones, shop, someone_watches, swept
 from tests.support.factories import Shop, add_route, add_shop, begin_attempt, place_order
 
-__all__ = ["root", "shop"]
+__all__ = ["shop"]
 
 
 async def test_a_pause_by_an_operator_is_no_alert(db: Database, shop: Shop) -> None:

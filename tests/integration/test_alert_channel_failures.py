@@ -7,17 +7,17 @@ from gateway.alerts.delivery import store
 from gateway.alerts.delivery.channels import Channel, DeliveryFailed, channels_of
 from gateway.alerts.delivery.digest import TEST
 from gateway.db.engine import Database
-from tests.support.alert_channels import clear, email, mailbox, raise_, receiver, root, settings_for, told, webhook
+from tests.support.alert_channels import clear, email, mailbox, raise_, receiver, settings_for, told, webhook
 from tests.support.receivers import Mailbox, Receiver
 
-__all__ = ["email", "mailbox", "receiver", "root", "webhook"]
+__all__ = ["email", "mailbox", "receiver", "webhook"]
 
 FAILED = {"email": "alerts cannot be told by email: ", "webhook": "alerts cannot be told by webhook: "}
 
 
-async def rested(root: asyncpg.Connection) -> None:
+async def rested(owner: asyncpg.Connection) -> None:
     """A channel that failed has rested long enough."""
-    await root.execute("UPDATE alerts SET last_at = now() - interval '1 hour' WHERE kind = $1", store.UNDELIVERED)
+    await owner.execute("UPDATE alerts SET last_at = now() - interval '1 hour' WHERE kind = $1", store.UNDELIVERED)
 
 
 async def failures(db: Database) -> dict[str, tuple[str, int]]:
@@ -30,7 +30,7 @@ async def failures(db: Database) -> dict[str, tuple[str, int]]:
 
 
 async def test_a_receiver_that_is_down_gets_all_once_it_is_up_and_the_mail_goes_out_meanwhile(
-    db: Database, root: asyncpg.Connection, mailbox: Mailbox, email: Channel, receiver: Receiver, webhook: Channel
+    db: Database, owner: asyncpg.Connection, mailbox: Mailbox, email: Channel, receiver: Receiver, webhook: Channel
 ) -> None:
     receiver.status = 503
     await raise_(db, "order 100001")
@@ -40,11 +40,11 @@ async def test_a_receiver_that_is_down_gets_all_once_it_is_up_and_the_mail_goes_
     assert "webhook: alerts cannot be told by webhook: HTTP 503" in mailbox.texts[0]
     await clear(db, "order 100001")
     await raise_(db, "order 100002")
-    await rested(root)
+    await rested(owner)
     assert await told(db, webhook) == 0
     assert await failures(db) == {"webhook": ("HTTP 503", 2)}
     receiver.status = 204
-    await rested(root)
+    await rested(owner)
     assert await told(db, webhook) == 2
     assert {(alert["subject"], alert["state"]) for alert in receiver.alerts()} == {
         ("order 100001", "cleared"),
@@ -57,15 +57,15 @@ async def test_a_receiver_that_is_down_gets_all_once_it_is_up_and_the_mail_goes_
 
 
 async def test_a_channel_that_failed_rests_longer_each_time_up_to_a_bound(
-    db: Database, root: asyncpg.Connection, receiver: Receiver, webhook: Channel
+    db: Database, owner: asyncpg.Connection, receiver: Receiver, webhook: Channel
 ) -> None:
     receiver.status = 500
     await raise_(db, "order 100001")
     for count, rest_s in ((1, 15), (2, 30), (5, 240), (30, 900)):
-        await rested(root)
+        await rested(owner)
         await told(db, webhook)
         for age_s, due in ((rest_s - 2, 0), (rest_s + 1, 1)):
-            await root.execute(
+            await owner.execute(
                 "UPDATE alerts SET count = $1, last_at = now() - make_interval(secs => $2) WHERE kind = $3",
                 count,
                 float(age_s),

@@ -16,13 +16,12 @@ from tests.support.alert_scenes import (
     SCENES,
     SETTINGS,
     open_ones,
-    root,
     shop,
     swept,
 )
 from tests.support.factories import Shop, begin_attempt, place_order
 
-__all__ = ["root", "shop"]
+__all__ = ["shop"]
 
 
 def test_every_condition_of_the_sweep_has_a_scene() -> None:

@@ -19,14 +19,13 @@ from tests.support.alert_channels import (
     mailbox,
     raise_,
     receiver,
-    root,
     settings_for,
     told,
     webhook,
 )
 from tests.support.receivers import Mailbox, Receiver
 
-__all__ = ["email", "mailbox", "receiver", "root", "webhook"]
+__all__ = ["email", "mailbox", "receiver", "webhook"]
 
 # One message ---------------------------------------------------------------------------------
 
@@ -85,14 +84,14 @@ async def test_a_secret_in_a_message_is_masked(
 
 
 async def test_an_alert_is_told_once_an_interval_and_once_when_it_is_over(
-    db: Database, root: asyncpg.Connection, receiver: Receiver, webhook: Channel
+    db: Database, owner: asyncpg.Connection, receiver: Receiver, webhook: Channel
 ) -> None:
     await raise_(db, "order 100001")
     for _ in range(3):
         await told(db, webhook)
         await raise_(db, "order 100001")
     assert len(receiver.posts) == 1
-    await root.execute("UPDATE alert_tellings SET told_at = now() - interval '1 hour'")
+    await owner.execute("UPDATE alert_tellings SET told_at = now() - interval '1 hour'")
     for _ in range(3):
         await told(db, webhook)
     assert len(receiver.posts) == 2
@@ -116,13 +115,13 @@ async def test_what_comes_back_is_told_again(db: Database, receiver: Receiver, w
 
 
 async def test_what_arises_soon_after_a_message_waits_for_the_next(
-    db: Database, root: asyncpg.Connection, receiver: Receiver, webhook: Channel
+    db: Database, owner: asyncpg.Connection, receiver: Receiver, webhook: Channel
 ) -> None:
     await raise_(db, "order 100001")
     assert await tell(db, webhook, repeat_s=HOUR_S) == 1
     await raise_(db, "order 100002", "order 100003")
     assert await tell(db, webhook, repeat_s=HOUR_S) == 0
-    await root.execute("UPDATE alert_tellings SET told_at = now() - interval '61 seconds'")
+    await owner.execute("UPDATE alert_tellings SET told_at = now() - interval '61 seconds'")
     assert await tell(db, webhook, repeat_s=HOUR_S) == 2
     assert len(receiver.posts) == 2
 
@@ -151,7 +150,7 @@ async def test_an_alert_that_is_cleared_while_it_is_told_is_told_of_as_cleared_n
 
 
 async def test_a_process_that_dies_between_the_send_and_its_record_makes_another_repeat_it(
-    db: Database, root: asyncpg.Connection, receiver: Receiver, webhook: Channel
+    db: Database, owner: asyncpg.Connection, receiver: Receiver, webhook: Channel
 ) -> None:
     class Dying:
         name = "webhook"
@@ -164,20 +163,20 @@ async def test_a_process_that_dies_between_the_send_and_its_record_makes_another
     with pytest.raises(asyncio.CancelledError):
         await told(db, Dying())
     assert await told(db, webhook) == 0
-    await root.execute("UPDATE alert_tellings SET claimed_until = now() - interval '1 second'")
+    await owner.execute("UPDATE alert_tellings SET claimed_until = now() - interval '1 second'")
     assert await told(db, webhook) == 1
     assert len(receiver.posts) == 2
 
 
 async def test_who_was_told_of_what_is_long_over_is_forgotten(
-    db: Database, root: asyncpg.Connection, webhook: Channel
+    db: Database, owner: asyncpg.Connection, webhook: Channel
 ) -> None:
     await raise_(db, "order 100001", "order 100002")
     await told(db, webhook)
-    await root.execute("UPDATE alerts SET cleared_at = now() - interval '3 days' WHERE subject = 'order 100001'")
+    await owner.execute("UPDATE alerts SET cleared_at = now() - interval '3 days' WHERE subject = 'order 100001'")
     await raise_(db, "order 100003")
     assert await told(db, webhook) == 1
-    assert await root.fetchval("SELECT count(*) FROM alert_tellings") == 2
+    assert await owner.fetchval("SELECT count(*) FROM alert_tellings") == 2
 
 
 # Which channels ------------------------------------------------------------------------------

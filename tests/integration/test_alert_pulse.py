@@ -4,10 +4,10 @@ import asyncpg
 
 from gateway.alerts.pulse import store as pulses
 from gateway.db.engine import Database
-from tests.support.alert_scenes import root, shop, someone_watches, swept
+from tests.support.alert_scenes import shop, someone_watches, swept
 from tests.support.factories import Shop
 
-__all__ = ["root", "shop"]
+__all__ = ["shop"]
 
 
 async def test_the_oldest_worker_sweeps_for_all(db: Database, root: asyncpg.Connection) -> None:

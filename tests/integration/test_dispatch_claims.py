@@ -23,6 +23,7 @@ from gateway.providers import actions
 from gateway.providers.upstream import Upstreams
 from gateway.settings import Settings
 from gateway.tracking import store as tracking
+from tests.support.attempts import order, shop
 from tests.support.factories import (
     Shop,
     add_provider,
@@ -34,19 +35,11 @@ from tests.support.factories import (
 )
 from tests.support.reads import Measured
 
+__all__ = ["order", "shop"]
+
 SECRETS = ("a secret that is long enough to be one",)
 WITHIN_S = 15
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-async def shop(db: Database) -> Shop:
-    return await add_shop(db)
-
-
-@pytest.fixture
-async def order(db: Database, shop: Shop) -> Order:
-    return await place_order(db, shop)
 
 
 async def claimed(db: Database, slots: Mapping[UUID, int]) -> set[int]:

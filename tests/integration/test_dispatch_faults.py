@@ -16,12 +16,12 @@ from gateway.egress import open_session
 from gateway.orders.model import Dispatch, Order
 from gateway.providers.upstream import Upstreams
 from gateway.settings import Settings
-from tests.support.dispatch_faults import DAY_S, attempts, dispatch_of, order, owner, panel, shop
+from tests.support.dispatch_faults import DAY_S, attempts, dispatch_of, order, panel, shop
 from tests.support.factories import Shop, add_provider, add_route, add_shop, open_alerts, place_order, read_order
 from tests.support.faults import KEYRING, NumberingPanel, eventually, refuse_writes
 from tests.support.proxy import Break, wire_to
 
-__all__ = ["order", "owner", "panel", "shop"]
+__all__ = ["order", "panel", "shop"]
 
 GRACE_S = 15
 

@@ -12,11 +12,11 @@ from gateway.dispatch.outcomes import record
 from gateway.dispatch.resolve import NotPlaced, resolve
 from gateway.dispatch.upkeep import expire_leases, fail_queued, give_up_unknown
 from gateway.orders.model import Dispatch, Order
-from tests.support.dispatch_faults import DAY_S, attempts, dispatch_of, order, owner, panel, shop
+from tests.support.dispatch_faults import DAY_S, attempts, dispatch_of, order, panel, shop
 from tests.support.factories import Shop, begin_attempt, open_alerts, place_order
 from tests.support.faults import refuse_writes
 
-__all__ = ["order", "owner", "panel", "shop"]
+__all__ = ["order", "panel", "shop"]
 
 FIRST_CHECK = timedelta(seconds=5)
 

@@ -18,9 +18,9 @@ from gateway.orders.model import Order
 from gateway.providers.lanes import Lanes
 from tests.support.factories import begin_attempt, event_types, open_alerts, place_order
 from tests.support.faults import eventually
-from tests.support.unknowns import KEY, Counter, add_panel_shop, counter, owner
+from tests.support.unknowns import KEY, Counter, add_panel_shop, counter
 
-__all__ = ["counter", "owner"]
+__all__ = ["counter"]
 
 
 async def together(owner: asyncpg.Connection, order: Order, *acts: Callable[[], Awaitable[object]]) -> None:

@@ -16,10 +16,10 @@ from gateway.orders.model import Status
 from gateway.providers.money.days.reconciling import Deposited, enter_deposit, reconcile_days
 from gateway.providers.money.model import POSTS_CHARGED, Day
 from tests.support.faults import eventually
-from tests.support.provider_days import charges, midnight, missing, move_back, reckoned, report, root, trade
+from tests.support.provider_days import charges, midnight, missing, move_back, reckoned, report, trade
 from tests.support.upstream import Trade
 
-__all__ = ["root", "trade"]
+__all__ = ["trade"]
 
 
 async def pay_in(trade: Trade, amount: str, reference: str, at: datetime | None = None) -> Deposited:

@@ -8,10 +8,10 @@ import pytest
 from compat.status import UpstreamStatus
 from gateway.orders.model import Status
 from gateway.providers.money.days.reconciling import reconcile_days
-from tests.support.provider_days import charges, move_back, reckoned, report, root, trade
+from tests.support.provider_days import charges, move_back, reckoned, report, trade
 from tests.support.upstream import Trade
 
-__all__ = ["root", "trade"]
+__all__ = ["trade"]
 
 
 async def test_an_upstream_that_takes_more_than_its_price_list_says_is_shown(

@@ -1,6 +1,5 @@
 """The proof of the money finds what was tampered with, and nothing else."""
 
-from collections.abc import AsyncIterator
 from decimal import Decimal
 from uuid import UUID, uuid4
 
@@ -28,15 +27,6 @@ LIVES: dict[str, tuple[str, str, Moves]] = {
     "failed": ("0", "0", [(HOLD, "0"), (RELEASE, "0")]),
 }
 """Of an order in each status: its price, its charge and its ledger rows."""
-
-
-@pytest.fixture
-async def root(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    """A superuser that goes round every trigger and foreign key."""
-    connection = await asyncpg.connect(database_url)
-    await connection.execute("SET session_replication_role = replica")
-    yield connection
-    await connection.close()
 
 
 @pytest.fixture

@@ -1,25 +1,14 @@
 """What a worker keeps in order by the hour and by the day."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
-import pytest
 
 from gateway.db.engine import Database
 from gateway.db.partitions import month_floor
 from gateway.ledger.verify import claim_verifying
 from gateway.worker import keep_partitions, verify_books
 from tests.support.factories import add_account, add_shop, place_order
-
-
-@pytest.fixture
-async def root(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    """A superuser that goes round every trigger and foreign key."""
-    connection = await asyncpg.connect(database_url)
-    await connection.execute("SET session_replication_role = replica")
-    yield connection
-    await connection.close()
 
 
 async def alerts_of(db: Database) -> list[tuple[Any, ...]]:

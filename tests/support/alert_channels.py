@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 
-import asyncpg
 import pytest
 
 from gateway.alerts import store as alerts
@@ -14,13 +13,6 @@ from gateway.settings import Settings
 from tests.support.receivers import WEBHOOK_SECRET, Mailbox, Receiver, open_mailbox, open_receiver
 
 HOUR_S = 3600.0
-
-
-@pytest.fixture
-async def root(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(database_url)
-    yield connection
-    await connection.close()
 
 
 @pytest.fixture

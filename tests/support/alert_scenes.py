@@ -1,6 +1,6 @@
 """What brings each condition of the sweep about, and what ends it."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import asyncpg
@@ -18,15 +18,6 @@ from tests.support.factories import Shop, add_shop, begin_attempt, place_order
 SETTINGS = Settings()
 AT_ONCE_S = 0.0
 HELD_BY_THE_SWEEP = [condition.kind for condition in CONDITIONS if condition.holding is not None]
-
-
-@pytest.fixture
-async def root(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    """A superuser that goes round every trigger and foreign key."""
-    connection = await asyncpg.connect(database_url)
-    await connection.execute("SET session_replication_role = replica")
-    yield connection
-    await connection.close()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from decimal import Decimal
 
-import asyncpg
 import pytest
 
 from gateway.db.engine import Database
@@ -18,13 +17,6 @@ DAY_S = 86_400
 async def panel() -> AsyncIterator[NumberingPanel]:
     async with open_numbering_panel() as panel:
         yield panel
-
-
-@pytest.fixture
-async def owner(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(database_url)
-    yield connection
-    await connection.close()
 
 
 @pytest.fixture

@@ -26,15 +26,6 @@ async def trade(db: Database) -> AsyncIterator[Trade]:
         yield trade
 
 
-@pytest.fixture
-async def root(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    """A superuser that goes round every trigger."""
-    connection = await asyncpg.connect(database_url)
-    await connection.execute("SET session_replication_role = replica")
-    yield connection
-    await connection.close()
-
-
 async def move_back(trade: Trade, root: asyncpg.Connection) -> date:
     """As if all that was done from the first to the last reading had been the day before yesterday."""
     await root.execute(

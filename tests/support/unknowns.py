@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import msgspec
 import pytest
 from uuid_utils.compat import uuid7
@@ -130,10 +129,3 @@ async def counter(db: Database) -> AsyncIterator[Counter]:
     async with open_counter(db) as counter:
         yield counter
         await counter.assert_books_are_clean()
-
-
-@pytest.fixture
-async def owner(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(database_url)
-    yield connection
-    await connection.close()

@@ -55,13 +55,6 @@ async def connection(shared_database_url: str) -> AsyncIterator[asyncpg.Connecti
     await connection.close()
 
 
-@pytest.fixture
-async def root(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(database_url)
-    yield connection
-    await connection.close()
-
-
 def ids_around(chance: random.Random, count: int) -> list[UUID]:
     """Of the months made and of others: at their very edges, of the same instants, of before and of the future."""
     now = datetime.now(UTC)
@@ -207,20 +200,20 @@ async def test_pages_of_lines_are_all_that_is_asked_for(connection: asyncpg.Conn
 
 
 async def test_pages_of_what_happened_to_an_order_are_in_the_order_in_which_it_happened(
-    db: Database, root: asyncpg.Connection
+    db: Database, owner: asyncpg.Connection
 ) -> None:
     """Ids of one millisecond are by chance; places are not, which the events of old have none of."""
     order = uuid7()
     await tell(db, await add_owner(db), order, *["order.processing"] * 40)
 
     async def page(after: UUID | None) -> list[UUID]:
-        return [row.id for row in await orders.events_of(root, order, after, 7)]
+        return [row.id for row in await orders.events_of(owner, order, after, 7)]
 
     for of_old in (0, 9):
-        async with rolled_back(root):
+        async with rolled_back(owner):
             old = "SELECT id FROM events WHERE object_id = $1 ORDER BY id LIMIT $2"
-            await root.execute(f"UPDATE events SET sequence = NULL WHERE id IN ({old})", order, of_old)
-            places = await root.fetch(
+            await owner.execute(f"UPDATE events SET sequence = NULL WHERE id IN ({old})", order, of_old)
+            places = await owner.fetch(
                 "SELECT id FROM events WHERE object_id = $1 ORDER BY sequence NULLS FIRST, id", order
             )
             assert await paged(page, 7) == [row["id"] for row in places]

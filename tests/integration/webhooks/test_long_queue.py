@@ -1,6 +1,5 @@
 """A queue of which most belongs to one slow endpoint: what a claim and a relay read does not grow with it."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from functools import partial
 from uuid import UUID
@@ -36,15 +35,8 @@ class RolledBack(Exception):
     pass
 
 
-@pytest.fixture
-async def root(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(database_url)
-    yield connection
-    await connection.close()
-
-
-async def fill(root: asyncpg.Connection, webhook_id: UUID, objects: int) -> None:
-    await root.execute(
+async def fill(owner: asyncpg.Connection, webhook_id: UUID, objects: int) -> None:
+    await owner.execute(
         """
         INSERT INTO webhook_queue (delivery_id, webhook_id, event_id, object_id, sequence, next_attempt_at)
         SELECT uuid7(), $1, uuid7(), o.id, s, CASE WHEN s = 1 THEN now() + interval '1 h' END
@@ -54,7 +46,7 @@ async def fill(root: asyncpg.Connection, webhook_id: UUID, objects: int) -> None
         objects,
         EACH,
     )
-    await root.execute("VACUUM ANALYZE webhook_queue, events, event_outbox")
+    await owner.execute("VACUUM ANALYZE webhook_queue, events, event_outbox")
 
 
 async def claim(db: Database, slow: UUID, *, generic: bool) -> Measured:
@@ -70,25 +62,25 @@ async def claim(db: Database, slow: UUID, *, generic: bool) -> Measured:
 
 
 @pytest.mark.parametrize("generic", [False, True])
-async def test_a_claim_reads_what_it_takes(db: Database, root: asyncpg.Connection, generic: bool) -> None:
+async def test_a_claim_reads_what_it_takes(db: Database, owner: asyncpg.Connection, generic: bool) -> None:
     slow, _ = await add_endpoint(db, await add_owner(db), "https://example.com/")
     for _ in range(ENDPOINTS):
-        owner = await add_owner(db)
-        await add_endpoint(db, owner, "https://example.com/")
+        user = await add_owner(db)
+        await add_endpoint(db, user, "https://example.com/")
         for _ in range(2):
-            await tell(db, owner, uuid7(), "order.created", "order.processing")
+            await tell(db, user, uuid7(), "order.created", "order.processing")
     await relay_events(db)
-    await fill(root, slow.id, FEW)
+    await fill(owner, slow.id, FEW)
     few = await claim(db, slow.id, generic=generic)
-    await fill(root, slow.id, MANY)
+    await fill(owner, slow.id, MANY)
     many = await claim(db, slow.id, generic=generic)
     assert TAKEN < many.pages < few.pages * GROWTH_MAX
     assert "webhook_queue" not in many.read_whole
 
 
-async def fill_due(root: asyncpg.Connection, webhook_id: UUID, objects: int) -> None:
+async def fill_due(owner: asyncpg.Connection, webhook_id: UUID, objects: int) -> None:
     """A queue of deliveries that are all due, each of an object of its own; it is not analyzed."""
-    await root.execute(
+    await owner.execute(
         """
         WITH e AS (
           INSERT INTO events (type, user_id, object_type, object_id, data, sequence)
@@ -107,7 +99,7 @@ async def fill_due(root: asyncpg.Connection, webhook_id: UUID, objects: int) -> 
     )
 
 
-async def turn(db: Database, owner: UUID, plans: dict[str, str]) -> list[int]:
+async def turn(db: Database, user: UUID, plans: dict[str, str]) -> list[int]:
     """The pages that a claim, the record of what came of it, and a relay look at, of `TAKEN` or of nothing."""
     steps = []
     try:
@@ -119,7 +111,7 @@ async def turn(db: Database, owner: UUID, plans: dict[str, str]) -> list[int]:
             taken = Answer(status=204, error=None, response="", duration_ms=1)
             outcomes = [Outcome(delivery_id=one, webhook_id=other, attempt=1, answer=taken) for one, other in called]
             await deliveries.record(steps[1], outcomes)  # type: ignore[arg-type]
-            await events.insert(tx, [Event("order.created", owner, "order", uuid7(), TOLD) for _ in range(TAKEN)])
+            await events.insert(tx, [Event("order.created", user, "order", uuid7(), TOLD) for _ in range(TAKEN)])
             steps.append(Measured(tx, generic=True, kept=plans))
             await entering.relay(steps[2])  # type: ignore[arg-type]
             raise RolledBack
@@ -127,18 +119,18 @@ async def turn(db: Database, owner: UUID, plans: dict[str, str]) -> list[int]:
         return [step.pages for step in steps]
 
 
-async def test_plans_of_an_empty_queue_serve_a_long_one(root: asyncpg.Connection, database_url: str) -> None:
+async def test_plans_of_an_empty_queue_serve_a_long_one(owner: asyncpg.Connection, database_url: str) -> None:
     db = await Database.open(database_url, size=1)
     try:
-        owner = await add_owner(db)
-        endpoint, _ = await add_endpoint(db, owner, "https://example.com/")
-        await root.execute("VACUUM ANALYZE webhook_queue, events, event_outbox, webhook_deliveries")
+        user = await add_owner(db)
+        endpoint, _ = await add_endpoint(db, user, "https://example.com/")
+        await owner.execute("VACUUM ANALYZE webhook_queue, events, event_outbox, webhook_deliveries")
         plans: dict[str, str] = {}
-        await turn(db, owner, plans)
-        await fill_due(root, endpoint.id, FEW)
-        few = await turn(db, owner, plans)
-        await fill_due(root, endpoint.id, MANY)
-        many = await turn(db, owner, plans)
+        await turn(db, user, plans)
+        await fill_due(owner, endpoint.id, FEW)
+        few = await turn(db, user, plans)
+        await fill_due(owner, endpoint.id, MANY)
+        many = await turn(db, user, plans)
     finally:
         await db.close()
     assert all(TAKEN < after < before * GROWTH_MAX for before, after in zip(few, many, strict=True)), (few, many)
@@ -169,19 +161,19 @@ async def again(db: Database, endpoint: UUID, plans: dict[str, str]) -> list[Mea
 
 
 async def test_what_is_sent_again_is_queued_by_plans_of_an_empty_queue(
-    root: asyncpg.Connection, database_url: str
+    owner: asyncpg.Connection, database_url: str
 ) -> None:
     db = await Database.open(database_url, size=1)
     try:
-        owner = await add_owner(db)
-        endpoint, _ = await add_endpoint(db, owner, "https://example.com/")
-        await root.execute("VACUUM ANALYZE webhook_queue, events, event_outbox, webhook_deliveries")
-        await tell(db, owner, uuid7(), *["order.processing"] * TAKEN)
+        user = await add_owner(db)
+        endpoint, _ = await add_endpoint(db, user, "https://example.com/")
+        await owner.execute("VACUUM ANALYZE webhook_queue, events, event_outbox, webhook_deliveries")
+        await tell(db, user, uuid7(), *["order.processing"] * TAKEN)
         plans: dict[str, str] = {}
         await again(db, endpoint.id, plans)
-        await fill_due(root, endpoint.id, FEW)
+        await fill_due(owner, endpoint.id, FEW)
         few = await again(db, endpoint.id, plans)
-        await fill_due(root, endpoint.id, MANY)
+        await fill_due(owner, endpoint.id, MANY)
         many = await again(db, endpoint.id, plans)
     finally:
         await db.close()
@@ -190,38 +182,38 @@ async def test_what_is_sent_again_is_queued_by_plans_of_an_empty_queue(
         assert after.read_whole == set()
 
 
-async def pages_of_a_relay(db: Database, root: asyncpg.Connection, owner: UUID) -> int:
+async def pages_of_a_relay(db: Database, owner: asyncpg.Connection, user: UUID) -> int:
     """Of the next events of objects in the queue."""
-    await root.execute(
+    await owner.execute(
         """
         WITH added AS (
           INSERT INTO events (type, user_id, object_type, object_id, data, sequence)
           SELECT 'order.completed', $1, 'order', object_id, $3, $2 FROM webhook_queue WHERE sequence = 1 RETURNING id)
         INSERT INTO event_outbox (event_id) SELECT id FROM added
         """,
-        owner,
+        user,
         EACH + 1,
         msgspec.json.encode(TOLD).decode(),
     )
-    await root.execute("VACUUM ANALYZE webhook_queue, events, event_outbox")
+    await owner.execute("VACUUM ANALYZE webhook_queue, events, event_outbox")
     try:
         async with db.transaction() as tx:
             measured = Measured(tx)
             await entering.relay(measured)  # type: ignore[arg-type]
             raise RolledBack
     except RolledBack:
-        await root.execute("TRUNCATE events, event_outbox")
+        await owner.execute("TRUNCATE events, event_outbox")
     return measured.pages
 
 
 async def test_a_relay_reads_what_it_takes(
-    db: Database, root: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+    db: Database, owner: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(entering, "RELAYED_AT_ONCE", TAKEN)
-    owner = await add_owner(db)
-    endpoint, _ = await add_endpoint(db, owner, "https://example.com/")
-    await fill(root, endpoint.id, FEW)
-    few = await pages_of_a_relay(db, root, owner)
-    await fill(root, endpoint.id, MANY)
-    many = await pages_of_a_relay(db, root, owner)
+    user = await add_owner(db)
+    endpoint, _ = await add_endpoint(db, user, "https://example.com/")
+    await fill(owner, endpoint.id, FEW)
+    few = await pages_of_a_relay(db, owner, user)
+    await fill(owner, endpoint.id, MANY)
+    many = await pages_of_a_relay(db, owner, user)
     assert TAKEN < many < few * GROWTH_MAX
