@@ -253,7 +253,7 @@ class PanelClient:
             return await post(session, request, self._timeout, bytes_max)
         except NEVER_CONNECTED as error:
             raise NotReached(self._mask(describe(error))) from None
-        except Exception as error:
+        except Exception as error:  # whatever a hostile reply sets off in the parser; a read may be made again
             raise BadAnswer(self._mask(describe(error))) from None
 
     def _read_with(

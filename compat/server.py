@@ -70,7 +70,7 @@ async def _answer(panel: "_Panel[Caller]", scope: Scope, receive: Receive, body_
         return await _listed(answer, scope) if isinstance(answer, Listing) else _Reply(answer)
     except PanelError as error:
         refusal = error
-    except Exception:
+    except Exception:  # of any backend: the caller is owed an answer, the operator the traceback
         logger.exception("The panel could not answer")
         refusal = PanelError(UNAVAILABLE, status=503)
     body = encode.encode_error(refusal.text, placed=False if refusal.placed is False else None)

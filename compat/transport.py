@@ -93,7 +93,7 @@ async def read_reply(response: aiohttp.ClientResponse, bytes_max: int) -> Reply:
             if len(body) > bytes_max:
                 cut = f"a body of more than {bytes_max} bytes"
                 break
-    except Exception as error:
+    except Exception as error:  # whatever a hostile body sets off in the decoder; the caller is told in `cut`
         cut = f"the body broke off: {describe(error)}"
     if cut:
         response.close()

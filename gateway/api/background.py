@@ -28,8 +28,10 @@ async def repeated(name: str, act: Callable[[], Awaitable[None]], interval_s: fl
         while True:
             try:
                 await act()
-            except Exception as error:
-                _log.warning("a background task failed and goes on", task=name, reason=str(error))
+            except Exception as error:  # whatever it is: nobody else would begin the task again
+                _log.warning(
+                    "a background task failed and goes on", task=name, reason=str(error), kind=type(error).__name__
+                )
             await asyncio.sleep(interval_s)
 
     task = asyncio.create_task(run(), name=name)

@@ -2,6 +2,8 @@
 
 import asyncio
 
+import asyncpg
+
 from gateway.db.engine import Database
 from gateway.errors import Unavailable
 from gateway.logs import Logger
@@ -39,5 +41,5 @@ class Notifier:
             try:
                 async with self._db.connection() as connection:
                     await connection.execute(f"NOTIFY {self._channel}")
-            except Unavailable as error:
-                log.warning("nobody was woken", channel=self._channel, reason=error.what)
+            except (Unavailable, asyncpg.PostgresError) as error:  # as when the queue of news is full
+                log.warning("nobody was woken", channel=self._channel, reason=str(error))

@@ -33,7 +33,7 @@ async def sweep(db: Database, settings: Settings, *, quiet_s: float = QUIET_S) -
             if error.placed is False and not isinstance(error.__cause__, ROLLED_BACK):
                 raise
             log.error("a condition could not be looked at", condition=condition.kind, error=repr(error.__cause__))
-        except Exception:
+        except Exception:  # a fault in one condition must not hide all others
             log.exception("a condition could not be looked at", condition=condition.kind)
     return True
 

@@ -38,7 +38,7 @@ async def tell(db: Database, channel: Channel, *, repeat_s: float, gap_s: float 
     except DeliveryFailed as error:
         await _fail(db, channel, news, str(error))
         return 0
-    except Exception as error:
+    except Exception as error:  # of any library that sends: the news is released and told again
         log.exception("a channel of alerts broke", channel=channel.name)
         await _fail(db, channel, news, type(error).__name__)
         return 0

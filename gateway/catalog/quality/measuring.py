@@ -45,7 +45,7 @@ async def measure(db: Database, *, rest_s: float = REST_S, share_max: float = SH
         if counted and (claim.measured_at is None or claim.measured_at.date() != claim.began_at.date()):
             async with db.transaction() as tx:
                 await store.forget(tx, claim.today)
-    except Exception:
+    except Exception:  # raised again: whatever it was, the claim is given back
         await rest(claim.measured_at or claim.began_at - timedelta(days=store.DAYS_BACK))
         raise
     if not counted:

@@ -90,7 +90,7 @@ async def sync_due(db: Database, upstreams: Upstreams, interval_s: float) -> int
         except GatewayError as error:
             log.warning("not synced", provider=str(provider_id), error=str(error))
             return False
-        except Exception:
+        except Exception:  # one provider's list must not stop those of the others; operators see the note
             log.exception("a sync failed", provider=str(provider_id))
             await _note(db, provider_id, "it failed by an error of the gateway; its log has more")
             return False
