@@ -1,6 +1,7 @@
 """SQL of wallets and the ledger."""
 
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -47,6 +48,14 @@ async def lock_of_owners(tx: Transaction, owners: Iterable[tuple[UUID, str]]) ->
 async def find(tx: Transaction, wallet_id: UUID) -> Wallet | None:
     row = await tx.fetchrow(f"SELECT {_WALLET} FROM wallets WHERE id = $1", wallet_id)
     return Wallet(*row) if row else None
+
+
+async def spendable_of(tx: Transaction, wallet_ids: Iterable[UUID]) -> dict[UUID, Decimal]:
+    """What can be spent of each wallet as it is committed; it locks none."""
+    rows = await tx.fetch(
+        "SELECT id, balance - hold_amount AS spendable FROM wallets WHERE id = ANY($1)", list(set(wallet_ids))
+    )
+    return {row["id"]: row["spendable"] for row in rows}
 
 
 async def open_wallet(tx: Transaction, user_id: UUID, currency: str) -> UUID:

@@ -44,6 +44,11 @@ class Placing(msgspec.Struct, frozen=True):
         """Whose key the request is remembered under, where it is."""
         return (self.new.order.user_id, self.replay.key) if self.replay else None
 
+    @property
+    def depends_on_money_alone(self) -> bool:
+        """Whether nothing but the price can refuse it, so that a wallet that cannot pay is all there is to say."""
+        return not (self.replay or self.refuse_duplicates or self.is_capped)
+
 
 class Decided(msgspec.Struct, frozen=True):
     """What a batch comes to: an outcome for each, in order, and what is to be written."""

@@ -13,7 +13,7 @@ from gateway.batching import Apart, Batcher
 from gateway.catalog.model import Service
 from gateway.db.engine import ROLLED_BACK, Database, Transaction
 from gateway.db.notifier import Notifier
-from gateway.errors import Conflict, GatewayError, InProgress, Unavailable
+from gateway.errors import Conflict, GatewayError, InProgress, InsufficientFunds, Unavailable
 from gateway.ledger import store as ledger
 from gateway.orders import store
 from gateway.orders.decisions import Placing, decide, prepare
@@ -21,6 +21,7 @@ from gateway.orders.entering import store as entering
 from gateway.orders.replays import store as replays
 from gateway.orders.replays.model import Replay
 from gateway.orders.replays.recalling import Answer, found_on_record, recall, with_copies
+from gateway.orders.shortfalls import Shortfalls
 from gateway.orders.store import NewOrder
 
 BATCH_MAX = 64
@@ -39,6 +40,7 @@ class Placement:
     def __init__(self, db: Database) -> None:
         self._db = db
         self._dispatchers = Notifier(db, entering.QUEUED)
+        self._shortfalls = Shortfalls(db)
         self._batcher: Batcher[Placing, int] = Batcher(
             self._flush, max_batch=BATCH_MAX, max_waiting=WAITING_MAX, name="placement", flights=FLIGHTS
         )
@@ -61,7 +63,15 @@ class Placement:
 
     async def submit(self, placing: Placing, replay: Replay | None = None) -> int:
         """As `place`, of an order that was prepared."""
-        return await self._batcher.submit(msgspec.structs.replace(placing, replay=replay) if replay else placing)
+        if replay is not None:
+            placing = msgspec.structs.replace(placing, replay=replay)
+        elif placing.depends_on_money_alone and await self._is_short(placing):
+            raise InsufficientFunds
+        try:
+            return await self._batcher.submit(placing)
+        except InsufficientFunds:
+            self._shortfalls.note(placing.wallet_id)
+            raise
 
     async def find_replayed(self, user_id: UUID, replay: Replay) -> int | None:
         """The number of the order that the same request placed before; None where there is none.
@@ -79,8 +89,15 @@ class Placement:
             return (await store.numbers_of(tx, [found[1]])).get(found[1])
 
     async def close(self) -> None:
+        await self._shortfalls.close()
         await self._batcher.close()
         await self._dispatchers.close()
+
+    async def _is_short(self, placing: Placing) -> bool:
+        try:
+            return await self._shortfalls.still_short(placing.wallet_id, placing.new.order.price)
+        except Unavailable as error:
+            raise Unavailable(error.what, placed=False) from error
 
     async def _flush(self, batch: list[Placing]) -> list[int | GatewayError]:
         answers: list[int | GatewayError] | None = None
