@@ -29,15 +29,17 @@ class KeyringError(GatewayError):
 class _Secret:
     """One secret's id and its subkeys; the secret itself is not kept."""
 
-    __slots__ = ("aead", "kid", "pepper")
+    __slots__ = ("_peppered", "aead", "kid")
 
     def __init__(self, secret: str) -> None:
         self.kid = _derive(secret, "id", 8).hex()
-        self.pepper = _derive(secret, "api-key pepper", 32)
+        self._peppered = hmac.new(_derive(secret, "api-key pepper", 32), digestmod=hashlib.sha256)
         self.aead = AESGCM(_derive(secret, "sealing", 32))
 
     def hash(self, key: str) -> str:
-        return hmac.digest(self.pepper, key.encode(), hashlib.sha256).hex()
+        begun = self._peppered.copy()  # the pepper is taken in once, and not for each request
+        begun.update(key.encode())
+        return begun.hexdigest()
 
 
 class Keyring:

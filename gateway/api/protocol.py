@@ -69,11 +69,15 @@ class PanelProtocol(HttpToolsProtocol):
         self._offers_upgrade = False
 
     def on_url(self, url: bytes) -> None:
-        self._count(len(url))
+        self._head_bytes += len(url)
+        if self._head_bytes > HEAD_BYTES_MAX:
+            raise _HeadTooLarge
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._count(len(name) + len(value) + 4)
+        self._head_bytes += len(name) + len(value) + 4
+        if self._head_bytes > HEAD_BYTES_MAX:
+            raise _HeadTooLarge
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
@@ -123,11 +127,6 @@ class PanelProtocol(HttpToolsProtocol):
             elif name not in (b"upgrade", b"http2-settings"):
                 lines.append(name + b": " + value)
         return b"\r\n".join([*lines, b"", b""])
-
-    def _count(self, size: int) -> None:
-        self._head_bytes += size
-        if self._head_bytes > HEAD_BYTES_MAX:
-            raise _HeadTooLarge
 
     def _refuse(self, status: int, body: bytes) -> None:
         """Answer and end the connection, which is read on for a while: a reset would take the answer away.

@@ -21,6 +21,7 @@ _FAILURES_TO_OPEN = 3
 _PROBE_INTERVAL_S = 1.0
 _LOCAL_WINDOWS_MAX = 20_000
 _LIMITS_KNOWN_MAX = 1024
+_NAMES_KNOWN_MAX = 20_000
 
 Answer = TypeVar("Answer", bound=Verdict | None)
 Hit = Callable[[SlidingWindowCounterRateLimiter, RateLimitItem, str], Awaitable[Answer]]
@@ -32,7 +33,12 @@ class _KeyLimit(RateLimitItemPerMinute):
     """Counted under the key alone and not, as by itself, under key and limit: another limit is no new minute."""
 
     def key_for(self, *identifiers: bytes | str | int | float) -> str:
-        return "/".join([self.namespace, *map(str, identifiers)])
+        return _name(self.namespace, *identifiers)
+
+
+@functools.lru_cache(maxsize=_NAMES_KNOWN_MAX)
+def _name(*parts: bytes | str | int | float) -> str:
+    return "/".join(map(str, parts))
 
 
 @functools.lru_cache(maxsize=_LIMITS_KNOWN_MAX)

@@ -27,6 +27,7 @@ SCHEMES = ("redis", "rediss", "redis+cluster")
 _DEFAULT_PORT = 6379
 _CALLS_PER_PIPELINE_MAX = 512
 _CALLS_WAITING_MAX = 20_000
+_NAMES_KNOWN_MAX = 20_000
 _CALLS_TOGETHER = 64
 """In one command, for whose time the server answers nobody else."""
 _TOGETHER = """
@@ -175,14 +176,18 @@ def pipelined_storage(redis_url: str, timeout_s: float) -> tuple[RedisStorage, S
     # Counted first: who asks in the same moment what is left of his limit is told of it with his own request.
     acquire = bridge.lua_acquire_sliding_window = pipeline.script(bridge.lua_acquire_sliding_window)
     bridge.lua_sliding_window = pipeline.script(bridge.lua_sliding_window)
-    storage.acquire_sliding_window_entry = functools.partial(_acquire, storage, acquire)
+
+    @functools.lru_cache(maxsize=_NAMES_KNOWN_MAX)
+    def windows(key: str) -> list[str]:
+        names = (storage._previous_window_key(key), storage._current_window_key(key))
+        return [bridge.prefixed_key(name) for name in names]
+
+    async def spend(key: str, limit: int, expiry: int, amount: int) -> bool:
+        """As the storage does it, in one coroutine instead of three: every request goes through here."""
+        return bool(await acquire(windows(key), [limit, expiry, amount]))
+
+    storage.acquire_sliding_window_entry = spend
     return storage, pipeline
-
-
-async def _acquire(storage: Any, script: SharedScript, key: str, limit: int, expiry: int, amount: int) -> bool:
-    """As the storage does it, in one coroutine instead of three: every request goes through here."""
-    names = (storage._previous_window_key(key), storage._current_window_key(key))
-    return bool(await script([storage.bridge.prefixed_key(name) for name in names], [limit, expiry, amount]))
 
 
 def check_redis_url(redis_url: str) -> None:

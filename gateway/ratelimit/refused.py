@@ -19,22 +19,23 @@ class Refused:
     def __init__(self, clock: Callable[[], float], kept_max: int = _KEPT_MAX) -> None:
         self._clock = clock
         self._kept_max = kept_max
-        self._until: dict[tuple[RateLimitItem, str], float] = {}
+        self._until: dict[str, tuple[RateLimitItem, float]] = {}
 
     def note(self, item: RateLimitItem, identity: str, verdict: Verdict) -> None:
         """Remember what was answered. Forgetting all is the bound: it costs a question each."""
         if not verdict.allowed:
             if len(self._until) >= self._kept_max:
                 self._until.clear()
-            self._until[item, identity] = self._clock() + verdict.reset_in_s
+            self._until[identity] = (item, self._clock() + verdict.reset_in_s)
 
     def find(self, item: RateLimitItem, identity: str) -> Verdict | None:
         """The refusal that still holds; None where Redis is to be asked."""
-        until = self._until.get((item, identity))
-        if until is None:
+        kept = self._until.get(identity)
+        if kept is None:
             return None
+        refused, until = kept
         left_s = until - self._clock()
-        if left_s <= 0:
-            del self._until[item, identity]
+        if left_s <= 0 or refused != item:
+            del self._until[identity]
             return None
         return verdict(False, item.amount, 0, left_s)
