@@ -110,23 +110,9 @@ def has_low(wallets: Iterable[Wallet]) -> bool:
 
 
 def booking(wallets: Sequence[Wallet], entries: Sequence[Entry]) -> list[list[Any]]:
-    """What fills a `BOOKING`, from `$1` to `$19`."""
+    """What fills a `BOOKING`, from `$1` to `$5`."""
     return [
-        [entry.id for entry in entries],
-        [entry.user_id for entry in entries],
-        [entry.wallet_id for entry in entries],
-        [entry.wallet_seq for entry in entries],
-        [entry.type.value for entry in entries],
-        [entry.amount for entry in entries],
-        [entry.balance_before for entry in entries],
-        [entry.balance_after for entry in entries],
-        [entry.hold_before for entry in entries],
-        [entry.hold_after for entry in entries],
-        [entry.reference.type for entry in entries],
-        [entry.reference.id for entry in entries],
-        [entry.reference.part for entry in entries],
-        [entry.description for entry in entries],
-        [entry.metadata for entry in entries],
+        list(entries),
         [wallet.id for wallet in wallets],
         [wallet.balance for wallet in wallets],
         [wallet.hold_amount for wallet in wallets],
@@ -137,16 +123,17 @@ def booking(wallets: Sequence[Wallet], entries: Sequence[Entry]) -> list[list[An
 _BOOKED_BEFORE = {"uq_ledger_references_once": "this was booked before"}
 _BOOKING = """
 entry AS (
-  SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::text[], $6::numeric[], $7::numeric[],
-    $8::numeric[], $9::numeric[], $10::numeric[], $11::text[], $12::uuid[], $13::text[], $14::text[], $15::jsonb[])
-    AS e(id, user_id, wallet_id, wallet_seq, type, amount, balance_before, balance_after, hold_before, hold_after,
-      reference_type, reference_id, part, description, metadata)
+  SELECT e.*, reference ->> 'type' AS reference_type, (reference ->> 'id')::uuid AS reference_id,
+         reference ->> 'part' AS part
+    FROM jsonb_to_recordset($1) AS e(id uuid, user_id uuid, wallet_id uuid, wallet_seq bigint, type text,
+      amount numeric, balance_before numeric, balance_after numeric, hold_before numeric, hold_after numeric,
+      reference jsonb, description text, metadata jsonb)
 ), reference AS (
   INSERT INTO ledger_references (wallet_id, wallet_seq, reference_type, reference_id, part, type)
   SELECT wallet_id, wallet_seq, reference_type, reference_id, part, type FROM entry
 ), wallet AS (
   UPDATE wallets w SET balance = n.balance, hold_amount = n.hold_amount, last_seq = n.last_seq
-    FROM unnest($16::uuid[], $17::numeric[], $18::numeric[], $19::bigint[]) AS n(id, balance, hold_amount, last_seq)
+    FROM unnest($2::uuid[], $3::numeric[], $4::numeric[], $5::bigint[]) AS n(id, balance, hold_amount, last_seq)
    WHERE w.id = n.id
 ), booked AS (
   INSERT INTO ledger (id, user_id, wallet_id, wallet_seq, type, amount, balance_before, balance_after,
@@ -163,7 +150,7 @@ _LOW = """
                             'threshold', trim_scale(w.low_balance)::text),
          coalesce((SELECT max(e.sequence) FROM events e WHERE e.object_type = 'wallet' AND e.object_id = w.id), 0) + 1
     FROM wallets w
-    JOIN unnest($16::uuid[], $17::numeric[], $18::numeric[]) AS n(id, balance, hold_amount) ON n.id = w.id
+    JOIN unnest($2::uuid[], $3::numeric[], $4::numeric[]) AS n(id, balance, hold_amount) ON n.id = w.id
    WHERE w.balance - w.hold_amount >= w.low_balance AND n.balance - n.hold_amount < w.low_balance
   RETURNING id, user_id
 ), told AS (

@@ -1,16 +1,20 @@
 """SQL of new orders: the row and the event that tells of it in one statement, and with them the money that is held."""
 
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 import asyncpg
+import msgspec
 
 from gateway.db.engine import Transaction
 from gateway.errors import Conflict
+from gateway.events.payloads import OrderData
 from gateway.ledger.model import Entry, Wallet
 from gateway.ledger.store import BOOKING, booking, has_low
 from gateway.orders.families import store as families
+from gateway.orders.model import Dispatch
 from gateway.orders.shown import told
 from gateway.orders.store import NewOrder
 
@@ -28,7 +32,7 @@ async def place(
     """
     changed = list(wallets)
     try:
-        rows = await tx.fetch(_PLACE[has_low(changed)], *booking(changed, entries), *_columns(orders))
+        rows = await tx.fetch(_PLACE[has_low(changed)], *booking(changed, entries), [_to_row(new) for new in orders])
     except asyncpg.UniqueViolationError as error:
         raise Conflict("this was placed before") from error
     return await _numbered(tx, orders, rows)
@@ -36,7 +40,7 @@ async def place(
 
 async def insert(tx: Transaction, orders: Sequence[NewOrder]) -> dict[UUID, int]:
     """Insert new orders with the event of each, wake the dispatchers at commit, and say which number each id got."""
-    return await _numbered(tx, orders, await tx.fetch(_INSERT, *_columns(orders)))
+    return await _numbered(tx, orders, await tx.fetch(_INSERT, [_to_row(new) for new in orders]))
 
 
 async def _numbered(tx: Transaction, orders: Sequence[NewOrder], rows: Sequence[asyncpg.Record]) -> dict[UUID, int]:
@@ -44,43 +48,50 @@ async def _numbered(tx: Transaction, orders: Sequence[NewOrder], rows: Sequence[
     return {row["id"]: row["number"] for row in rows}
 
 
-def _columns(orders: Sequence[NewOrder]) -> list[list[Any]]:
-    return [
-        [new.order.id for new in orders],
-        [new.order.user_id for new in orders],
-        [new.api_key_id for new in orders],
-        [new.order.service_id for new in orders],
-        [new.order.provider_id for new in orders],
-        [new.order.link for new in orders],
-        [new.order.quantity for new in orders],
-        [new.order.details for new in orders],
-        [new.order.price for new in orders],
-        [new.order.currency for new in orders],
-        [new.order.dispatch.value for new in orders],
-        [new.order.is_parent for new in orders],
-        [new.order.parent_id for new in orders],
-        [told(new.order) for new in orders],
-    ]
+class _Row(msgspec.Struct):
+    """An order as it is inserted, and what the event tells of it."""
+
+    id: UUID
+    user_id: UUID
+    api_key_id: UUID
+    service_id: UUID
+    provider_id: UUID | None
+    link: str
+    quantity: int
+    details: dict[str, Any]
+    price: Decimal
+    currency: str
+    dispatch: Dispatch
+    is_parent: bool
+    parent_id: UUID | None
+    told: OrderData
 
 
-def _inserting(first: int) -> str:
-    """Tables of a WITH, whose parameters begin at this number. What is told gets its number from the row."""
-    types = "uuid, uuid, uuid, uuid, uuid, text, int, jsonb, numeric, text, text, boolean, uuid, jsonb"
-    given = ", ".join(f"${at}::{name}[]" for at, name in enumerate(types.split(", "), first))
+def _to_row(new: NewOrder) -> _Row:
+    order = new.order
+    return _Row(
+        order.id, order.user_id, new.api_key_id, order.service_id, order.provider_id, order.link, order.quantity,
+        order.details, order.price, order.currency, order.dispatch, order.is_parent, order.parent_id, told(order),
+    )  # fmt: skip
+
+
+def _inserting(rows: str) -> str:
+    """Tables of a WITH, of the orders in this parameter. What is told gets its number from the row."""
     return f"""
 new AS (
-  SELECT * FROM unnest({given}) WITH ORDINALITY AS n(id, user_id, api_key_id, service_id, provider_id, link, quantity,
-    details, price, currency, dispatch, is_parent, parent_id, told, place)
+  SELECT * FROM ROWS FROM (jsonb_to_recordset({rows}) AS (id uuid, user_id uuid, api_key_id uuid, service_id uuid,
+    provider_id uuid, link text, quantity int, details jsonb, price numeric, currency text, dispatch text,
+    is_parent boolean, parent_id uuid, told jsonb)) WITH ORDINALITY AS n
 ), placed AS (
   INSERT INTO orders (id, user_id, api_key_id, service_id, provider_id, link, quantity, details, price, currency,
     dispatch, is_parent, parent_id)
   SELECT id, user_id, api_key_id, service_id, provider_id, link, quantity, details, price, currency,
-    dispatch, is_parent, parent_id FROM new ORDER BY place
+    dispatch, is_parent, parent_id FROM new ORDER BY ordinality
   RETURNING id, number
 ), created AS (
   INSERT INTO events (type, user_id, object_type, object_id, data, sequence)
   SELECT 'order.created', n.user_id, 'order', n.id, n.told || jsonb_build_object('number', p.number), 1
-    FROM new n JOIN placed p ON p.id = n.id ORDER BY n.place
+    FROM new n JOIN placed p ON p.id = n.id ORDER BY n.ordinality
   RETURNING id, user_id
 ), passed_on AS (
   INSERT INTO event_outbox (event_id)
@@ -90,7 +101,7 @@ new AS (
 
 
 _INSERT = f"""
-WITH {_inserting(1)}, woken AS (SELECT pg_notify('{QUEUED}', ''))
+WITH {_inserting("$1")}, woken AS (SELECT pg_notify('{QUEUED}', ''))
 SELECT id, number FROM placed, woken
 """
-_PLACE = {low: f"WITH {tables}, {_inserting(20)} SELECT id, number FROM placed" for low, tables in BOOKING.items()}
+_PLACE = {low: f"WITH {tables}, {_inserting('$6')} SELECT id, number FROM placed" for low, tables in BOOKING.items()}
