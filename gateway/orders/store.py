@@ -21,6 +21,9 @@ _COLUMNS = (
 )
 COLUMNS_OF_O = ", ".join(f"o.{column.strip()}" for column in _COLUMNS.split(","))
 
+_STATUSES = {each.value: each for each in Status}
+_DISPATCHES = {each.value: each for each in Dispatch}
+
 
 class NewOrder(msgspec.Struct, frozen=True):
     """An order about to be inserted, with what there is besides `Order`."""
@@ -61,8 +64,8 @@ def to_order(row: asyncpg.Record) -> Order:
         price=row["price"],
         currency=row["currency"],
         charge=row["charge"],
-        status=Status(row["status"]),
-        dispatch=Dispatch(row["dispatch"]),
+        status=_STATUSES[row["status"]],
+        dispatch=_DISPATCHES[row["dispatch"]],
         upstream_status=row["upstream_status"],
         start_count=row["start_count"],
         remains=row["remains"],
