@@ -16,7 +16,7 @@ BY_HAND = Path(__file__).with_name("tried.md")
 SLOWEST_SHOWN = 5
 REQUESTS_SHOWN = (
     *("form", "asgi", "fastapi", "status", "status_100", "add", "add_hot_wallet", "services", "wrong_key"),
-    *("limit_reached", "no_funds", "add_open"),
+    *("new_wrong_key", "limit_reached", "no_funds", "add_open"),
 )
 
 HOW = """Made by `make bench` and `make bench ARGS=year`; each part is one run on real PostgreSQL and Valkey, fsync on,

@@ -11,6 +11,8 @@ from gateway.accounts.model import new_key
 from tests.support.processes import Running
 
 REQUESTS = 1000
+NEW_KEYS = 60_000
+"""More than are asked for in one sample, before whose next they are forgotten: who guesses guesses no key twice."""
 FORM = {"key": "yb_" + "x" * 36, "action": "add", "service": "12", "quantity": "1000"}
 """What the floors are asked."""
 
@@ -31,6 +33,7 @@ def subjects(api: Running, cores: Cores, stock: Stock, connections: int) -> list
     """All of one gateway, in the order of the goals."""
     port = port_of(api)
     wrong = [{"key": new_key(), "action": "balance"} for _ in range(REQUESTS)]
+    guessed = [{"key": new_key(), "action": "balance"} for _ in range(NEW_KEYS)]
     limited = [{"key": reseller.key, "action": "balance"} for reseller in stock.exhausted]
     asks = {
         "status": _ask(port, _status_of(stock.crowd), _STATUS),
@@ -39,6 +42,7 @@ def subjects(api: Running, cores: Cores, stock: Stock, connections: int) -> list
         "add_hot_wallet": _ask(port, _adds(stock, [stock.hot]), _PLACED),
         "services": _ask(port, [{"key": stock.hot.key, "action": "services"}], (b'200 [{"service":',)),
         "wrong_key": _ask(port, wrong, _WRONG_KEY),
+        "new_wrong_key": _ask(port, guessed, _WRONG_KEY),
         "limit_reached": _ask(port, limited, _LIMITED),
         "no_funds": _ask(port, _adds(stock, stock.broke), _NO_FUNDS),
     }
