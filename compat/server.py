@@ -1,7 +1,6 @@
 """A panel as a plain ASGI app, to be mounted at any path of any framework (protocol §1, §4)."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Generator, MutableMapping
 from typing import Any, Generic
@@ -38,8 +37,10 @@ def panel_app(backend: PanelBackend[Caller], *, body_timeout_s: float = 10.0, ma
         if scope["type"] == "http":
             reply = await _answer(panel, scope, receive, body_timeout_s)
             if reply is not None:
-                with contextlib.suppress(OSError):
+                try:
                     await _send_reply(scope, send, reply)
+                except OSError:  # the client went away
+                    return
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1002})
         else:

@@ -93,10 +93,14 @@ def create_app(settings: Settings) -> ASGIApp:
     check_redis_url(addresses.redis)
     keyring = Keyring(require_secret_key(settings))
 
+    panel: ASGIApp | None = None
+
     @contextlib.asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        nonlocal panel
         async with _open_parts(settings, addresses, keyring) as parts:
             app.state.parts = parts
+            panel = parts.panel
             spare_garbage_collector()
             yield
 
@@ -109,8 +113,8 @@ def create_app(settings: Settings) -> ASGIApp:
     )
 
     def find_panel() -> ASGIApp:
-        parts: Parts = litestar.state.parts
-        return parts.panel
+        assert panel is not None, "a request before the lifespan began"
+        return panel
 
     return logged(switch(find_panel, cast("ASGIApp", litestar)), request_log(settings))
 

@@ -30,7 +30,7 @@ class UsageMarks:
         return len(self._marks)
 
     def mark(self, key_id: UUID) -> None:
-        if key_id in self._marks or len(self._marks) < self._keys_max:
+        if len(self._marks) < self._keys_max or key_id in self._marks:
             self._marks[key_id] = self._clock()
 
     async def flush(self, db: Database) -> None:
