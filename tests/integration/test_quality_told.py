@@ -6,6 +6,7 @@ import random
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from statistics import quantiles
+from uuid import UUID
 
 import aiohttp
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from compat.status import UpstreamStatus
 from gateway.catalog.quality import store
 from gateway.catalog.quality.board import QualityBoard
-from gateway.catalog.quality.model import RELATIVE_ERROR
+from gateway.catalog.quality.model import RELATIVE_ERROR, Counts, merge
 from gateway.catalog.quality.reading import quality_of, summaries
 from gateway.db.engine import Database
 from tests.integration.test_cli import execute
@@ -119,6 +120,27 @@ async def test_both_apis_show_an_average_time_and_say_nothing_under_ten_orders(p
     assert native["average_time"] == "1 minute"
     assert (native["quality"]["orders"], native["quality"]["completed_share"]) == (10, 1.0)
     assert (native_silent["average_time"], native_silent["quality"]) == (None, None)
+
+
+async def test_what_is_told_of_a_provider_is_the_sum_over_its_routes(db: Database, shop: Shop) -> None:
+    """Whose histograms are of different lengths, over days of which some have none."""
+    other = await add_route(db, shop.service.id, shop.provider_id, provider_service_id="second")
+    routes = [shop, Shop(shop.account, shop.service, shop.provider_id, other)]
+    for back, route, status, took_s in (
+        (0, 0, UpstreamStatus.COMPLETED, 3),
+        (0, 1, UpstreamStatus.COMPLETED, 90_000),
+        (2, 0, UpstreamStatus.PARTIAL, 700),
+        (2, 1, UpstreamStatus.COMPLETED, 0.5),
+        (5, 1, UpstreamStatus.CANCELED, 40),
+    ):
+        await ended(db, routes[route], status, took_s=took_s, started_s=0.2, at=NOON - timedelta(days=back))
+    await count(db)
+    async with db.connection() as connection:
+        parts = (await store.totals(connection, "route_id", 30)).values()
+        told = await store.total_of_provider(connection, shop.provider_id, 30)
+        assert (told, told.orders, len(parts)) == (merge(parts), 5, 2)
+        assert (await store.total_of_provider(connection, shop.provider_id, 4)).orders == 4
+        assert await store.total_of_provider(connection, UUID(int=1), 30) == Counts()
 
 
 async def test_the_operator_sees_services_and_their_routes(db: Database, shop: Shop, database_url: str) -> None:

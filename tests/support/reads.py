@@ -43,9 +43,9 @@ class Measured:
         await self.measure(query, values, self._mode)
         return await self.connection.fetch(query, *values, timeout=timeout)
 
-    async def fetchrow(self, query: str, *values: Any) -> Any:
+    async def fetchrow(self, query: str, *values: Any, timeout: float | None = None) -> Any:
         await self.measure(query, values, self._mode)
-        return await self.connection.fetchrow(query, *values)
+        return await self.connection.fetchrow(query, *values, timeout=timeout)
 
     async def fetchval(self, query: str, *values: Any) -> Any:
         await self.measure(query, values, self._mode)
@@ -53,6 +53,9 @@ class Measured:
 
     async def prepare(self, query: str) -> "_Prepared":
         return _Prepared(self, query)
+
+    def transaction(self) -> Any:
+        return self.connection.transaction()
 
     async def measure(self, query: str, values: tuple[Any, ...], mode: str) -> None:
         name = (self._kept or {}).get(query)

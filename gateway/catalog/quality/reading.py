@@ -51,7 +51,7 @@ async def quality_of(tx: Transaction, days: int = 30, number: int | None = None)
 
 async def quality_of_provider(tx: Transaction, provider_id: UUID, days: int) -> Summary | None:
     """Of all its routes together; None under ten orders."""
-    return summarise(merge((await store.totals(tx, "route_id", days, provider_id=provider_id)).values()))
+    return summarise(await store.total_of_provider(tx, provider_id, days))
 
 
 def _quality(rows: Sequence[store.RouteRow], found: Mapping[UUID, Counts], service_id: UUID) -> ServiceQuality:
