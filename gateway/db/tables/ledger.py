@@ -73,10 +73,9 @@ ledger = Table(
     CheckConstraint("0 <= hold_before AND hold_before <= balance_before", name="funds_before"),
     CheckConstraint("0 <= hold_after AND hold_after <= balance_after", name="funds_after"),
     Index("idx_ledger_user_id", "user_id"),
-    Index("idx_ledger_wallet_id", "wallet_id"),
+    Index("idx_ledger_wallet_id", "wallet_id", "wallet_seq"),
     Index("idx_ledger_created_at", text("created_at DESC")),
     Index("idx_ledger_reference", "reference_type", "reference_id"),
-    Index("idx_ledger_wallet_seq", "wallet_id", "wallet_seq"),
     Index(
         "idx_ledger_rare",
         "wallet_id",

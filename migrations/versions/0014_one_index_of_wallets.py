@@ -1,0 +1,30 @@
+"""One index of the ledger fewer: that of wallets has their places too, so that a line is written into one less.
+
+The ledger is locked for the moment in which the index is dropped; nothing is built.
+"""
+
+from alembic import op
+
+revision = "0014"
+down_revision = "0013"
+branch_labels = None
+depends_on = None
+
+UP = (
+    "DROP INDEX idx_ledger_wallet_id",
+    "ALTER INDEX idx_ledger_wallet_seq RENAME TO idx_ledger_wallet_id",
+)
+DOWN = (
+    "ALTER INDEX idx_ledger_wallet_id RENAME TO idx_ledger_wallet_seq",
+    "CREATE INDEX idx_ledger_wallet_id ON ledger (wallet_id)",
+)
+
+
+def upgrade() -> None:
+    for statement in UP:
+        op.get_bind().exec_driver_sql(statement)
+
+
+def downgrade() -> None:
+    for statement in DOWN:
+        op.get_bind().exec_driver_sql(statement)
