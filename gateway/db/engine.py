@@ -63,6 +63,14 @@ async def read_by_index(tx: Transaction) -> None:
     )
 
 
+@contextlib.asynccontextmanager
+async def reading_by_index(connection: Transaction) -> AsyncIterator[None]:
+    """A transaction for reads alone in which `read_by_index` holds; within another it holds until that one ends."""
+    async with connection.transaction():
+        await read_by_index(connection)
+        yield
+
+
 def _encode(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 

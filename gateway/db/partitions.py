@@ -14,6 +14,8 @@ FIRST_ID = UUID(int=0)
 LAST_ID = UUID(int=2**128 - 1)
 MONTHS_BACK = (0, 3, 15)
 """How far a list looks back from the newest month, one after the other, before it looks at all there is."""
+EACH_MONTH = range(36)
+"""Each by itself as far back, for a statement whose plan is kept: it costs little for each range, and reads few."""
 
 
 def month_floor(month: date) -> UUID:
@@ -31,7 +33,9 @@ def next_month(month: date) -> date:
     return date(month.year + month.month // 12, month.month % 12 + 1, 1)
 
 
-def newest_first(low: UUID, high: UUID, now: datetime) -> Iterator[tuple[UUID, UUID]]:
+def newest_first(
+    low: UUID, high: UUID, now: datetime, months_back: Iterable[int] = MONTHS_BACK
+) -> Iterator[tuple[UUID, UUID]]:
     """Ranges `(lowest id, id above all)` that together are the one from `low` to below `high`, the newest first.
 
     PostgreSQL plans a statement for every month that it may touch, some 0.1 ms each. Who reads the newest rows first
@@ -40,7 +44,7 @@ def newest_first(low: UUID, high: UUID, now: datetime) -> Iterator[tuple[UUID, U
     """
     top = datetime.fromtimestamp((min(max(low.int, high.int - 1), id_at(now).int) >> 80) / 1000, UTC)
     months = top.year * 12 + top.month - 1
-    for back in MONTHS_BACK:
+    for back in months_back:
         floor = month_floor(_month(months - back))
         if floor <= low:
             break

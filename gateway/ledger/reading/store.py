@@ -1,15 +1,16 @@
 """SQL of reading the ledger: in the order of each wallet's rows, visiting only the months that can hold them."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
 import asyncpg
 
-from gateway.db.engine import Transaction
-from gateway.db.partitions import FIRST_ID, LAST_ID, id_at, newest_first
+from gateway.db.engine import Transaction, reading_by_index
+from gateway.db.partitions import EACH_MONTH, FIRST_ID, LAST_ID, id_at, newest_first
 from gateway.ledger.model import EntryType
-from gateway.ledger.reading.model import Line, Standing, WalletRow, Wanted
+from gateway.ledger.reading.model import Line, Standing, StatementLine, WalletRow, Wanted
 
 CLOCKS_APART = timedelta(minutes=10)
 """How far the clock of a process that made an id may be from the database's; longer than any transaction takes."""
@@ -30,56 +31,76 @@ _WALLET = "id, user_id, currency, balance, hold_amount, low_balance"
 
 async def list_lines(tx: Transaction, wanted: Wanted) -> list[Line]:
     """The newest first."""
-    low, high = _span(wanted)
-    conditions = ["wallet_id = $4", "id >= $1", "id < $2"]
+    conditions = ["wallet_id = $5"]
     values: list[object] = [wanted.wallet_id]
     if wanted.type is not None:
         conditions.append(f"type = '{wanted.type.value}'")  # a constant, which `idx_ledger_rare` is found by
     source = "ledger"
     if wanted.order_id is not None:  # an order has few rows, whatever else is asked for: they are read before it
         values.append(wanted.order_id)
-        of_order = "reference_type = 'order' AND reference_id = $5 AND id >= $1 AND id < $2"
+        of_order = "reference_type = 'order' AND reference_id = $6 AND id >= m.low AND id < m.high"
         source = f"(SELECT * FROM ledger WHERE {of_order} OFFSET 0) l"
     last_seq = await _find_later(tx, wanted.wallet_id, wanted.until) if wanted.until and not wanted.order_id else None
     for condition, value in (
         ("created_at >= {}", wanted.since),
         ("created_at < {}", wanted.until),
         ("wallet_seq <= {}", last_seq),
-        ("wallet_seq < (SELECT wallet_seq FROM ledger WHERE id = {} AND wallet_id = $4)", wanted.before),
+        ("wallet_seq < (SELECT wallet_seq FROM ledger WHERE id = {} AND wallet_id = $5)", wanted.before),
     ):
         if value is not None:
             values.append(value)
-            conditions.append(condition.format(f"${len(values) + 3}"))
-    query = f"SELECT {_LINE} FROM {source} WHERE {' AND '.join(conditions)} ORDER BY wallet_seq DESC LIMIT $3"
-    if wanted.order_id is not None:
-        statement = await tx.prepare(query)
-        return await _with_orders(tx, await statement.fetch(low, high, wanted.most, *values))
-    return await _with_orders(tx, await _newest(tx, query, low, high, wanted.most, values))
+            conditions.append(condition.format(f"${len(values) + 4}"))
+    return await _with_orders(tx, await _newest(tx, _LINE, source, conditions, _span(wanted), wanted.most, values))
 
 
 async def _newest(
-    tx: Transaction, query: str, low: UUID, high: UUID, most: int, values: list[object]
+    tx: Transaction,
+    columns: str,
+    source: str,
+    conditions: Sequence[str],
+    span: tuple[UUID, UUID],
+    most: int,
+    values: Sequence[object],
 ) -> list[asyncpg.Record]:
-    """So many rows with the last places, of a query by `(lowest id, id above all, how many)` and the values.
+    """So many rows with the last places of those in the span of ids, by conditions of the values from `$5` on.
 
-    It is planned for the newest month alone, and for all of them only where that one has too few. A row of the month
-    before may have a later place than the first rows of a month, by clocks that are apart, but than no other.
+    Month by month within one statement, until there are so many: its plan is kept, where to plan it anew for all months
+    takes ten times as long as to run it. A row of the month before may have a later place than the first rows of a
+    month, by clocks that are apart, but than no other; where that may be, this month is read too before it is cut.
     """
-    statement = await tx.prepare(query)
-    begin = next((begin for begin, _ in newest_first(low, high, datetime.now(UTC))), low)
-    rows = await statement.fetch(begin, high, most, *values)
-    is_whole = len(rows) == most and rows[-1]["id"] >= _later(begin, _APART)
-    if begin > low and not is_whole:
-        rows = await statement.fetch(low, high, most, *values)
+    query = f"""
+        SELECT l.* FROM unnest((SELECT $1::uuid[]), (SELECT $2::uuid[])) AS m(low, high)
+         CROSS JOIN LATERAL (SELECT {columns} FROM {source}
+                              WHERE {" AND ".join(conditions)} AND id >= m.low AND id < m.high
+                              ORDER BY wallet_seq DESC LIMIT $3) l
+         LIMIT $4
+    """
+    months = list(newest_first(*span, datetime.now(UTC), EACH_MONTH))
+
+    async def read(months: Sequence[tuple[UUID, UUID]], rows_max: int | None) -> list[asyncpg.Record]:
+        lows, highs = [low for low, _ in months], [high for _, high in months]
+        async with reading_by_index(tx):
+            rows = await tx.fetch(query, lows, highs, most, rows_max, *values)
+        return sorted(rows, key=lambda row: row["seq"], reverse=True)
+
+    rows = await read(months, most)
+    if len(rows) == most:
+        oldest = min(row["id"] for row in rows)
+        last = next(place for place, (low, _) in enumerate(months) if low <= oldest)
+        if last + 1 < len(months) and rows[-1]["id"] < _later(months[last][0], _APART):
+            rows = (await read(months[: last + 2], None))[:most]
     return rows
 
 
 async def _with_orders(tx: Transaction, rows: list[asyncpg.Record]) -> list[Line]:
     """With the numbers of their orders, which are looked up apart: within a list all months are planned for twice."""
-    orders = {row["reference_id"] for row in rows if row["reference_type"] == "order"}
-    numbers = await tx.fetch(_NUMBERS, list(orders)) if orders else []
-    known: dict[UUID, int] = {row["id"]: row["number"] for row in numbers}
+    known = await _numbers_of(tx, {row["reference_id"] for row in rows if row["reference_type"] == "order"})
     return [Line(**{**row, "type": EntryType(row["type"]), "order": known.get(row["reference_id"])}) for row in rows]
+
+
+async def _numbers_of(tx: Transaction, orders: set[UUID]) -> dict[UUID, int]:
+    rows = await tx.fetch(_NUMBERS, list(orders)) if orders else []
+    return dict(map(tuple, rows))
 
 
 _NUMBERS = """
@@ -138,15 +159,15 @@ async def standing_at(tx: Transaction, wallet_id: UUID, moment: datetime) -> Sta
     """
     rows = await _newest(
         tx,
-        "SELECT id, wallet_seq, balance_after, hold_after FROM ledger WHERE id >= $1 AND id < $2 "
-        "AND wallet_id = $4 AND created_at <= $5 AND wallet_seq <= $6 ORDER BY wallet_seq DESC LIMIT $3",
-        FIRST_ID,
-        id_at(moment + CLOCKS_APART),
+        "id, wallet_seq AS seq, balance_after, hold_after",
+        "ledger",
+        ("wallet_id = $5", "created_at <= $6", "wallet_seq <= $7"),
+        (FIRST_ID, id_at(moment + CLOCKS_APART)),
         1,
-        [wallet_id, moment, await _find_later(tx, wallet_id, moment) or SEQ_MAX],
+        (wallet_id, moment, await _find_later(tx, wallet_id, moment) or SEQ_MAX),
     )
     for row in rows:
-        return Standing(row["wallet_seq"], row["balance_after"], row["hold_after"])
+        return Standing(row["seq"], row["balance_after"], row["hold_after"])
     return Standing(0, Decimal(0), Decimal(0))
 
 
@@ -170,11 +191,17 @@ async def _find_later(tx: Transaction, wallet_id: UUID, moment: datetime) -> int
     return seq
 
 
-async def lines_between(tx: Transaction, wallet_id: UUID, after_seq: int, last_seq: int, since: datetime) -> list[Line]:
+async def lines_between(
+    tx: Transaction, wallet_id: UUID, after_seq: int, last_seq: int, since: datetime
+) -> list[StatementLine]:
     """At most `BATCH` rows behind `after_seq`, up to `last_seq`, in their order; none is older than `since`."""
     rows = await tx.fetch(
-        f"""
-        SELECT {_LINE} FROM ledger WHERE wallet_id = $1 AND wallet_seq > $2 AND wallet_seq <= $3 AND id >= $4
+        """
+        SELECT wallet_seq AS seq, created_at, type, trim_scale(amount)::text AS amount,
+               trim_scale(balance_after)::text AS balance, trim_scale(hold_after)::text AS hold, reference_id,
+               reference_type = 'order' AS is_of_order, metadata ->> 'reference' AS reference,
+               metadata ->> 'note' AS note
+          FROM ledger WHERE wallet_id = $1 AND wallet_seq > $2 AND wallet_seq <= $3 AND id >= $4
          ORDER BY wallet_seq LIMIT $5
         """,
         wallet_id,
@@ -183,4 +210,8 @@ async def lines_between(tx: Transaction, wallet_id: UUID, after_seq: int, last_s
         id_at(since - CLOCKS_APART),
         BATCH,
     )
-    return await _with_orders(tx, rows)
+    numbers = await _numbers_of(tx, {reference_id for *_, reference_id, is_of_order, _, _ in rows if is_of_order})
+    return [
+        StatementLine(seq, at, kind, amount, balance, hold, numbers.get(reference_id), reference, note)
+        for seq, at, kind, amount, balance, hold, reference_id, _, reference, note in rows
+    ]

@@ -69,7 +69,7 @@ async def test_lines_that_are_later_than_what_is_asked_for_are_not_passed_over_o
 
 
 @pytest.mark.parametrize("kind", [None, EntryType.HOLD])
-async def test_a_page_of_lines_that_the_newest_month_fills_is_planned_for_no_other(
+async def test_a_page_of_lines_that_the_newest_month_fills_is_read_of_no_other(
     past: Past, kind: EntryType | None
 ) -> None:
     until = datetime.combine(past.months[MONTHS // 2], time(), UTC) + timedelta(days=20)
@@ -77,7 +77,7 @@ async def test_a_page_of_lines_that_the_newest_month_fills_is_planned_for_no_oth
         measured: Any = Measured(connection)
         wanted = Lines(wallet_id=MANY, type=kind, until=until, most=LIMIT)
         assert len(await ledger.list_lines(measured, wanted)) == LIMIT
-    assert len({name for name in measured.planned if name.startswith("ledger_2")}) <= 2
+    assert len({name for name in measured.tables if name.startswith("ledger_2")}) <= 2
 
 
 async def test_lines_whose_ids_and_places_disagree_about_the_month_keep_their_places(

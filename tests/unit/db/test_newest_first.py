@@ -1,12 +1,14 @@
 """Ranges of ids as lists go through them: nothing left out, nothing twice, the newest months alone at first."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.db.partitions import FIRST_ID, LAST_ID, id_at, month_floor, newest_first
+from gateway.db.partitions import EACH_MONTH, FIRST_ID, LAST_ID, MONTHS_BACK, id_at, month_floor, newest_first
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 IDS = st.one_of(
@@ -16,15 +18,18 @@ IDS = st.one_of(
 )
 
 
-@given(IDS, IDS, st.datetimes(datetime(1971, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)))
-def test_they_are_the_whole_range_from_its_end_to_its_beginning(low: UUID, high: UUID, now: datetime) -> None:
-    ranges = [*newest_first(low, high, now)]
+@pytest.mark.parametrize("months_back", [MONTHS_BACK, EACH_MONTH])
+@given(low=IDS, high=IDS, now=st.datetimes(datetime(1971, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)))
+def test_they_are_the_whole_range_from_its_end_to_its_beginning(
+    months_back: Sequence[int], low: UUID, high: UUID, now: datetime
+) -> None:
+    ranges = [*newest_first(low, high, now, months_back)]
     at = high
     for begin, end in ranges:
         assert (begin < end, end) == (True, at)
         at = begin
     assert (at == low) if low < high else (ranges == [])
-    assert len(ranges) <= 4
+    assert len(ranges) <= len(months_back) + 1
 
 
 def test_the_newest_month_is_the_first_with_whatever_is_dated_later() -> None:
