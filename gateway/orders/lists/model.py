@@ -1,5 +1,6 @@
 """What is wanted of orders, and what a list has of each."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -24,6 +25,17 @@ STATUSES_OF: dict[Dispatch, frozenset[Status]] = {
 
 
 _INDEXED = ({"user_id"}, {"link"})
+_LEADING = {
+    frozenset({"user_id"}): ("o.user_id",),
+    frozenset({"user_id", "provider_id"}): ("o.user_id",),
+    frozenset({"user_id", "status"}): ("o.status",),
+    frozenset({"user_id", "service"}): ("o.service_id",),
+    frozenset({"user_id", "link"}): ("md5(o.link)", "o.user_id"),
+    frozenset({"service"}): ("o.service_id",),
+    frozenset({"service", "provider_id"}): ("o.service_id",),
+    frozenset({"status"}): ("o.status",),
+}
+"""Filters that one index has, with what is before the id in it: all of it, or what is behind the user."""
 _FILTERS = ("user_id", "status", "dispatch", "provider_id", "service", "link")
 
 
@@ -50,7 +62,16 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
         Not so from some time on: it takes what is between two ids that it does not know for very little.
         """
-        return self.since is None and {name for name in _FILTERS if getattr(self, name) is not None} in _INDEXED
+        return self.since is None and self._filters in _INDEXED
+
+    @property
+    def leading(self) -> Sequence[str] | None:
+        """What is before the id in the index that has all that is asked for, whatever the values; None without one."""
+        return _LEADING.get(self._filters)
+
+    @property
+    def _filters(self) -> frozenset[str]:
+        return frozenset(name for name in _FILTERS if getattr(self, name) is not None)
 
     @property
     def only_status(self) -> str | None:

@@ -4,14 +4,14 @@ A parent's number is looked up behind the list, only where an order has one: wit
 have all months to weigh once more.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import asyncpg
 
-from gateway.db.engine import Transaction
-from gateway.db.partitions import FIRST_ID, LAST_ID, id_at, newest_first
+from gateway.db.engine import Transaction, reading_by_index
+from gateway.db.partitions import EACH_MONTH, FIRST_ID, LAST_ID, id_at, newest_first
 from gateway.orders.families import store as families
 from gateway.orders.lists.model import Happened, Listed, Wanted
 from gateway.orders.store import COLUMNS_OF_O, numbers_of, to_order
@@ -34,40 +34,51 @@ async def list_orders(tx: Transaction, wanted: Wanted) -> list[Listed]:
         if service_id is None:
             return []
     conditions = [
-        "o.id < $1",
         "($2::timestamptz IS NULL OR o.created_at >= $2)",
         "($3::timestamptz IS NULL OR o.created_at < $3)",
     ]
     values: list[object] = [wanted.since, wanted.until]
-    for condition, value in (
-        ("o.user_id = {}", wanted.user_id),
-        ("o.status = {}", wanted.only_status),
-        ("o.dispatch = {}", wanted.dispatch),
-        ("o.provider_id = {}", wanted.provider_id),
-        ("o.service_id = {}", service_id),
-        ("md5(o.link) = md5({0}) AND o.link = {0}", wanted.link),
+    equal: dict[str, str] = {}
+    for column, value in (
+        ("o.user_id", wanted.user_id),
+        ("o.status", wanted.only_status),
+        ("o.dispatch", wanted.dispatch),
+        ("o.provider_id", wanted.provider_id),
+        ("o.service_id", service_id),
+        ("o.link", wanted.link),
     ):
         if value is not None:
             values.append(value)
-            conditions.append(condition.format(f"${len(values) + 1}"))
-    return await _with_families(tx, await _fill(tx, wanted, conditions, values))
+            equal[column] = f"${len(values) + 1}"
+    if wanted.link is not None:
+        equal["md5(o.link)"] = f"md5({equal['o.link']})"
+    return await _with_families(tx, await _fill(tx, wanted, conditions, equal, values))
 
 
 async def _fill(
-    tx: Transaction, wanted: Wanted, conditions: Sequence[str], values: Sequence[object]
+    tx: Transaction, wanted: Wanted, conditions: Sequence[str], equal: Mapping[str, str], values: Sequence[object]
 ) -> list[asyncpg.Record]:
-    """The rows by conditions of `$1`, the id above all, and the values from `$2` on, from the newest months on.
+    """The rows by conditions of the values, which are `$2` and so on, from the newest months on.
 
     Prepared anew, it is planned for these very values: they tell months, and which index has the fewest rows. Where
-    that is known without them, all months behind the newest are read at once, by a plan that is kept.
+    that is known without them, all months behind the newest are read by a plan that is kept.
     """
     bottom = id_at(wanted.since - CLOCKS_APART) if wanted.since else FIRST_ID
     top = min(wanted.before or LAST_ID, id_at(wanted.until + CLOCKS_APART) if wanted.until else LAST_ID)
-    planned = await tx.prepare(_page((*conditions, f"o.id >= ${len(values) + 2}"), wanted.most))
+    now = datetime.now(UTC)
+    every, low_place = [*conditions, *_terms(equal)], f"${len(values) + 2}"
+    planned = await tx.prepare(_page([*every, f"o.id >= {low_place}"], wanted.most))
     rows: list[asyncpg.Record] = []
-    for place, (low, high) in enumerate(newest_first(bottom, top, datetime.now(UTC))):
+    for place, (low, high) in enumerate(newest_first(bottom, top, now)):
         if place and wanted.has_its_index:
-            rows += await tx.fetch(_page(conditions, wanted.most), high, *values)
+            rows += await tx.fetch(_page(every, wanted.most), high, *values)
+            break
+        if place and wanted.leading is not None:
+            query = _page_of_months(conditions, equal, wanted.leading, low_place, f"${len(values) + 3}")
+            months = list(newest_first(bottom, high, now, EACH_MONTH))
+            lows, highs = [low for low, _ in months], [high for _, high in months]
+            async with reading_by_index(tx):
+                rows += await tx.fetch(query, highs, *values, lows, wanted.most)
             break
         rows += await planned.fetch(high, *values, low)
         if len(rows) >= wanted.most:
@@ -75,11 +86,40 @@ async def _fill(
     return rows[: wanted.most]
 
 
+def _terms(equal: Mapping[str, str]) -> list[str]:
+    return [f"{column} = {value}" for column, value in equal.items()]
+
+
 def _page(conditions: Sequence[str], rows_max: int) -> str:
     """With `rows_max` for the planner to see: of a limit that it is not told it expects a tenth of all rows."""
     return f"""
         SELECT {_SHOWN} FROM (
-          SELECT * FROM orders o WHERE {" AND ".join(conditions)} ORDER BY o.id DESC LIMIT {rows_max}) o
+          SELECT * FROM orders o WHERE {" AND ".join(conditions)} AND o.id < $1
+           ORDER BY o.id DESC LIMIT {rows_max}) o
+          JOIN services s ON s.id = o.service_id ORDER BY o.id DESC
+    """
+
+
+def _page_of_months(
+    conditions: Sequence[str], equal: Mapping[str, str], leading: Sequence[str], lows: str, rows_max: str
+) -> str:
+    """Of as many months as its arrays have, one after the other until the page is full.
+
+    Its plan is kept, where to plan for all months anew takes ten times as long as to read them. It knows no values,
+    and might take an index for them that is only good for some. So the leading columns are compared together with the
+    id, and are in the order before it: read by index, nothing but the index that begins with these has that order.
+    """
+    others = _terms({column: value for column, value in equal.items() if column not in leading})
+    columns, values = ", ".join(leading), ", ".join(equal[column] for column in leading)
+    within = f"({columns}, o.id) >= ({values}, m.low) AND ({columns}, o.id) < ({values}, m.high)"
+    return f"""
+        SELECT {_SHOWN} FROM (
+          SELECT o.* FROM unnest((SELECT {lows}::uuid[]), (SELECT $1::uuid[])) AS m(low, high)
+           CROSS JOIN LATERAL (
+             SELECT * FROM orders o
+              WHERE {" AND ".join([*conditions, *others, within])} AND o.id >= m.low AND o.id < m.high
+              ORDER BY {", ".join(f"{column} DESC" for column in leading)}, o.id DESC LIMIT {rows_max}) o
+           LIMIT {rows_max}) o
           JOIN services s ON s.id = o.service_id ORDER BY o.id DESC
     """
 
