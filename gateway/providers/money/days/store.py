@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from uuid import UUID
 
-from gateway.db.engine import Transaction
+from gateway.db.engine import Transaction, reading_by_index
 from gateway.providers.money.model import POSTS_CHARGED, Charge, Day
 
 READING_AGE_MAX_H = 2
@@ -137,22 +137,25 @@ async def list_overcharges(tx: Transaction, provider_id: UUID, since: datetime, 
     A difference below one unit of the last place that the upstream prints in any of these charges is
     its rounding. Runs are listed in place of their parents.
     """
-    rows = await tx.fetch(
-        f"""
-        WITH ended AS (
-          SELECT o.number, o.external_order_id AS upstream_id, o.status, o.completed_at,
-                 round(e.cost * {_DELIVERED} / o.quantity, 8) AS expected, o.upstream_charge AS charged
-            FROM orders o JOIN LATERAL ({_EXPECTED}) e ON true
-            LEFT JOIN order_parents f ON f.order_id = o.id
-           WHERE o.provider_id = $1 AND o.completed_at >= $2 AND o.dispatch = 'accepted'
-             AND o.upstream_charge IS NOT NULL AND e.cost IS NOT NULL AND coalesce(f.started, 0) = 0
-        ), printed AS (SELECT greatest({PRINTED_PLACES_MIN}, max(scale(trim_scale(charged)))) AS places FROM ended)
-        SELECT ended.*, charged - expected AS difference FROM ended, printed
-         WHERE charged - expected >= power(10::numeric, -places)
-         ORDER BY difference DESC, number LIMIT $3
-        """,
-        provider_id,
-        since,
-        most,
-    )
+    async with reading_by_index(tx):  # for one plan of all months, which is made once
+        rows = await tx.fetch(
+            f"""
+            WITH ended AS (
+              SELECT o.number, o.external_order_id AS upstream_id, o.status, o.completed_at,
+                     round(e.cost * {_DELIVERED} / o.quantity, 8) AS expected, o.upstream_charge AS charged
+                FROM orders o JOIN LATERAL ({_EXPECTED}) e ON true
+                LEFT JOIN order_parents f ON f.order_id = o.id
+               WHERE o.provider_id = $1 AND o.completed_at >= $2 AND o.dispatch = 'accepted'
+                 AND o.upstream_charge IS NOT NULL AND e.cost IS NOT NULL AND coalesce(f.started, 0) = 0
+            ), printed AS (
+              SELECT power(10::numeric, -greatest({PRINTED_PLACES_MIN}, max(scale(trim_scale(charged))))) AS unit
+                FROM ended
+            )
+            SELECT ended.*, charged - expected AS difference FROM ended, printed WHERE charged - expected >= unit
+             ORDER BY difference DESC, number LIMIT $3
+            """,
+            provider_id,
+            since,
+            most,
+        )
     return [Charge(**dict(row)) for row in rows]
