@@ -36,6 +36,12 @@ _LEADING = {
     frozenset({"status"}): ("o.status",),
 }
 """Filters that one index has, with what is before the id in it: all of it, or what is behind the user."""
+APART = (
+    Dispatch.SENDING, Dispatch.UNKNOWN, Dispatch.REFUSED, Dispatch.WRITTEN_OFF, Dispatch.WITHDRAWN, Dispatch.PARENT,
+)  # fmt: skip
+"""What `idx_orders_dispatch` has, and nothing else."""
+_FEW = (Dispatch.SENDING, Dispatch.UNKNOWN)
+"""There are never many of them: what is on its way, and what a provider is paused for before it has more."""
 _FILTERS = ("user_id", "status", "dispatch", "provider_id", "service", "link")
 
 
@@ -67,6 +73,10 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def leading(self) -> Sequence[str] | None:
         """What is before the id in the index that has all that is asked for, whatever the values; None without one."""
+        if self.dispatch in APART and (self._filters == {"dispatch"} or self.dispatch in _FEW):
+            return ("o.dispatch",)
+        if self.dispatch in (Dispatch.QUEUED, Dispatch.REFUSED):  # most or all of those with the one status they have
+            return _LEADING.get(self._filters - {"dispatch"} | {"status"})
         return _LEADING.get(self._filters)
 
     @property

@@ -30,7 +30,8 @@ MADE = (date(2023, 1, 1), date(2023, 2, 1), date(2023, 4, 1), date(2024, 12, 1))
 """Months that have partitions; March of 2023 and all others of the past have none."""
 USERS = [UUID(int=number) for number in (1, 2)]
 PROVIDERS = [UUID(int=number) for number in (1, 2)]
-LINKS = ["https://example.com/a", "https://example.com/b"]
+LINKS = {"https://example.com/a": 12, "https://example.com/b": 12, "https://example.com/c": 1}
+"""One has fewer orders than are looked through for any other filter; how many to the others' one."""
 POSSIBLE = [(dispatch.value, status.value) for dispatch, statuses in STATUSES_OF.items() for status in sorted(statuses)]
 Page = Callable[[UUID | None], Awaitable[list[UUID]]]
 
@@ -79,7 +80,7 @@ async def _add_orders(connection: asyncpg.Connection, chance: random.Random) -> 
         dispatch, status = chance.choice(POSSIBLE)
         at = datetime.fromtimestamp((order_id.int >> 80) / 1000, UTC) + timedelta(seconds=chance.choice([0, 0, 300]))
         rows.append((order_id, chance.choice(USERS), UUID(int=chance.choice([1, 1, 2])), chance.choice(PROVIDERS)))
-        rows[-1] += (chance.choice(LINKS), dispatch, status, at)
+        rows[-1] += (*chance.choices([*LINKS], [*LINKS.values()]), dispatch, status, at)
     await connection.executemany(
         "INSERT INTO orders (id, user_id, service_id, provider_id, link, dispatch, status, created_at, quantity, "
         "price) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1, 1)",
@@ -156,7 +157,7 @@ async def test_pages_of_orders_are_all_that_is_asked_for(connection: asyncpg.Con
         "dispatch": [dispatch.value for dispatch in Dispatch],
         "provider_id": PROVIDERS,
         "service": [1, 2, 3],
-        "link": [*LINKS, "https://example.com/c"],
+        "link": [*LINKS, "https://example.com/d"],
     }
     sets = [names for size in range(4) for names in itertools.combinations(choices, size)]
     for names, when in chance.sample([*itertools.product(sets, times(chance))], SHAPES):
