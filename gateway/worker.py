@@ -31,6 +31,7 @@ from gateway.ledger.verify import claim_verifying, verify
 from gateway.logs import Logger
 from gateway.orders.families.runs import start_due_runs
 from gateway.orders.replays import store as replays
+from gateway.processes import spare_garbage_collector
 from gateway.providers.lanes import Lanes
 from gateway.providers.money.balances import learn_balances, learn_short_balances, purge_readings
 from gateway.providers.money.days.reconciling import reconcile_days
@@ -118,6 +119,7 @@ async def run_worker(settings: Settings) -> None:
         ]
         watch = Watch(db, settings, "work")
         loops += [asyncio.create_task(_every(seconds, name, job), name=name) for name, seconds, job in watch.jobs()]
+        spare_garbage_collector()
         log.info("working")
         failed = await _until_stopped(stopping, loops)
         grace_s = settings.shutdown_grace_s
