@@ -12,7 +12,7 @@ from gateway.dispatch.model import Attempt, Record
 from gateway.dispatch.routing import Past, Verdict
 from gateway.orders.families.model import POSTS_AHEAD
 from gateway.orders.model import Order
-from gateway.orders.store import to_order
+from gateway.orders.store import COLUMNS_OF_O, to_order
 
 Claim = tuple[Order, Kind]
 
@@ -39,8 +39,8 @@ async def claim_queued(tx: Transaction, slots: Mapping[UUID, int]) -> list[Claim
     Orders that another dispatcher holds are passed over, and those that the customer wants cancelled.
     """
     rows = await tx.fetch(
-        """
-        SELECT o.*, s.kind FROM unnest($1::uuid[], $2::int[]) AS p(id, free)
+        f"""
+        SELECT {COLUMNS_OF_O}, s.kind FROM unnest($1::uuid[], $2::int[]) AS p(id, free)
          CROSS JOIN LATERAL (
            SELECT * FROM orders
             WHERE provider_id = p.id AND dispatch = 'queued' AND next_attempt_at <= now() AND NOT cancel_wanted
@@ -60,8 +60,8 @@ async def claim_stranded(tx: Transaction, ready: Sequence[UUID], broken: Sequenc
     unless another route leads to a ready one.
     """
     rows = await tx.fetch(
-        """
-        SELECT o.*, s.kind FROM (
+        f"""
+        SELECT {COLUMNS_OF_O}, s.kind FROM (
            SELECT * FROM orders q WHERE dispatch = 'queued' AND next_attempt_at <= now() AND NOT cancel_wanted
               AND (provider_id IS NULL OR provider_id <> ALL($1::uuid[]))
               AND (provider_id <> ALL($2::uuid[]) OR provider_id IS NULL OR EXISTS (
@@ -252,6 +252,6 @@ async def start_tracking(tx: Transaction, order_id: UUID, wait: timedelta) -> No
 
 async def get_order(tx: Transaction, order_id: UUID) -> Claim:
     [row] = await tx.fetch(
-        "SELECT o.*, s.kind FROM orders o JOIN services s ON s.id = o.service_id WHERE o.id = $1", order_id
+        f"SELECT {COLUMNS_OF_O}, s.kind FROM orders o JOIN services s ON s.id = o.service_id WHERE o.id = $1", order_id
     )
     return to_order(row), parse_kind(row["kind"]) or Kind.DEFAULT
