@@ -116,6 +116,9 @@ class Dispatcher:
     async def _claim_and_send(self) -> bool:
         """Whether anything was claimed or moved, so that there may be more at once."""
         stranded = time.monotonic() >= self._stranded_at
+        if not stranded and not any(self._ready().slots.values()):
+            self._wait_s = POLL_S  # the next send that ends wakes it before that
+            return False
         if stranded:
             self._stranded_at = time.monotonic() + POLL_S
         send_before_s = running_s() + self._lease_s
