@@ -18,7 +18,7 @@ _GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?", re.ASCII)
 def ungrouped(text: str) -> str:
     """The text, trimmed, without commas between thousands; a comma that means anything else stays in it."""
     text = text.strip()
-    return text.replace(",", "") if _GROUPED.fullmatch(text) else text
+    return text.replace(",", "") if "," in text and _GROUPED.fullmatch(text) else text
 
 
 def round8(value: Decimal) -> Decimal:

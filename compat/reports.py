@@ -64,8 +64,7 @@ def _named_order(value: object, names: Sequence[str] = (*ORDER_NAMES, "id")) -> 
     if not isinstance(value, dict):
         return None
     for name in names:
-        order = read_id(value.get(name))
-        if order is not None:
+        if name in value and (order := read_id(value[name])) is not None:
             return order
     return None
 

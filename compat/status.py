@@ -1,6 +1,7 @@
 """The statuses that we emit and the words that upstreams use for them (protocol §4, §5)."""
 
 import enum
+import functools
 import re
 
 
@@ -42,6 +43,9 @@ class UpstreamStatus(enum.StrEnum):
     """The last three are said of subscriptions alone."""
 
 
+_CHARS_KEPT = 64
+"""A longer text is no word of any panel, and is not to fill the memory."""
+
 _WORDS: dict[str, UpstreamStatus] = {
     "pending": UpstreamStatus.PENDING,
     "queued": UpstreamStatus.PENDING,
@@ -74,5 +78,12 @@ def parse_status(word: object) -> UpstreamStatus | None:
     """The meaning of an upstream's word or digit; None for one we do not know."""
     if isinstance(word, bool) or not isinstance(word, str | int):
         return None
-    text = str(word).strip().casefold()
+    text = str(word)
+    return _meaning(text) if len(text) <= _CHARS_KEPT else _meaning.__wrapped__(text)
+
+
+@functools.lru_cache(maxsize=1024)
+def _meaning(text: str) -> UpstreamStatus | None:
+    """By heart, since a panel has a dozen words and says them of every order."""
+    text = text.strip().casefold()
     return None if text.startswith("-") else _WORDS.get(re.sub(r"[\s_-]+", "", text))

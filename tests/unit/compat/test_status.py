@@ -25,7 +25,7 @@ def test_we_emit_six_words() -> None:
             ("In progress", "Inprogress", "in_progress", "IN-PROGRESS", "In  Progress", 2),
             UpstreamStatus.IN_PROGRESS,
         ),
-        (("Completed", "Complete", "completed ", 3), UpstreamStatus.COMPLETED),
+        (("Completed", "Complete", "completed ", " " * 100 + "Completed", 3), UpstreamStatus.COMPLETED),
         (("Partial", "partial", 4, "4"), UpstreamStatus.PARTIAL),
         (("Canceled", "Cancelled", "CANCELED", "Rejected", 5), UpstreamStatus.CANCELED),
         (("Fail", "Failed", "Error"), UpstreamStatus.FAILED),
