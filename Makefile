@@ -22,7 +22,7 @@ $(BIN)/uv:
 
 $(VENV)/.synced: pyproject.toml uv.lock | $(BIN)/uv
 	@mkdir -p $(VENV)/tmp
-	TMPDIR="$(CURDIR)/$(VENV)/tmp" $(BIN)/uv sync --quiet --frozen --extra embedded --python $(BIN)/python
+	TMPDIR="$(CURDIR)/$(VENV)/tmp" $(BIN)/uv sync --quiet --frozen --compile-bytecode --extra embedded --python $(BIN)/python
 	@touch $@
 
 run: setup  ## everything on this machine: servers, a simulated upstream, API, workers
