@@ -1,11 +1,14 @@
 """A client of the native API."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 import msgspec
 import yarl
+
+from gateway.db.engine import Database
 
 
 class Got(msgspec.Struct):
@@ -45,3 +48,12 @@ class Native:
         url = yarl.URL(f"{self.url}{path}", encoded=True)
         async with self.http.request(method, url, data=data, headers=sent) as reply:
             return Got(reply.status, reply.headers, await reply.read())
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A gateway's database, and a client of each role."""
+
+    db: Database
+    reseller: Native
+    admin: Native

@@ -8,8 +8,9 @@ import pytest
 from gateway.db.engine import Database
 from gateway.settings import Settings
 from tests.support.long_past import Past, open_past
-from tests.support.native import Native
+from tests.support.native import Native, Standing
 from tests.support.panel import issue, sell, settings_for
+from tests.support.payloads import assert_events_fit
 from tests.support.serving import running
 
 
@@ -47,6 +48,19 @@ async def other(db: Database, http: aiohttp.ClientSession, url: str) -> Native:
 async def admin(db: Database, http: aiohttp.ClientSession, url: str) -> Native:
     """An operator."""
     return Native(http, url, await issue(db, role="admin"))
+
+
+@pytest.fixture(scope="module")
+async def standing(shared_database_url: str, redis_url: str) -> AsyncIterator[Standing]:
+    """A gateway for all tests of a module that only read what is there, or are refused."""
+    db = await Database.open(shared_database_url)
+    await sell(db, 1)
+    await sell(db, 2, kind="Custom Comments")
+    reseller, operator = await issue(db), await issue(db, role="admin")
+    async with running(settings_for(shared_database_url, redis_url)) as url, aiohttp.ClientSession() as http:
+        yield Standing(db, Native(http, url, reseller), Native(http, url, operator))
+    await assert_events_fit(db)
+    await db.close()
 
 
 @pytest.fixture(scope="module")

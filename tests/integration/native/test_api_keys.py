@@ -9,7 +9,7 @@ import pytest
 
 from gateway.db.engine import Database
 from tests.support.faults import eventually
-from tests.support.native import Native
+from tests.support.native import Native, Standing
 
 ORDER = {"service": 1, "link": "https://example.com/p/1", "quantity": 100}
 
@@ -131,8 +131,8 @@ async def test_a_change_and_a_revocation_are_in_force_at_once(api: Native) -> No
         ({"tier": "enterprise"}, "$.tier"),
     ],
 )
-async def test_terms_that_make_no_sense_are_named(api: Native, terms: dict[str, object], path: str) -> None:
-    refused = await api("POST", "/v1/api-keys", {"name": "bot", **terms})
+async def test_terms_that_make_no_sense_are_named(standing: Standing, terms: dict[str, object], path: str) -> None:
+    refused = await standing.reseller("POST", "/v1/api-keys", {"name": "bot", **terms})
     assert (refused.status, [fault["path"] for fault in refused.json()["errors"]]) == (422, [path])
 
 

@@ -11,7 +11,7 @@ from gateway.api.v1 import problems
 from gateway.api.v1.reading import VALUES_MAX
 from gateway.api.v1.router import OPERATIONS
 from gateway.db.engine import Database
-from tests.support.native import Native
+from tests.support.native import Native, Standing
 from tests.support.stock import Known, known_to, stock
 
 LINK = "https://example.com/p/1"
@@ -22,34 +22,34 @@ WITHOUT_A_READ = {"admin_clear_alert", "admin_forget_words"}
 
 
 @pytest.mark.parametrize("path", ["/v1/balance", "/v1/orders", "/docs", "/problems", "/schema/openapi.json"])
-async def test_head_is_get_without_the_body(api: Native, path: str) -> None:
-    whole, head = await api("GET", path), await api("HEAD", path)
+async def test_head_is_get_without_the_body(standing: Standing, path: str) -> None:
+    whole, head = await standing.reseller("GET", path), await standing.reseller("HEAD", path)
     assert (head.status, head.body) == (200, b"")
     for name in ("Content-Type", "Content-Length", "ETag"):
         assert head.headers.get(name) == whole.headers.get(name), name
-    assert (await api("HEAD", "/v1/orders/1")).status == 404
+    assert (await standing.reseller("HEAD", "/v1/orders/1")).status == 404
 
 
 @pytest.mark.parametrize("path", ["/v1/orders", "/v1/orders/", "/v1//orders"])
-async def test_the_methods_of_a_path_are_told(api: Native, path: str) -> None:
+async def test_the_methods_of_a_path_are_told(standing: Standing, path: str) -> None:
     for method, status in (("OPTIONS", 204), ("DELETE", 405)):
-        told = await api(method, path)
+        told = await standing.reseller(method, path)
         assert (told.status, told.headers["Allow"]) == (status, "GET, HEAD, OPTIONS, POST")
 
 
 @pytest.mark.parametrize("number", [0, 2**31, 2**32, 9_999_999_999, 10**20])
-async def test_a_number_that_no_column_holds_is_nobodys(api: Native, admin: Native, number: int) -> None:
+async def test_a_number_that_no_column_holds_is_nobodys(standing: Standing, number: int) -> None:
     for client, method, path in (
-        (api, "GET", f"/v1/orders/{number}"),
-        (api, "GET", f"/v1/orders/{number}/events"),
-        (api, "POST", f"/v1/orders/{number}/cancel"),
-        (api, "POST", f"/v1/orders/{number}/refill"),
-        (api, "GET", f"/v1/refills/{number}"),
-        (api, "GET", f"/v1/services/{number}"),
-        (admin, "GET", f"/v1/admin/orders/{number}"),
-        (admin, "GET", f"/v1/admin/orders/{number}/story"),
-        (admin, "GET", f"/v1/admin/services/{number}"),
-        (admin, "GET", f"/v1/admin/providers/{number}"),
+        (standing.reseller, "GET", f"/v1/orders/{number}"),
+        (standing.reseller, "GET", f"/v1/orders/{number}/events"),
+        (standing.reseller, "POST", f"/v1/orders/{number}/cancel"),
+        (standing.reseller, "POST", f"/v1/orders/{number}/refill"),
+        (standing.reseller, "GET", f"/v1/refills/{number}"),
+        (standing.reseller, "GET", f"/v1/services/{number}"),
+        (standing.admin, "GET", f"/v1/admin/orders/{number}"),
+        (standing.admin, "GET", f"/v1/admin/orders/{number}/story"),
+        (standing.admin, "GET", f"/v1/admin/services/{number}"),
+        (standing.admin, "GET", f"/v1/admin/providers/{number}"),
     ):
         reply = await client(method, path)
         assert (reply.status, reply.problem) == (404, "not-found"), path
@@ -62,11 +62,11 @@ async def test_an_id_has_one_spelling(api: Native) -> None:
         assert (await api("GET", f"/v1/orders/{other}")).status == 404, other
 
 
-async def test_a_detail_spells_paths_as_they_are(api: Native) -> None:
+async def test_a_detail_spells_paths_as_they_are(standing: Standing) -> None:
     for path, name in (("/v1/orders?limit=0", "query.limit"), ("/v1/balance?x=1", "query.x")):
-        refused = (await api("GET", path)).json()
+        refused = (await standing.reseller("GET", path)).json()
         assert refused["detail"] == f"{name}: {refused['errors'][0]['message']}"
-    refused = (await api("POST", "/v1/api-keys", {"name": "x", "scopes": []})).json()
+    refused = (await standing.reseller("POST", "/v1/api-keys", {"name": "x", "scopes": []})).json()
     assert refused["detail"] == "$.scopes: a key has at least one scope"
 
 
@@ -79,8 +79,8 @@ async def test_a_detail_spells_paths_as_they_are(api: Native) -> None:
         (b'{"\\ud800": 1, "\\ud800": 1}', "$"),
     ],
 )
-async def test_a_field_that_is_given_twice_is_refused(api: Native, body: bytes, path: str) -> None:
-    refused = await api("POST", "/v1/orders", body)
+async def test_a_field_that_is_given_twice_is_refused(standing: Standing, body: bytes, path: str) -> None:
+    refused = await standing.reseller("POST", "/v1/orders", body)
     assert (refused.status, refused.problem) == (422, "invalid")
     assert [fault["path"] for fault in refused.json()["errors"]] == [path]
 
@@ -94,15 +94,15 @@ async def test_a_field_that_is_given_twice_is_refused(api: Native, body: bytes, 
     ],
     ids=lambda body: repr(body[:20]),
 )  # fmt: skip
-async def test_what_is_not_json_is_a_bad_request(api: Native, body: bytes) -> None:
-    refused = await api("POST", "/v1/orders", body)
+async def test_what_is_not_json_is_a_bad_request(standing: Standing, body: bytes) -> None:
+    refused = await standing.reseller("POST", "/v1/orders", body)
     assert (refused.status, refused.problem) == (400, "bad-request")
 
 
 @pytest.mark.parametrize("item", [b"1", b"[]", b"{}", b'"x"', b"[[]]"])
-async def test_a_body_of_millions_of_values_is_too_large(api: Native, item: bytes) -> None:
+async def test_a_body_of_millions_of_values_is_too_large(standing: Standing, item: bytes) -> None:
     count = VALUES_MAX + 1
-    refused = await api("POST", "/v1/orders/batch", b'{"orders":[' + b",".join([item] * count) + b"]}")
+    refused = await standing.reseller("POST", "/v1/orders/batch", b'{"orders":[' + b",".join([item] * count) + b"]}")
     assert (refused.status, refused.problem) == (413, "too-large")
 
 
@@ -159,17 +159,17 @@ async def test_no_cache_keeps_a_secret_or_a_refusal(api: Native) -> None:
         assert reply.headers["Cache-Control"] == "no-store"
 
 
-async def test_problems_are_told_to_machines_too(api: Native) -> None:
+async def test_problems_are_told_to_machines_too(standing: Standing) -> None:
     for kind in problems.all_kinds():
-        told = await api("GET", kind.type, **JSON)
+        told = await standing.reseller("GET", kind.type, **JSON)
         assert (told.headers["Content-Type"], told.headers["Vary"]) == ("application/json", "Accept")
         assert told.json() == {"type": kind.type, "title": kind.title, "status": kind.status, "help": kind.help}
-    listed = (await api("GET", "/problems", **JSON)).json()["data"]
+    listed = (await standing.reseller("GET", "/problems", **JSON)).json()["data"]
     assert [each["type"] for each in listed] == [kind.type for kind in problems.all_kinds()]
     for accept in ("text/html,application/json;q=0.9", "*/*", "text/html;q=inf", ""):
-        page = await api("GET", "/problems/not-found", Accept=accept)
+        page = await standing.reseller("GET", "/problems/not-found", Accept=accept)
         assert (page.headers["Content-Type"], page.headers["Vary"]) == ("text/html; charset=utf-8", "Accept")
-    assert (await api("GET", "/problems/nothing", **JSON)).problem == "not-found"
+    assert (await standing.reseller("GET", "/problems/nothing", **JSON)).problem == "not-found"
 
 
 async def test_a_statement_that_cannot_be_read_is_a_problem(database_url: str, api: Native) -> None:

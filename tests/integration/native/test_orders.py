@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from gateway.db.engine import Database
-from tests.support.native import Native
+from tests.support.native import Native, Standing
 
 LINK = "https://example.com/p/1"
 ORDER = {"service": 1, "link": LINK, "quantity": 100}
@@ -100,13 +100,13 @@ WRONG: list[tuple[Any, int, str, str]] = [
 
 @pytest.mark.parametrize(("body", "status", "kind", "path"), WRONG)
 async def test_what_is_wrong_is_named_by_its_path(
-    db: Database, api: Native, body: Any, status: int, kind: str, path: str
+    standing: Standing, body: Any, status: int, kind: str, path: str
 ) -> None:
-    refused = await api("POST", "/v1/orders", body)
+    refused = await standing.reseller("POST", "/v1/orders", body)
     assert (refused.status, refused.problem) == (status, kind)
     faults = refused.json().get("errors", [])
     assert [fault["path"] for fault in faults] == ([path] if path else [])
-    assert await orders_in(db) == 0
+    assert await orders_in(standing.db) == 0
 
 
 async def test_a_whole_number_with_a_point_is_a_quantity(api: Native) -> None:

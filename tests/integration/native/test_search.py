@@ -8,14 +8,13 @@ import pytest
 from gateway.catalog.prices import store as prices
 from gateway.catalog.prices.model import CustomPrice
 from gateway.db.engine import Database
-from tests.support.native import Native
+from tests.support.native import Native, Standing
 
 LINK = "https://example.com/p/1"
 
 
-@pytest.fixture
-async def stocked(db: Database, api: Native) -> Native:
-    """Seven more services, numbers 11 to 17."""
+async def add_services(db: Database) -> None:
+    """Seven more, numbers 11 to 17."""
     rows = [
         (11, "Instagram Followers real", "Instagram | Followers", "instagram", "followers", "0.5", True),
         (12, "Instagram Likes fast", "Instagram | Likes", "instagram", "likes", "0.1", False),
@@ -37,7 +36,19 @@ async def stocked(db: Database, api: Native) -> Native:
                 " SELECT $1, $2, id, $3, 0 FROM providers LIMIT 1",
                 uuid4(), service_id, str(number),
             )  # fmt: skip
+
+
+@pytest.fixture
+async def stocked(db: Database, api: Native) -> Native:
+    await add_services(db)
     return api
+
+
+@pytest.fixture(scope="module")
+async def shelf(standing: Standing) -> Native:
+    """The same services, only to be looked at."""
+    await add_services(standing.db)
+    return standing.reseller
 
 
 async def numbers(api: Native, query: str) -> list[int]:
@@ -69,8 +80,8 @@ async def numbers(api: Native, query: str) -> list[int]:
         ("type=likes&limit=2&after=13", [16]),
     ],
 )
-async def test_services_are_found(stocked: Native, query: str, expected: list[int]) -> None:
-    assert await numbers(stocked, query) == expected
+async def test_services_are_found(shelf: Native, query: str, expected: list[int]) -> None:
+    assert await numbers(shelf, query) == expected
 
 
 async def test_prices_are_the_callers_own(db: Database, stocked: Native) -> None:
@@ -83,18 +94,18 @@ async def test_prices_are_the_callers_own(db: Database, stocked: Native) -> None
     assert (shown["number"], shown["price"]) == (12, "9")
 
 
-async def test_a_page_says_how_to_go_on(stocked: Native) -> None:
-    page = (await stocked("GET", "/v1/services?limit=5")).json()
+async def test_a_page_says_how_to_go_on(shelf: Native) -> None:
+    page = (await shelf("GET", "/v1/services?limit=5")).json()
     assert (page["next"], page["has_more"]) == (13, True)
-    rest = (await stocked("GET", "/v1/services?limit=5&after=13")).json()
+    rest = (await shelf("GET", "/v1/services?limit=5&after=13")).json()
     assert (rest["next"], rest["has_more"]) == (None, False)
-    whole = (await stocked("GET", "/v1/services")).json()
+    whole = (await shelf("GET", "/v1/services")).json()
     assert list(whole) == ["data"]
     assert whole["data"] == page["data"] + rest["data"]
 
 
-async def test_what_is_not_sold_is_not_there(stocked: Native) -> None:
-    answers = [await stocked("GET", f"/v1/services/{name}") for name in ("99", "x", "0", "1e1", "9" * 30, "%00")]
+async def test_what_is_not_sold_is_not_there(shelf: Native) -> None:
+    answers = [await shelf("GET", f"/v1/services/{name}") for name in ("99", "x", "0", "1e1", "9" * 30, "%00")]
     assert {(answer.status, answer.body) for answer in answers} == {(404, answers[0].body)}
 
 
