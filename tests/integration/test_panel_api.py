@@ -35,6 +35,20 @@ async def panel(db: Database, settings: Settings) -> AsyncIterator[Panel]:
         yield Panel(http, url, key)
 
 
+@pytest.fixture(scope="module")
+async def standing(shared_database_url: str, redis_url: str) -> AsyncIterator[Panel]:
+    """A reseller of one gateway for all tests that only read or are refused; of its services one can be ordered."""
+    db = await Database.open(shared_database_url)
+    await sell(db, 1)
+    await sell(db, 2, active=False)
+    await sell(db, 3, currency="EUR")
+    await sell(db, 4, kind="Nonsense")
+    key = await issue(db)
+    await db.close()
+    async with running(settings_for(shared_database_url, redis_url)) as url, aiohttp.ClientSession() as http:
+        yield Panel(http, url, key)
+
+
 async def test_the_services_on_sale_are_listed_with_the_types_of_the_protocol(panel: Panel) -> None:
     [service] = await panel("services")
     assert service == {
@@ -110,17 +124,10 @@ async def test_many_orders_are_shown_by_id_and_a_strangers_is_incorrect(db: Data
     ],
 )
 async def test_an_order_that_cannot_be_taken_is_refused_in_the_right_words(
-    db: Database, settings: Settings, fields: dict[str, object], error: str
+    standing: Panel, fields: dict[str, object], error: str
 ) -> None:
-    await sell(db, 1)
-    await sell(db, 2, active=False)
-    await sell(db, 3, currency="EUR")
-    await sell(db, 4, kind="Nonsense")
-    key = await issue(db)
-    async with running(settings) as url, aiohttp.ClientSession() as http:
-        panel = Panel(http, url, key)
-        assert await panel("add", **fields) == {"error": error}
-        assert await panel("balance") == {"balance": "100", "currency": "USD", "idempotency": True}
+    assert await standing("add", **fields) == {"error": error}
+    assert await standing("balance") == {"balance": "100", "currency": "USD", "idempotency": True}
 
 
 async def test_an_order_is_not_placed_where_the_catalogue_could_not_be_read(
@@ -144,22 +151,22 @@ async def test_an_order_above_the_balance_is_refused(db: Database, panel: Panel)
 
 
 @pytest.mark.parametrize("path", sorted(PANEL_PATHS))
-async def test_every_path_speaks_the_panel_protocol_without_a_redirect(panel: Panel, path: str) -> None:
-    fields = {"key": panel.key, "action": "balance"}
+async def test_every_path_speaks_the_panel_protocol_without_a_redirect(standing: Panel, path: str) -> None:
+    fields = {"key": standing.key, "action": "balance"}
     multipart = aiohttp.FormData(fields, default_to_multipart=True)
     wanted = {"balance": "100", "currency": "USD", "idempotency": True}
-    url = panel.url + path
+    url = standing.url + path
     sent: list[dict[str, Any]] = [{"data": fields}, {"json": fields}, {"data": multipart}, {"params": fields}]
     for body in sent:
-        async with panel.http.post(url, allow_redirects=False, **body) as reply:
+        async with standing.http.post(url, allow_redirects=False, **body) as reply:
             assert (reply.status, await reply.json()) == (200, wanted)
-    async with panel.http.get(url, params=fields, allow_redirects=False) as reply:
+    async with standing.http.get(url, params=fields, allow_redirects=False) as reply:
         assert (reply.status, await reply.json()) == (200, wanted)
 
 
 @pytest.mark.parametrize("key", ["", "nonsense", new_key()], ids=["none", "nonsense", "never issued"])
-async def test_a_key_that_leads_nowhere_is_invalid(panel: Panel, key: str) -> None:
-    assert await Panel(panel.http, panel.url, key)("balance") == {"error": "Invalid API key"}
+async def test_a_key_that_leads_nowhere_is_invalid(standing: Panel, key: str) -> None:
+    assert await Panel(standing.http, standing.url, key)("balance") == {"error": "Invalid API key"}
 
 
 async def test_a_revoked_key_is_refused(db: Database, panel: Panel) -> None:

@@ -37,6 +37,18 @@ async def panel(db: Database, settings: Settings) -> AsyncIterator[Panel]:
         yield Panel(http, url, key)
 
 
+@pytest.fixture(scope="module")
+async def standing(shared_database_url: str, redis_url: str) -> AsyncIterator[Panel]:
+    """The same for all tests that only read or are refused."""
+    db = await Database.open(shared_database_url)
+    await sell(db, 1)
+    await sell(db, 2)
+    key = await issue(db)
+    await db.close()
+    async with running(settings_for(shared_database_url, redis_url)) as url, aiohttp.ClientSession() as http:
+        yield Panel(http, url, key)
+
+
 class Got(msgspec.Struct):
     """A whole reply."""
 
@@ -117,13 +129,15 @@ async def test_a_list_that_is_known_is_not_sent_again(db: Database, panel: Panel
 
 
 @pytest.mark.parametrize("native", [True, False])
-async def test_a_list_is_compressed_for_those_who_take_that(panel: Panel, native: bool) -> None:
+async def test_a_list_is_compressed_for_those_who_take_that(standing: Panel, native: bool) -> None:
     async def ask(accept: str) -> tuple[bytes, str | None]:
-        headers = {"Accept-Encoding": accept, "Authorization": f"Bearer {panel.key}"}
+        headers = {"Accept-Encoding": accept, "Authorization": f"Bearer {standing.key}"}
         async with aiohttp.ClientSession(auto_decompress=False) as raw:
-            form = None if native else {"key": panel.key, "action": "services"}
+            form = None if native else {"key": standing.key, "action": "services"}
             path = "/v1/services" if native else "/api/v2"
-            async with raw.request("GET" if native else "POST", panel.url + path, data=form, headers=headers) as reply:
+            async with raw.request(
+                "GET" if native else "POST", standing.url + path, data=form, headers=headers
+            ) as reply:
                 return await reply.read(), reply.headers.get("Content-Encoding")
 
     plain, packed = await ask("identity"), await ask("gzip, deflate")
@@ -132,9 +146,9 @@ async def test_a_list_is_compressed_for_those_who_take_that(panel: Panel, native
 
 
 @pytest.mark.parametrize("authorization", ["", "Bearer", "Bearer nonsense", "Basic abc", "yb_x"])
-async def test_without_a_key_nothing_is_shown(panel: Panel, authorization: str) -> None:
+async def test_without_a_key_nothing_is_shown(standing: Panel, authorization: str) -> None:
     for path in ("/v1/services", "/v1/services/changes"):
-        async with panel.http.get(f"{panel.url}{path}", headers={"Authorization": authorization}) as reply:
+        async with standing.http.get(f"{standing.url}{path}", headers={"Authorization": authorization}) as reply:
             assert (reply.status, reply.content_type) == (401, "application/problem+json")
             assert reply.headers["WWW-Authenticate"] == "Bearer"
             assert await reply.json() == {
@@ -213,9 +227,9 @@ async def test_a_change_that_commits_late_is_not_missed(db: Database, panel: Pan
     assert [row["service"] for row in late["data"]] == [1, 2]
 
 
-async def test_since_may_be_a_time(panel: Panel) -> None:
-    assert len((await changes(panel, "2020-01-01T00:00:00Z"))["data"]) == 2
-    assert (await changes(panel, "2100-01-01T00:00:00%2B02:00"))["data"] == []
+async def test_since_may_be_a_time(standing: Panel) -> None:
+    assert len((await changes(standing, "2020-01-01T00:00:00Z"))["data"]) == 2
+    assert (await changes(standing, "2100-01-01T00:00:00%2B02:00"))["data"] == []
 
 
 @pytest.mark.parametrize(
@@ -230,7 +244,7 @@ async def test_since_may_be_a_time(panel: Panel) -> None:
         "%00",
     ],
 )
-async def test_another_since_is_refused_clearly(panel: Panel, since: str) -> None:
-    reply = await get(panel, f"/v1/services/changes?since={since}")
+async def test_another_since_is_refused_clearly(standing: Panel, since: str) -> None:
+    reply = await get(standing, f"/v1/services/changes?since={since}")
     assert (reply.status, reply.headers["Content-Type"]) == (422, "application/problem+json")
     assert reply.json()["errors"][0]["path"] == "query.since"
