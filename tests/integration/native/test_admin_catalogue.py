@@ -1,6 +1,7 @@
 """Operators and the catalogue: services off sale too, what is set by hand, routes, and costs that wait."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -8,11 +9,11 @@ import pytest
 
 from gateway.db.engine import Database
 from tests.support.market import Market, listed, open_market
-from tests.support.native import Native
+from tests.support.native import Native, Standing
 
 
-@pytest.fixture
-async def market(db: Database, url: str) -> AsyncIterator[Market]:
+@asynccontextmanager
+async def stocked(db: Database) -> AsyncIterator[Market]:
     """Two providers beside those of the two services that are there: services 11 to 13 and 14."""
     async with db.transaction() as tx:
         await tx.execute("SELECT nextval('services_number_seq') FROM generate_series(1, 10)")
@@ -20,6 +21,19 @@ async def market(db: Database, url: str) -> AsyncIterator[Market]:
         await market.add("one", listed(1), listed(2, name="Views 2", category="TikTok"), listed(3), markup="100")
         await market.add("two", listed(1, rate="1.5"), markup="100")
         yield market
+
+
+@pytest.fixture
+async def market(db: Database, url: str) -> AsyncIterator[Market]:
+    async with stocked(db) as market:
+        yield market
+
+
+@pytest.fixture(scope="module")
+async def operator(standing: Standing) -> AsyncIterator[Native]:
+    """One with the same market, who is only refused."""
+    async with stocked(standing.db):
+        yield standing.admin
 
 
 async def route_of(admin: Native, number: int, index: int = 0) -> dict[str, Any]:
@@ -98,12 +112,10 @@ async def test_a_service_goes_off_offer_and_back(admin: Native, api: Native, mar
         ({"number": 7}, 422),
     ],
 )
-async def test_what_makes_no_sense_changes_nothing(
-    admin: Native, market: Market, body: dict[str, Any], status: int
-) -> None:
-    before = await admin("GET", "/v1/admin/services/11")
-    assert (await admin("PATCH", "/v1/admin/services/11", body)).status == status
-    assert (await admin("GET", "/v1/admin/services/11")).body == before.body
+async def test_what_makes_no_sense_changes_nothing(operator: Native, body: dict[str, Any], status: int) -> None:
+    before = await operator("GET", "/v1/admin/services/11")
+    assert (await operator("PATCH", "/v1/admin/services/11", body)).status == status
+    assert (await operator("GET", "/v1/admin/services/11")).body == before.body
 
 
 async def test_quality_is_told_of_each_route(admin: Native, market: Market) -> None:

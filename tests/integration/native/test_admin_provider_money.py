@@ -7,15 +7,19 @@ import pytest
 
 from gateway.clock import utc_now
 from gateway.db.engine import Database
-from tests.support.native import Native
+from tests.support.native import Native, Standing
+
+
+async def path_of_provider(db: Database) -> str:
+    """That of service 1."""
+    async with db.connection() as connection:
+        provider_id = await connection.fetchval("SELECT id FROM providers WHERE name = 'upstream 1'")
+    return f"/v1/admin/providers/{provider_id}"
 
 
 @pytest.fixture
 async def path(db: Database, admin: Native) -> str:
-    """The provider of service 1."""
-    async with db.connection() as connection:
-        provider_id = await connection.fetchval("SELECT id FROM providers WHERE name = 'upstream 1'")
-    return f"/v1/admin/providers/{provider_id}"
+    return await path_of_provider(db)
 
 
 async def test_the_balance_is_told_with_the_days_that_it_lasts(db: Database, admin: Native, path: str) -> None:
@@ -66,10 +70,11 @@ async def test_a_deposit_is_entered_once_listed_and_put_down(admin: Native, path
         ({"reference": " "}, 422),
     ],
 )
-async def test_what_is_no_deposit_is_refused(admin: Native, path: str, changes: dict[str, Any], status: int) -> None:
+async def test_what_is_no_deposit_is_refused(standing: Standing, changes: dict[str, Any], status: int) -> None:
+    path = f"{await path_of_provider(standing.db)}/deposits"
     body = {"amount": "1", "reference": "r"} | changes
-    assert (await admin("POST", f"{path}/deposits", body)).status == status
-    assert (await admin("GET", f"{path}/deposits")).json()["data"] == []
+    assert (await standing.admin("POST", path, body)).status == status
+    assert (await standing.admin("GET", path)).json()["data"] == []
 
 
 async def test_days_are_told_with_what_is_missing(db: Database, admin: Native, path: str) -> None:
