@@ -13,9 +13,9 @@ from uuid import UUID
 
 import msgspec
 
-from gateway.egress import is_private, is_public
 from gateway.errors import Invalid
 from gateway.events.payloads import FORMS, VERSION
+from gateway.reachable import is_private, is_public
 
 TYPES = tuple(FORMS)
 """Every type of event."""

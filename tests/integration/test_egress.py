@@ -9,7 +9,8 @@ import pytest
 from compat.client import PanelClient
 from compat.failures import NotReached
 from compat.wire import NotSent, Unknown
-from gateway.egress import is_private, is_public, open_session
+from gateway.egress import open_session
+from gateway.reachable import is_private, is_public
 
 HOSTILE = (
     "0.0.0.0", "0.1.2.3", "10.0.0.1", "100.64.0.1", "127.0.0.1", "127.255.255.254", "169.254.169.254",
