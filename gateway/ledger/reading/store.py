@@ -66,7 +66,7 @@ async def _newest(
 
     Month by month within one statement, until there are so many: its plan is kept, where to plan it anew for all months
     takes ten times as long as to run it. A row of the month before may have a later place than the first rows of a
-    month, by clocks that are apart, but than no other; where that may be, this month is read too before it is cut.
+    month, by clocks that are apart, but than no other; where that may be, both are read whole before they are cut.
     """
     query = f"""
         SELECT l.* FROM unnest((SELECT $1::uuid[]), (SELECT $2::uuid[])) AS m(low, high)
@@ -86,8 +86,9 @@ async def _newest(
     rows = await read(months, most)
     if len(rows) == most:
         oldest = min(row["id"] for row in rows)
-        last = next(place for place, (low, _) in enumerate(months) if low <= oldest)
-        if last + 1 < len(months) and rows[-1]["id"] < _later(months[last][0], _APART):
+        last, (low, high) = next((place, month) for place, month in enumerate(months) if month[0] <= oldest)
+        is_near_end = last + 1 < len(months) and rows[-1]["id"] < _later(low, _APART)
+        if is_near_end or rows[-1]["id"] >= high:
             rows = (await read(months[: last + 2], None))[:most]
     return rows
 

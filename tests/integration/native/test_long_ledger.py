@@ -106,6 +106,29 @@ async def test_lines_whose_ids_and_places_disagree_about_the_month_keep_their_pl
     assert pages == [line.seq for line in lines] == [*range(pages[0], pages[0] - 400, -1)]
 
 
+@pytest.mark.parametrize("most", [3, 4, 5])
+async def test_a_line_of_an_earlier_place_in_a_later_month_hides_none_of_the_month_before(
+    past: Past, shared_database_url: str, most: int
+) -> None:
+    """The page begins in the later month, and is full within the month before."""
+    month = past.months[MONTHS // 2]
+    admin = await asyncpg.connect(shared_database_url)
+    async with rolled_back(admin):
+        await admin.execute("SET LOCAL session_replication_role = replica")
+        first = await admin.fetchval(
+            "SELECT min(wallet_seq) FROM ledger WHERE wallet_id = $1 AND id >= month_floor($2)", MANY, month
+        )
+        until, border = first + 2, month_floor(month).int
+        for seq, id_of in ((first - 3, border + (1000 << 80)), (until, border + (2000 << 80))):
+            await admin.execute(
+                "UPDATE ledger SET id = $3 WHERE wallet_id = $1 AND wallet_seq = $2", MANY, seq, UUID(int=id_of)
+            )
+        before = await admin.fetchval("SELECT id FROM ledger WHERE wallet_id = $1 AND wallet_seq = $2", MANY, until)
+        lines = await ledger.list_lines(admin, Lines(wallet_id=MANY, before=before, most=most))
+    await admin.close()
+    assert [line.seq for line in lines] == [*range(until - 1, until - 1 - most, -1)]
+
+
 @pytest.mark.parametrize("wallet_id", [MANY, FEW])
 async def test_what_there_was_at_a_moment_is_the_last_line_by_then(past: Past, wallet_id: UUID) -> None:
     """Wherever in the months the moment is, and whether a later line is near or there is none."""
