@@ -13,7 +13,8 @@ class Refused:
     """What a refusal says of the time after it.
 
     In a sliding window nothing becomes free before the moment that the refusal named, whoever asks: so who comes sooner
-    has the same answer. A limit that was changed is another one, which has not refused anybody yet.
+    has the same answer. A limit that was changed is another one, which has not refused anybody yet; so is one that only
+    equals it, as `limits` has it of two kinds with the same amount.
     """
 
     def __init__(self, clock: Callable[[], float], kept_max: int = _KEPT_MAX) -> None:
@@ -35,7 +36,7 @@ class Refused:
             return None
         refused, until = kept
         left_s = until - self._clock()
-        if left_s <= 0 or refused != item:
+        if left_s <= 0 or refused is not item:
             del self._until[identity]
             return None
         return verdict(False, item.amount, 0, left_s)

@@ -31,6 +31,14 @@ def test_a_refusal_holds_until_the_moment_it_named_and_for_nobody_else() -> None
     assert refused.find(TEN, "one") is None
 
 
+def test_a_limit_of_another_kind_is_another_one_though_it_is_as_high() -> None:
+    """An address may be whatever text a proxy passes on, a key's id too."""
+    refused = Refused(Clock())
+    keys, addresses = (RateLimitItemPerMinute(10, namespace=kind) for kind in ("key", "wrong-key"))
+    refused.note(addresses, "one", verdict(False, 10, 0, 30.0))
+    assert refused.find(keys, "one") is None
+
+
 def test_nothing_is_held_of_who_got_through_or_of_a_slot_that_came_free_since() -> None:
     refused = Refused(Clock())
     refused.note(TEN, "allowed", verdict(True, 10, 0, 30.0))
