@@ -58,17 +58,29 @@ async def read_by_index(tx: Transaction) -> None:
     end, once for every row, from the moment it fills until it is analyzed. By an index one plan serves all values, and
     is made once: with partitions to look at, making it takes longer than what it is made for.
     """
-    await tx.execute(
-        "SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off; SET LOCAL plan_cache_mode = force_generic_plan"
-    )
+    await tx.execute(_BY_INDEX)
+
+
+_BY_INDEX = (
+    "SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off; SET LOCAL plan_cache_mode = force_generic_plan"
+)
 
 
 @contextlib.asynccontextmanager
 async def reading_by_index(connection: Transaction) -> AsyncIterator[None]:
-    """A transaction for reads alone in which `read_by_index` holds; within another it holds until that one ends."""
-    async with connection.transaction():
+    """A transaction for reads alone in which `read_by_index` holds; within another it holds until that one ends.
+
+    Begun and set in one round trip. However it goes, COMMIT ends it: of one that failed it is the same as ROLLBACK.
+    """
+    if connection.is_in_transaction():
         await read_by_index(connection)
         yield
+        return
+    await connection.execute(f"BEGIN READ ONLY; {_BY_INDEX}")
+    try:
+        yield
+    finally:
+        await connection.execute("COMMIT")
 
 
 def _encode(value: Any) -> str:

@@ -54,8 +54,8 @@ class Measured:
     async def prepare(self, query: str) -> "_Prepared":
         return _Prepared(self, query)
 
-    def transaction(self) -> Any:
-        return self.connection.transaction()
+    def is_in_transaction(self) -> bool:
+        return self.connection.is_in_transaction()
 
     async def measure(self, query: str, values: tuple[Any, ...], mode: str) -> None:
         name = (self._kept or {}).get(query)
