@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from gateway.orders.families.model import Family
-from gateway.orders.model import Dispatch, Order, Status
+from gateway.orders.model import TERMINAL, Dispatch, Order, Status
 
 _UNSENT = frozenset({Status.PENDING})
 _CANCELLED = frozenset({Status.CANCELLED})
@@ -24,25 +24,50 @@ STATUSES_OF: dict[Dispatch, frozenset[Status]] = {
 """Which statuses an order can have, by where it stands with its upstream: nothing else comes of `docs/states.md`."""
 
 
-_INDEXED = ({"user_id"}, {"link"})
-_LEADING = {
-    frozenset({"user_id"}): ("o.user_id",),
-    frozenset({"user_id", "provider_id"}): ("o.user_id",),
-    frozenset({"user_id", "status"}): ("o.status",),
-    frozenset({"user_id", "service"}): ("o.service_id",),
-    frozenset({"user_id", "link"}): ("md5(o.link)", "o.user_id"),
-    frozenset({"service"}): ("o.service_id",),
-    frozenset({"service", "provider_id"}): ("o.service_id",),
-    frozenset({"status"}): ("o.status",),
-}
-"""Filters that one index has, with what is before the id in it: all of it, or what is behind the user."""
 APART = (
     Dispatch.SENDING, Dispatch.UNKNOWN, Dispatch.REFUSED, Dispatch.WRITTEN_OFF, Dispatch.WITHDRAWN, Dispatch.PARENT,
 )  # fmt: skip
 """What `idx_orders_dispatch` has, and nothing else."""
 _FEW = (Dispatch.SENDING, Dispatch.UNKNOWN)
 """There are never many of them: what is on its way, and what a provider is paused for before it has more."""
-_FILTERS = ("user_id", "status", "dispatch", "provider_id", "service", "link")
+
+
+class Index(msgspec.Struct, frozen=True):
+    """One of orders: the columns that it has, and of these what is before the id, but for the user before that."""
+
+    columns: frozenset[str]
+    leading: Sequence[str]
+
+
+def _index(columns: Sequence[str], *leading: str) -> Index:
+    return Index(frozenset(columns), leading)
+
+
+_BY_USER_LINK = _index(("o.user_id", "o.link"), "md5(o.link)", "o.user_id")
+_BY_USER_STATUS = _index(("o.user_id", "o.status"), "o.status")
+_BY_STATUS = _index(("o.status",), "o.status")
+_BY_DISPATCH = _index(("o.dispatch",), "o.dispatch")
+_INDEXES = (
+    _index(("o.user_id", "o.service_id"), "o.service_id"),
+    _index(("o.user_id", "o.provider_id"), "o.user_id"),
+    _BY_USER_STATUS,
+    _index(("o.user_id",), "o.user_id"),
+    _index(("o.service_id", "o.provider_id"), "o.service_id"),
+    _index(("o.service_id",), "o.service_id"),
+    _BY_DISPATCH,
+    _BY_STATUS,
+)
+"""Those of what mostly has fewer orders before the others."""
+_INDEXES_OF_STATUS = (_BY_USER_STATUS, _BY_STATUS)
+_FILTERS = {
+    "o.user_id": "user_id",
+    "o.status": "only_status",
+    "o.dispatch": "dispatch",
+    "o.provider_id": "provider_id",
+    "o.service_id": "service",
+    "o.link": "link",
+}
+_INDEXED = ({"o.user_id"}, {"o.link"})
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,20 +93,33 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
         Not so from some time on: it takes what is between two ids that it does not know for very little.
         """
-        return self.since is None and self._filters in _INDEXED
+        return self.since is None and self._columns in _INDEXED
 
     @property
-    def leading(self) -> Sequence[str] | None:
-        """What is before the id in the index that has all that is asked for, whatever the values; None without one."""
-        if self.dispatch in APART and (self._filters == {"dispatch"} or self.dispatch in _FEW):
-            return ("o.dispatch",)
-        if self.dispatch in (Dispatch.QUEUED, Dispatch.REFUSED):  # most or all of those with the one status they have
-            return _LEADING.get(self._filters - {"dispatch"} | {"status"})
-        return _LEADING.get(self._filters)
+    def indexes(self) -> Sequence[Index]:
+        """By which the orders are looked through, one after the other.
+
+        The last has all that is asked for, or what mostly fewer orders have than the rest. Before it comes an index of
+        what may be rare: it is worth a look whether it is.
+        """
+        if self.dispatch in _FEW:
+            return (_BY_DISPATCH,)
+        columns = self._columns - {"o.dispatch"} if self.dispatch not in APART else self._columns
+        if self.link is not None:  # one that many orders have: nobody knows what has fewer
+            return [_BY_USER_LINK] if columns == _BY_USER_LINK.columns else []
+        fitting = [index for index in _INDEXES if index.columns <= columns]
+        by_status = [index for index in _INDEXES_OF_STATUS if index in fitting]
+        if by_status and self.only_status not in TERMINAL:  # few have it, however many orders there are
+            return by_status[:1]
+        if not fitting or fitting[0].columns == columns or fitting[0] in _INDEXES_OF_STATUS:
+            return fitting[:1]
+        rare = [index for index in (_BY_DISPATCH,) if index in fitting]
+        rare += by_status if self.only_status != Status.COMPLETED else []
+        return [*rare[:1], fitting[0]]
 
     @property
-    def _filters(self) -> frozenset[str]:
-        return frozenset(name for name in _FILTERS if getattr(self, name) is not None)
+    def _columns(self) -> frozenset[str]:
+        return frozenset(column for column, name in _FILTERS.items() if getattr(self, name) is not None)
 
     @property
     def only_status(self) -> str | None:

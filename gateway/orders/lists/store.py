@@ -13,7 +13,7 @@ import asyncpg
 from gateway.db.engine import Transaction, reading_by_index
 from gateway.db.partitions import EACH_MONTH, FIRST_ID, LAST_ID, id_at, newest_first
 from gateway.orders.families import store as families
-from gateway.orders.lists.model import APART, Happened, Listed, Wanted
+from gateway.orders.lists.model import APART, Happened, Index, Listed, Wanted
 from gateway.orders.store import COLUMNS_OF_O, numbers_of, to_order
 
 CLOCKS_APART = timedelta(minutes=10)
@@ -21,6 +21,8 @@ CLOCKS_APART = timedelta(minutes=10)
 
 FEW = 100
 """Orders of one link, among which any other filter is looked for."""
+LOOKED_THROUGH = 2000
+"""Orders of an index that are looked at for filters that it does not have."""
 
 _APART = ", ".join(f"'{dispatch.value}'" for dispatch in APART)
 _SHOWN = (
@@ -64,8 +66,9 @@ async def _fill(
 ) -> list[asyncpg.Record]:
     """The rows by conditions of the values, which are `$2` and so on, from the newest months on.
 
-    Prepared anew, it is planned for these very values: they tell months, and which index has the fewest rows. Where
-    that is known without them, all months behind the newest are read by a plan that is kept.
+    Prepared anew, it is planned for these very values: they tell months, and which index has the fewest rows. Behind
+    the newest month, an index that is good for most values is tried by a plan that is kept before all months are
+    planned for.
     """
     bottom = id_at(wanted.since - CLOCKS_APART) if wanted.since else FIRST_ID
     top = min(wanted.before or LAST_ID, id_at(wanted.until + CLOCKS_APART) if wanted.until else LAST_ID)
@@ -76,22 +79,27 @@ async def _fill(
         found = await _among_those_of_link(tx, every, equal, months, values, wanted.most)
         if found is not None:
             return found
+    ranges = list(newest_first(bottom, top, now))
+    if not ranges:
+        return []
     planned = await tx.prepare(_page([*every, f"o.id >= {low_place}"], wanted.most))
-    rows: list[asyncpg.Record] = []
-    for place, (low, high) in enumerate(newest_first(bottom, top, now)):
-        if place and wanted.has_its_index:
-            rows += await tx.fetch(_page(every, wanted.most), high, *values)
+    [(low, high), *older] = ranges
+    rows: list[asyncpg.Record] = await planned.fetch(high, *values, low)
+    if older and wanted.has_its_index and len(rows) < wanted.most:
+        rows += await tx.fetch(_page(every, wanted.most), low, *values)
+        older = []
+    for place, index in enumerate(wanted.indexes, 1):
+        if not older or len(rows) >= wanted.most:
             break
-        if place and wanted.leading is not None:
-            query = _page_of_months(conditions, equal, wanted.leading, low_place, f"${len(values) + 3}")
-            months = list(newest_first(bottom, high, now, EACH_MONTH))
-            lows, highs = [low for low, _ in months], [high for _, high in months]
-            async with reading_by_index(tx):
-                rows += await tx.fetch(query, highs, *values, lows, wanted.most)
-            break
-        rows += await planned.fetch(high, *values, low)
+        looked_max = LOOKED_THROUGH if place == len(wanted.indexes) else FEW
+        months = list(newest_first(bottom, low, now, EACH_MONTH))
+        found, low = await _look_through(tx, index, looked_max, conditions, equal, months, values, wanted.most)
+        rows += found
+        older = list(newest_first(bottom, low, now))
+    for low, high in older:
         if len(rows) >= wanted.most:
             break
+        rows += await planned.fetch(high, *values, low)
     return rows[: wanted.most]
 
 
@@ -106,7 +114,7 @@ async def _among_those_of_link(
     """The page, where the link has few orders in these months; None where it has more than `FEW`.
 
     Nearly all links have one order or two. They are found by a plan that is kept, whatever else is asked for. Its order
-    is that of the index by link and of no other, as in `_page_of_months`.
+    is that of the index by link and of no other, as in `_look_through`.
     """
     lows, limit, link = f"${len(values) + 2}", f"${len(values) + 3}", equal["md5(o.link)"]
     query = f"""
@@ -143,30 +151,48 @@ def _page(conditions: Sequence[str], rows_max: int) -> str:
     """
 
 
-def _page_of_months(
-    conditions: Sequence[str], equal: Mapping[str, str], leading: Sequence[str], lows: str, rows_max: str
-) -> str:
-    """Of as many months as its arrays have, one after the other until the page is full.
+async def _look_through(
+    tx: Transaction,
+    index: Index,
+    looked_max: int,
+    conditions: Sequence[str],
+    equal: Mapping[str, str],
+    months: Sequence[tuple[UUID, UUID]],
+    values: Sequence[object],
+    rows_max: int,
+) -> tuple[list[asyncpg.Record], UUID]:
+    """Up to a page of these months, by a plan that is kept, and the id below which nothing was looked at.
 
-    Its plan is kept, where to plan for all months anew takes ten times as long as to read them. It knows no values,
-    and might take an index for them that is only good for some. So the leading columns are compared together with the
-    id, and are in the order before it: read by index, nothing but the index that begins with these has that order.
+    They are read one after the other until the page is full, or `looked_max` orders are looked at for what the index
+    does not have. To plan for all months anew takes ten times as long as to read them. The plan knows no values, and
+    might take an index for them that is only good for some. So the leading columns are compared together with the id,
+    and are in the order before it: read by index, nothing but the index that begins with these has that order.
     """
-    others = _terms({column: value for column, value in equal.items() if column not in leading})
-    columns, values = ", ".join(leading), ", ".join(equal[column] for column in leading)
-    if "o.dispatch" in leading:
-        others.append(f"o.dispatch IN ({_APART})")  # in so many words, which that index is found by
-    within = f"({columns}, o.id) >= ({values}, m.low) AND ({columns}, o.id) < ({values}, m.high)"
-    return f"""
-        SELECT {_SHOWN} FROM (
-          SELECT o.* FROM unnest((SELECT {lows}::uuid[]), (SELECT $1::uuid[])) AS m(low, high)
-           CROSS JOIN LATERAL (
-             SELECT * FROM orders o
-              WHERE {" AND ".join([*conditions, *others, within])} AND o.id >= m.low AND o.id < m.high
-              ORDER BY {", ".join(f"{column} DESC" for column in leading)}, o.id DESC LIMIT {rows_max}) o
-           LIMIT {rows_max}) o
+    lows, limit = f"${len(values) + 2}", f"${len(values) + 3}"
+    leading, order = ", ".join(index.leading), ", ".join(f"{column} DESC" for column in index.leading)
+    wanted = ", ".join(equal[column] for column in index.leading)
+    within = [f"({leading}, o.id) >= ({wanted}, m.low)", f"({leading}, o.id) < ({wanted}, m.high)"]
+    within += _terms({column: equal[column] for column in index.columns.difference(index.leading)})
+    if "o.dispatch" in index.leading:
+        within.append(f"o.dispatch IN ({_APART})")  # in so many words, which that index is found by
+    others = {column: value for column, value in equal.items() if column not in index.columns.union(index.leading)}
+    query = f"""
+        SELECT {_SHOWN}, o.fits, o.place FROM (
+          SELECT o.*, {" AND ".join([*conditions, *_terms(others)])} AS fits FROM (
+            SELECT o.*, row_number() OVER () AS place FROM (
+              SELECT o.* FROM unnest((SELECT {lows}::uuid[]), (SELECT $1::uuid[])) AS m(low, high)
+               CROSS JOIN LATERAL (
+                 SELECT * FROM orders o WHERE {" AND ".join(within)} AND o.id >= m.low AND o.id < m.high
+                  ORDER BY {order}, o.id DESC LIMIT {looked_max}) o
+               LIMIT {looked_max}) o) o
+           WHERE {" AND ".join([*conditions, *_terms(others)])} OR o.place = {looked_max}
+           LIMIT {limit}) o
           JOIN services s ON s.id = o.service_id ORDER BY o.id DESC
     """
+    async with reading_by_index(tx):
+        rows = await tx.fetch(query, [high for _, high in months], *values, [low for low, _ in months], rows_max)
+    has_more = bool(rows) and rows[-1]["place"] == looked_max
+    return [row for row in rows if row["fits"]], rows[-1]["id"] if has_more else FIRST_ID
 
 
 async def find_by_ids(tx: Transaction, user_id: UUID | None, ids: Sequence[UUID]) -> list[Listed]:

@@ -132,6 +132,22 @@ async def test_pages_go_on_through_months_that_nobody_made(past: Past, shared_da
     assert pages > 2
 
 
+async def test_what_is_behind_all_that_was_looked_through_is_found(past: Past, shared_database_url: str) -> None:
+    """No index has users and where their orders stand: so many are looked at, the rest is planned for."""
+    newest = "SELECT id FROM orders WHERE user_id = $1 ORDER BY id DESC OFFSET $2 LIMIT $3"
+    admin = await asyncpg.connect(shared_database_url)
+    async with rolled_back(admin):
+        others = [row["id"] for row in await admin.fetch(newest, MANY, 3, 2 * orders.LOOKED_THROUGH)]
+        await admin.execute(
+            "UPDATE orders SET dispatch = 'written_off', status = 'cancelled' WHERE id = ANY($1)", others
+        )
+        page = await orders.list_orders(admin, Wanted(user_id=MANY, dispatch="accepted", most=LIMIT))
+        expected = [row["id"] for row in await admin.fetch(newest, MANY, 0, 3)]
+        expected += [row["id"] for row in await admin.fetch(newest, MANY, 3 + len(others), LIMIT - 3)]
+    await admin.close()
+    assert [each.order.id for each in page] == expected
+
+
 @pytest.mark.parametrize(
     "filters", [{}, {"status": "failed"}, {"service": 1}, {"dispatch": "unknown"}, {"provider_id": UUID(int=1)}]
 )
