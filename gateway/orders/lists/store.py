@@ -20,9 +20,9 @@ CLOCKS_APART = timedelta(minutes=10)
 """How far the clock of a process that made an id may be from the database's."""
 
 FEW = 100
-"""Orders of one link, among which any other filter is looked for."""
+"""Orders of one link, or of what may be rare, among which any other filter is looked for."""
 LOOKED_THROUGH = 2000
-"""Orders of an index that are looked at for filters that it does not have."""
+"""Orders of an index that are looked at for filters that it does not have. At 1000 a page is often not full yet."""
 
 _APART = ", ".join(f"'{dispatch.value}'" for dispatch in APART)
 _SHOWN = (
