@@ -69,11 +69,14 @@ async def _answer(panel: "_Panel[Caller]", scope: Scope, receive: Receive, body_
         client = scope.get("client")
         answer = await panel.answer(request, str(client[0]) if client else "")
         return await _listed(answer, scope) if isinstance(answer, Listing) else _Reply(answer)
-    except PanelError as error:
-        refusal = error
+    except PanelError as refusal:  # kept in a variable, it would hold its own frames until collected
+        return _refused(refusal, is_request_read)
     except Exception:  # of any backend: the caller is owed an answer, the operator the traceback
         logger.exception("The panel could not answer")
-        refusal = PanelError(UNAVAILABLE, status=503)
+        return _refused(PanelError(UNAVAILABLE, status=503), is_request_read)
+
+
+def _refused(refusal: PanelError, is_request_read: bool) -> _Reply:
     body = encode.encode_error(refusal.text, placed=False if refusal.placed is False else None)
     return _Reply(body, refusal.status, refusal.headers, is_request_read)
 

@@ -63,7 +63,10 @@ class Batcher(Generic[In, Out]):
         self._waiting.append((item, future))
         if not self._flights or (len(self._flights) < self._max_flights and self._in_flight and self._is_worth_it()):
             self._flights.add(asyncio.create_task(self._run(), name=f"batch {self._name}"))
-        return await future
+        try:
+            return await future
+        finally:
+            del future  # a refusal in it holds this frame, and with it all that waited until it is collected
 
     async def close(self) -> None:
         """Wait until all that was submitted is answered."""

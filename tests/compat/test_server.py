@@ -10,6 +10,7 @@ from compat.errors import TOO_MANY_REQUESTS
 from compat.forms import BODY_BYTES_MAX
 from compat.server import ACTIONS, Message
 from tests.compat.asgi_client import Reply, StubPanel, as_json, call
+from tests.support.garbage import gone_at_once
 
 BALANCE = b"key=secret&action=balance"
 ADD = b"key=secret&action=add&service=1&link=https://example.com&quantity=100"
@@ -237,3 +238,12 @@ async def test_a_websocket_is_closed() -> None:
 
     await panel_app(StubPanel())({"type": "websocket"}, receive, send)
     assert said == ["websocket.close"]
+
+
+async def test_a_refusal_is_gone_with_its_answer() -> None:
+    app = panel_app(StubPanel())
+    with gone_at_once(PanelError):
+        assert _told(await call(app, chunks=[b"key=wrong&action=balance"])) == (
+            200,
+            as_json({"error": "Invalid API key"}),
+        )

@@ -7,6 +7,7 @@ import pytest
 
 from gateway.batching import Apart, Batcher
 from gateway.errors import GatewayError, InsufficientFunds, Unavailable
+from tests.support.garbage import gone_at_once
 
 Flush = Callable[[list[int]], Awaitable[list[int | GatewayError]]]
 
@@ -121,6 +122,20 @@ async def test_a_refusal_goes_to_its_own_caller_alone() -> None:
     batcher = batcher_of(flush)
     results = await asyncio.gather(*(batcher.submit(item) for item in (1, 2, 3)), return_exceptions=True)
     assert [type(result) for result in results] == [int, InsufficientFunds, int]
+
+
+async def test_a_refusal_is_gone_once_its_caller_has_it() -> None:
+    async def flush(items: list[int]) -> list[int | GatewayError]:
+        return [InsufficientFunds() for _ in items]
+
+    batcher, refused = batcher_of(flush), False
+    with gone_at_once(InsufficientFunds):
+        try:
+            await batcher.submit(1)
+        except InsufficientFunds:  # not by pytest, which keeps what it saw
+            refused = True
+        await asyncio.sleep(0)  # the turn of the loop in which the future woke us holds it
+    assert refused
 
 
 async def test_a_failure_of_the_whole_batch_goes_to_all_its_callers() -> None:
