@@ -188,6 +188,8 @@ async def test_who_comes_before_the_moment_that_a_refusal_named_costs_no_round_t
 ) -> None:
     assert await limiter.admit("key-1", 1) is None
     refusal = await limiter.admit("key-1", 1)
+    while refusal is not None and refusal.reset_in_s <= 0:  # in the first millisecond `limits` tells of no end
+        refusal = await limiter.admit("key-1", 1)
     assert refusal is not None
     before = scripts_of(valkey)
     again = [await limiter.admit("key-1", 1) for _ in range(50)]
