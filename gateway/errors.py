@@ -12,6 +12,7 @@ GatewayError
 
 from datetime import datetime
 from decimal import Decimal
+from types import TracebackType
 from uuid import UUID
 
 
@@ -56,6 +57,22 @@ class Unavailable(GatewayError):
         Exception.__init__(self, what)
         self.what = what
         self.placed = placed
+
+
+class nothing_placed:
+    """For what comes before an order is written: whatever fails there, none was placed.
+
+    A class, since it is on every path.
+    """
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if isinstance(error, Unavailable) and error.placed is not False:
+            raise Unavailable(error.what, placed=False) from error
 
 
 class InProgress(Unavailable):

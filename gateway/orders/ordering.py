@@ -1,7 +1,6 @@
 """From a wish to an order: what both doors do with an `add`, so that neither has rules of its own."""
 
 from collections.abc import Callable, Mapping
-from types import TracebackType
 from uuid import UUID
 
 import msgspec
@@ -12,7 +11,14 @@ from compat.kinds import Kind
 from gateway.accounts.model import Account
 from gateway.catalog.model import Service
 from gateway.catalog.snapshot import Catalog
-from gateway.errors import GatewayError, IdempotencyMismatch, ServiceDisabled, Unavailable, UnknownService
+from gateway.errors import (
+    GatewayError,
+    IdempotencyMismatch,
+    ServiceDisabled,
+    Unavailable,
+    UnknownService,
+    nothing_placed,
+)
 from gateway.orders.decisions import prepare
 from gateway.orders.placement import Placement
 from gateway.orders.replays.model import Replay
@@ -79,19 +85,3 @@ class Ordering:
         if not service.is_active:
             raise ServiceDisabled
         return service, kind
-
-
-class nothing_placed:
-    """For what comes before an order is written: whatever fails there, none was placed.
-
-    A class, since it is on every path.
-    """
-
-    __slots__ = ()
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        if isinstance(error, Unavailable) and error.placed is not False:
-            raise Unavailable(error.what, placed=False) from error

@@ -13,7 +13,7 @@ from gateway.batching import Apart, Batcher
 from gateway.catalog.model import Service
 from gateway.db.engine import ROLLED_BACK, Database, Transaction
 from gateway.db.notifier import Notifier
-from gateway.errors import Conflict, GatewayError, InProgress, InsufficientFunds, Unavailable
+from gateway.errors import Conflict, GatewayError, InProgress, InsufficientFunds, Unavailable, nothing_placed
 from gateway.ledger import store as ledger
 from gateway.orders import store
 from gateway.orders.decisions import Placing, decide, prepare
@@ -65,8 +65,10 @@ class Placement:
         """As `place`, of an order that was prepared."""
         if replay is not None:
             placing = msgspec.structs.replace(placing, replay=replay)
-        elif placing.depends_on_money_alone and await self._is_short(placing):
-            raise InsufficientFunds
+        elif placing.depends_on_money_alone:
+            with nothing_placed():
+                if await self._shortfalls.still_short(placing.wallet_id, placing.new.order.price):
+                    raise InsufficientFunds
         try:
             return await self._batcher.submit(placing)
         except InsufficientFunds:
@@ -92,12 +94,6 @@ class Placement:
         await self._shortfalls.close()
         await self._batcher.close()
         await self._dispatchers.close()
-
-    async def _is_short(self, placing: Placing) -> bool:
-        try:
-            return await self._shortfalls.still_short(placing.wallet_id, placing.new.order.price)
-        except Unavailable as error:
-            raise Unavailable(error.what, placed=False) from error
 
     async def _flush(self, batch: list[Placing]) -> list[int | GatewayError]:
         answers: list[int | GatewayError] | None = None
