@@ -1,9 +1,9 @@
 """Providers with lists that a test may change, their catalogue taken over, and an operator's hand on it."""
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from gateway.catalog import store as catalog
@@ -83,3 +83,7 @@ async def open_market(db: Database) -> AsyncIterator[Market]:
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(open_session(allow_private=True, limit=10))
         yield Market(db, Upstreams(db, KEYRING, session, Settings()), stack)
+
+
+Stocked: TypeAlias = Callable[[Database], AbstractAsyncContextManager[Market]]
+"""Opens a market in a database; a module that asks for `market` or `operator` has a fixture `stocked` of its own."""

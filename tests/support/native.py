@@ -57,3 +57,10 @@ class Standing:
     db: Database
     reseller: Native
     admin: Native
+
+
+async def audited(admin: Native, table: str, object_id: str) -> list[dict[str, Any]]:
+    """The lines of the audit log about one row."""
+    found = await admin("GET", f"/v1/admin/audit?object_type={table}&object_id={object_id}")
+    data: list[dict[str, Any]] = found.json()["data"]
+    return data

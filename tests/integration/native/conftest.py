@@ -8,6 +8,7 @@ import pytest
 from gateway.db.engine import Database
 from gateway.settings import Settings
 from tests.support.long_past import Past, open_past
+from tests.support.market import Market, Stocked
 from tests.support.native import Native, Standing
 from tests.support.panel import issue, sell, settings_for
 from tests.support.payloads import assert_events_fit
@@ -61,6 +62,20 @@ async def standing(shared_database_url: str, redis_url: str) -> AsyncIterator[St
         yield Standing(db, Native(http, url, reseller), Native(http, url, operator))
     await assert_events_fit(db)
     await db.close()
+
+
+@pytest.fixture
+async def market(db: Database, url: str, stocked: Stocked) -> AsyncIterator[Market]:
+    """Providers and what the module has of them."""
+    async with stocked(db) as market:
+        yield market
+
+
+@pytest.fixture(scope="module")
+async def operator(standing: Standing, stocked: Stocked) -> AsyncIterator[Native]:
+    """One with such a market, who is only refused."""
+    async with stocked(standing.db):
+        yield standing.admin
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,12 @@ from uuid import uuid4
 import pytest
 
 from gateway.db.engine import Database
-from tests.support.market import Market, listed, open_market
-from tests.support.native import Native, Standing
+from tests.support.market import Market, Stocked, listed, open_market
+from tests.support.native import Native, audited
 
 
 @asynccontextmanager
-async def stocked(db: Database) -> AsyncIterator[Market]:
+async def open_stocked(db: Database) -> AsyncIterator[Market]:
     """Two providers beside those of the two services that are there: services 11 to 13 and 14."""
     async with db.transaction() as tx:
         await tx.execute("SELECT nextval('services_number_seq') FROM generate_series(1, 10)")
@@ -23,28 +23,14 @@ async def stocked(db: Database) -> AsyncIterator[Market]:
         yield market
 
 
-@pytest.fixture
-async def market(db: Database, url: str) -> AsyncIterator[Market]:
-    async with stocked(db) as market:
-        yield market
-
-
 @pytest.fixture(scope="module")
-async def operator(standing: Standing) -> AsyncIterator[Native]:
-    """One with the same market, who is only refused."""
-    async with stocked(standing.db):
-        yield standing.admin
+def stocked() -> Stocked:
+    return open_stocked
 
 
 async def route_of(admin: Native, number: int, index: int = 0) -> dict[str, Any]:
     route: dict[str, Any] = (await admin("GET", f"/v1/admin/services/{number}")).json()["routes"][index]
     return route
-
-
-async def lines(admin: Native, table: str, object_id: str) -> list[dict[str, Any]]:
-    found = await admin("GET", f"/v1/admin/audit?object_type={table}&object_id={object_id}")
-    data: list[dict[str, Any]] = found.json()["data"]
-    return data
 
 
 async def test_services_are_listed_and_searched_off_sale_too(admin: Native, market: Market) -> None:
@@ -87,7 +73,7 @@ async def test_a_service_is_set_by_hand_and_let_follow_again(admin: Native, mark
     assert (late.status, late.problem) == (412, "changed-meanwhile")
     follows = await admin("PATCH", "/v1/admin/services/11", {"follow": ["price"]})
     assert (follows.json()["price"], follows.json()["notes"]) == ("2", [])
-    *_, line = await lines(admin, "services", before["id"])
+    *_, line = await audited(admin, "services", before["id"])
     assert (line["action"], line["request_id"]) == ("admin_change_service", "r-1")
     assert (line["before"]["name"], line["after"]["name"]) == ("Likes 1", "Ours")
 
@@ -140,7 +126,7 @@ async def test_a_route_is_added_once_and_put_down(admin: Native, market: Market)
     assert len(strange.json()["notes"]) == 2
     for missing in ({"service": 99}, {"provider": str(uuid4())}):
         assert (await admin("POST", "/v1/admin/routes", body | missing)).status == 404
-    [line] = await lines(admin, "service_routes", route["id"])
+    [line] = await audited(admin, "service_routes", route["id"])
     assert (line["action"], line["before"], line["after"]["priority"]) == ("admin_add_route", None, 5)
 
 
@@ -169,7 +155,7 @@ async def test_a_route_is_weighted_and_switched(admin: Native, market: Market) -
     late = await admin("PATCH", path, {"weight": 4}, If_Match=shown.headers["ETag"])
     assert (late.status, late.problem) == (412, "changed-meanwhile")
     assert (await admin("PATCH", path, {"is_active": True})).json()["off"] is None
-    on, off = await lines(admin, "service_routes", route["id"])
+    on, off = await audited(admin, "service_routes", route["id"])
     assert (on["after"], off["before"]) == ({"is_active": True}, {"is_active": True, "priority": 0, "weight": 1})
 
 
@@ -196,7 +182,7 @@ async def test_a_routes_pause_and_its_end_are_put_down(admin: Native, market: Ma
     assert (paused.json()["paused_reason"], paused.json()["off"]) == ("slow", None)
     resumed = await admin("POST", f"{path}/resume")
     assert resumed.json() == route
-    end, begin = await lines(admin, "service_routes", route["id"])
+    end, begin = await audited(admin, "service_routes", route["id"])
     assert (begin["action"], begin["reason"], begin["after"]["pause_cause"]) == (
         "admin_pause_route",
         "slow",

@@ -8,14 +8,14 @@ from uuid import uuid4
 import pytest
 
 from gateway.db.engine import Database
-from tests.support.market import Market, listed, open_market
-from tests.support.native import Native, Standing
+from tests.support.market import Market, Stocked, listed, open_market
+from tests.support.native import Native, audited
 
 MARKUPS, PRICES = "/v1/admin/prices/markups", "/v1/admin/prices/custom"
 
 
 @asynccontextmanager
-async def stocked(db: Database) -> AsyncIterator[Market]:
+async def open_stocked(db: Database) -> AsyncIterator[Market]:
     """A provider with services 11 and 12, sold at what they cost."""
     async with db.transaction() as tx:
         await tx.execute("SELECT nextval('services_number_seq') FROM generate_series(1, 10)")
@@ -24,23 +24,9 @@ async def stocked(db: Database) -> AsyncIterator[Market]:
         yield market
 
 
-@pytest.fixture
-async def market(db: Database, url: str) -> AsyncIterator[Market]:
-    async with stocked(db) as market:
-        yield market
-
-
 @pytest.fixture(scope="module")
-async def operator(standing: Standing) -> AsyncIterator[Native]:
-    """One with the same market, who is only refused."""
-    async with stocked(standing.db):
-        yield standing.admin
-
-
-async def lines(admin: Native, table: str, object_id: str) -> list[dict[str, Any]]:
-    found = await admin("GET", f"/v1/admin/audit?object_type={table}&object_id={object_id}")
-    data: list[dict[str, Any]] = found.json()["data"]
-    return data
+def stocked() -> Stocked:
+    return open_stocked
 
 
 async def test_a_markup_holds_at_once_until_it_is_taken_away(admin: Native, market: Market) -> None:
@@ -62,7 +48,7 @@ async def test_a_markup_holds_at_once_until_it_is_taken_away(admin: Native, mark
     assert (dropped.status, dropped.body) == (204, b"")
     assert str(await market.price(11)) == "1.50000000"
     assert (await admin("DELETE", path)).status == 404
-    end, begin = await lines(admin, "markups", service.json()["id"])
+    end, begin = await audited(admin, "markups", service.json()["id"])
     assert (begin["action"], begin["after"]["percent"]) == ("admin_set_markup", "10.0000")
     assert (end["action"], end["after"]) == ("admin_drop_markup", None)
 
@@ -99,7 +85,7 @@ async def test_a_users_price_is_what_he_sees_and_pays(admin: Native, api: Native
     assert (late.status, late.problem) == (412, "changed-meanwhile")
     assert (await admin("DELETE", path)).status == 204
     assert (await admin("GET", path)).status == 404
-    end, change, begin = await lines(admin, "custom_prices", own.json()["id"])
+    end, change, begin = await audited(admin, "custom_prices", own.json()["id"])
     assert [line["action"] for line in (begin, change, end)] == ["admin_set_price"] * 2 + ["admin_drop_price"]
     assert (change["before"]["price"], change["after"]["price"]) == ("0.70000000", None)
 

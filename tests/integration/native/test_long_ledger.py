@@ -1,7 +1,7 @@
 """A wallet's lines over many months: each page, balance and statement by index, and only near what is asked for."""
 
 import itertools
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -80,6 +80,20 @@ async def test_a_page_of_lines_that_the_newest_month_fills_is_read_of_no_other(
     assert len({name for name in measured.tables if name.startswith("ledger_2")}) <= 2
 
 
+async def first_place_of(admin: asyncpg.Connection, month: date) -> int:
+    place: int = await admin.fetchval(
+        "SELECT min(wallet_seq) FROM ledger WHERE wallet_id = $1 AND id >= month_floor($2)", MANY, month
+    )
+    return place
+
+
+async def give_id(admin: asyncpg.Connection, place: int, number: int) -> None:
+    """An id as a process may have made it whose clock goes otherwise."""
+    await admin.execute(
+        "UPDATE ledger SET id = $3 WHERE wallet_id = $1 AND wallet_seq = $2", MANY, place, UUID(int=number)
+    )
+
+
 async def test_lines_whose_ids_and_places_disagree_about_the_month_keep_their_places(
     past: Past, shared_database_url: str
 ) -> None:
@@ -88,12 +102,9 @@ async def test_lines_whose_ids_and_places_disagree_about_the_month_keep_their_pl
     admin = await asyncpg.connect(shared_database_url)
     async with rolled_back(admin):
         await admin.execute("SET LOCAL session_replication_role = replica")
-        first = await admin.fetchval(
-            "SELECT min(wallet_seq) FROM ledger WHERE wallet_id = $1 AND id >= month_floor($2)", MANY, month
-        )
-        swap = "UPDATE ledger SET id = $3 WHERE wallet_id = $1 AND wallet_seq = $2"
+        first = await first_place_of(admin, month)
         for place, (seq, side) in enumerate([(first - 1, 1), (first, -1)]):
-            await admin.execute(swap, MANY, seq, UUID(int=month_floor(month).int + side * ((1000 << 80) + place)))
+            await give_id(admin, seq, month_floor(month).int + side * ((1000 << 80) + place))
         until = datetime.combine(month, time(), UTC) + timedelta(days=2)
         lines = await ledger.list_lines(admin, Lines(wallet_id=MANY, until=until, most=400))
         pages, before = [], None
@@ -115,14 +126,10 @@ async def test_a_line_of_an_earlier_place_in_a_later_month_hides_none_of_the_mon
     admin = await asyncpg.connect(shared_database_url)
     async with rolled_back(admin):
         await admin.execute("SET LOCAL session_replication_role = replica")
-        first = await admin.fetchval(
-            "SELECT min(wallet_seq) FROM ledger WHERE wallet_id = $1 AND id >= month_floor($2)", MANY, month
-        )
+        first = await first_place_of(admin, month)
         until, border = first + 2, month_floor(month).int
         for seq, id_of in ((first - 3, border + (1000 << 80)), (until, border + (2000 << 80))):
-            await admin.execute(
-                "UPDATE ledger SET id = $3 WHERE wallet_id = $1 AND wallet_seq = $2", MANY, seq, UUID(int=id_of)
-            )
+            await give_id(admin, seq, id_of)
         before = await admin.fetchval("SELECT id FROM ledger WHERE wallet_id = $1 AND wallet_seq = $2", MANY, until)
         lines = await ledger.list_lines(admin, Lines(wallet_id=MANY, before=before, most=most))
     await admin.close()
