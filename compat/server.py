@@ -252,7 +252,7 @@ class _Begun:
             while True:
                 try:
                     sent = yield awaited
-                except BaseException as error:
+                except BaseException as error:  # not ours: it goes to whom it was thrown at
                     awaited = self._rest.throw(error)
                 else:
                     awaited = self._rest.send(sent)

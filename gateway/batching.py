@@ -98,7 +98,7 @@ class Batcher(Generic[In, Out]):
             results = await self._flush([item for item, _ in batch])
         except GatewayError as error:
             results = [error] * len(batch)
-        except Exception as error:
+        except Exception as error:  # of any flush: whose item it was is found out, and his caller told
             if len(batch) > 1:
                 first = error.places if isinstance(error, Apart) else range(len(batch) // 2)
                 await self._answer([each for at, each in enumerate(batch) if at in first])

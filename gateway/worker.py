@@ -222,7 +222,7 @@ async def _survive(name: str, job: Callable[[], Awaitable[object]]) -> None:
     """Run a job of upkeep; its failure is logged and it is tried again at its next turn."""
     try:
         await job()
-    except Exception as error:
+    except Exception as error:  # of any job: the loop goes on, and so do the other jobs
         log.error("upkeep failed", job=name, error=str(error), kind=type(error).__name__)
 
 

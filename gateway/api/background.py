@@ -32,7 +32,7 @@ async def repeated(name: str, act: Callable[[], Awaitable[None]], interval_s: fl
                 _log.warning(
                     "a background task failed and goes on", task=name, reason=str(error), kind=type(error).__name__
                 )
-            await asyncio.sleep(interval_s)
+            await asyncio.sleep(interval_s)  # its period; nothing tells that it is time
 
     task = asyncio.create_task(run(), name=name)
     try:

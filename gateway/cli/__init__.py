@@ -66,7 +66,7 @@ def run(arguments: list[str]) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
-    except Exception as error:
+    except Exception as error:  # raised again, unless it can be told in plain words
         lines = explain(error)
         if not lines:
             raise

@@ -35,7 +35,7 @@ def demo(port: int | None, fresh: bool, as_json: bool) -> None:
                 click.echo(running.welcome())
             while True:
                 running.check()
-                time.sleep(_WATCH_S)
+                time.sleep(_WATCH_S)  # between two looks at whether all processes live
 
 
 @contextlib.contextmanager

@@ -62,7 +62,7 @@ class Listener:
                 self._lost(error)
             except asyncpg.PostgresError as error:
                 self._lost(error)
-            await asyncio.sleep(RETRY_S)
+            await asyncio.sleep(RETRY_S)  # before it connects again to a server that is away
 
     def _lost(self, error: BaseException) -> None:
         if self._heard_at is not None:

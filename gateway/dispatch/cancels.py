@@ -68,7 +68,7 @@ async def _survive(work: Awaitable[None], **whose: object) -> None:
     """What fails with one wish or provider stops no other; it is tried again when its lease is over."""
     try:
         await work
-    except Exception:
+    except Exception:  # one must not end the others asked beside it; it is due again
         log.exception("a cancel failed", **whose)
 
 

@@ -66,7 +66,7 @@ async def _survive(db: Database, upstreams: Upstreams, refill: Refill, first_che
         answer = await _ask(upstreams, refill) if refill.is_wanted else RefillAnswer(error=NOT_WANTED)
         async with db.transaction() as tx:
             await _record(tx, refill, answer, first_check)
-    except Exception:
+    except Exception:  # one must not end the others asked beside it; it is due again
         log.exception("a refill failed", refill=refill.number)
 
 

@@ -61,5 +61,5 @@ async def _resend(db: Database, upstreams: Upstreams, attempt: Attempt, first_ch
         log.info("sent again", order=attempt.order.number, attempt=str(attempt.id), outcome=type(outcome).__name__)
         if isinstance(outcome, Accepted):
             await record(db, attempt.id, outcome, first_check)
-    except Exception:
+    except Exception:  # one must not end the others sent beside it; it stays unknown
         log.exception("an unknown order could not be cleared", order=attempt.order.number)

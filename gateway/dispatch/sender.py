@@ -132,7 +132,7 @@ class Dispatcher:
                 for attempt in claimed.attempts:
                     self._start(self._take_back(attempt))
             return False
-        except Exception:
+        except Exception:  # of one order: it is looked for, so that the others are sent
             log.exception("claim failed", orders=len(claimed.orders))
             await self._isolate(claimed.orders)
             return False
@@ -174,7 +174,7 @@ class Dispatcher:
             async with self._db.transaction() as tx:
                 await store.plan(tx, orders[0], None, BARRED)
                 await alerts.raise_(tx, [Alert("unsendable_order", f"order {orders[0]}", "it cannot be claimed")])
-        except Exception:
+        except Exception:  # the next claim meets it again
             log.exception("an order at fault could not be put aside", order=str(orders[0]))
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
@@ -213,7 +213,7 @@ class Dispatcher:
             try:
                 await write()
                 return
-            except Exception as error:
+            except Exception as error:  # whatever it is: what was sent must not be lost, so it is tried again
                 log.warning("outcome not recorded yet", attempt=str(attempt.id), error=repr(error))
                 await asyncio.sleep(min(2.0 ** min(tries, 10) / 4, RECORD_WAIT_S_MAX))
         log.error("outcome not recorded", attempt=str(attempt.id), outcome=repr(outcome)[:500])

@@ -72,6 +72,6 @@ async def _each(ids: Sequence[UUID], act: Callable[[UUID], Awaitable[None]]) -> 
             done += 1
         except Unavailable:
             raise
-        except Exception:
+        except Exception:  # one row must not keep the others from theirs
             log.exception("a row of upkeep failed", row=str(row_id))
     return done

@@ -159,7 +159,7 @@ def _becomes_ready(cluster: Cluster, process: subprocess.Popen[bytes]) -> bool:
             within_s=_START_S,
             what="PostgreSQL's start",
         )
-    except BaseException as error:
+    except BaseException as error:  # raised again: a server that was begun is not left behind
         stop_postgres(process)
         if isinstance(error, TimeoutError):
             raise ConfigurationError([f"{error} (see {cluster.log})"]) from None

@@ -78,7 +78,7 @@ def _becomes_ready(process: subprocess.Popen[bytes], port: int, password: str) -
             within_s=_START_S,
             what="Valkey's start",
         )
-    except BaseException as error:
+    except BaseException as error:  # raised again: a server that was begun is not left behind
         stop_valkey(process)
         if isinstance(error, TimeoutError):
             raise ConfigurationError([str(error)]) from None

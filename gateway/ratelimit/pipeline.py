@@ -101,8 +101,7 @@ class SharedPipeline:
         try:
             async with asyncio.timeout_at(max((calls[at].deadline for at in live), default=now)):
                 await self._answer(calls, live, answers)
-        except Exception as error:
-            # A cluster's client has errors that are no RedisError, while it looks for the nodes.
+        except Exception as error:  # a cluster's client has others than RedisError, while it looks for the nodes
             raise Unavailable(f"redis: {type(error).__name__}") from error
         return answers
 

@@ -54,7 +54,7 @@ class Poller:
                 await self._start_polls()
             except Unavailable as error:
                 log.warning("nothing polled", error=str(error))
-            except Exception:
+            except Exception:  # the loop goes on: nobody else would poll
                 log.exception("nothing polled")
             try:
                 await asyncio.wait_for(self._stopped.wait(), TICK_S)
@@ -137,7 +137,7 @@ class Poller:
             changes = [Change(parent_id, reported(msgspec.structs.replace(report, error=error)))]
         except (UpstreamError, NotFound, Unavailable):
             raise
-        except Exception:
+        except Exception:  # one family must not keep the others from being followed
             log.exception("a family could not be followed", order=str(parent_id))
             return
         await self._settle(changes)
@@ -171,7 +171,7 @@ class Poller:
                 await settle(tx, changes)
         except Unavailable:
             raise
-        except Exception:
+        except Exception:  # of one order: the batch is halved until it stands alone
             if len(changes) <= 1:
                 log.exception("a status could not be settled", order=str(changes[0].order_id) if changes else "")
                 return

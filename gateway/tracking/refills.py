@@ -57,7 +57,7 @@ async def _follow(db: Database, upstreams: Upstreams, provider_id: UUID, refills
         reports = await _ask(upstreams, provider_id, ids)
         async with db.transaction() as tx:
             await _record(tx, refills, reports)
-    except Exception:
+    except Exception:  # one provider must not end the others; they are asked about again
         log.exception("refill statuses could not be written", provider=str(provider_id))
 
 

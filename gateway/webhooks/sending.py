@@ -68,7 +68,7 @@ class Deliverer:
                 claimed = await self._claim()
             except Unavailable as error:
                 log.warning("deliveries wait", reason=error.what)
-            except Exception:
+            except Exception:  # the loop goes on: nobody else would deliver
                 log.exception("deliveries wait")
             if not claimed:
                 await self._pause()
@@ -129,7 +129,7 @@ class Deliverer:
         """What nobody foresaw counts as a failure too, or it would be called for ever."""
         try:
             return await self._caller.call(due)
-        except Exception as error:
+        except Exception as error:  # whatever an endpoint sets off in the client: it counts as one that failed
             log.error("a delivery could not be called", delivery=str(due.delivery_id), exc_info=error)
             return Answer(status=None, error=type(error).__name__, response=None, duration_ms=0)
 

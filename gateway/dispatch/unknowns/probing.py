@@ -73,7 +73,7 @@ async def probe_provider(db: Database, upstreams: Upstreams, provider_id: UUID) 
             log.info("an order was resolved while it was looked for", order=sought.number)
         except Unavailable:
             raise
-        except Exception:
+        except Exception:  # one order must not keep the others from being looked for
             log.exception("a probe failed", order=sought.number)
     return found
 

@@ -116,7 +116,7 @@ async def _refuse(db: Database, answered: Answered, refused: Refused, by: str) -
         return False
     except Unavailable:
         raise
-    except Exception:
+    except Exception:  # one order must not keep the others from being resolved
         log.exception("an order could not be resolved by taught words", order=answered.number)
         return False
 

@@ -33,7 +33,7 @@ async def start_due_runs(db: Database) -> int:
                 started += await start_run(tx, parent_id)
         except Unavailable:
             raise
-        except Exception:
+        except Exception:  # one family must not keep the others from their runs
             log.exception("a run could not be started", parent=str(parent_id))
     return started
 

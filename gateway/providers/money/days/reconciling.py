@@ -37,7 +37,7 @@ async def reconcile_days(db: Database) -> int:
                 done += await store.reckon(tx, provider_id, day)
         except Unavailable:
             raise
-        except Exception:
+        except Exception:  # one day must not keep the others from being reckoned
             log.exception("a day could not be reckoned", provider=str(provider_id), day=str(day))
     return done
 
