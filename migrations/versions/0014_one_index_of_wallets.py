@@ -10,21 +10,12 @@ down_revision = "0013"
 branch_labels = None
 depends_on = None
 
-UP = (
-    "DROP INDEX idx_ledger_wallet_id",
-    "ALTER INDEX idx_ledger_wallet_seq RENAME TO idx_ledger_wallet_id",
-)
-DOWN = (
-    "ALTER INDEX idx_ledger_wallet_id RENAME TO idx_ledger_wallet_seq",
-    "CREATE INDEX idx_ledger_wallet_id ON ledger (wallet_id)",
-)
-
 
 def upgrade() -> None:
-    for statement in UP:
-        op.get_bind().exec_driver_sql(statement)
+    op.execute("DROP INDEX idx_ledger_wallet_id")
+    op.execute("ALTER INDEX idx_ledger_wallet_seq RENAME TO idx_ledger_wallet_id")
 
 
 def downgrade() -> None:
-    for statement in DOWN:
-        op.get_bind().exec_driver_sql(statement)
+    op.execute("ALTER INDEX idx_ledger_wallet_id RENAME TO idx_ledger_wallet_seq")
+    op.execute("CREATE INDEX idx_ledger_wallet_id ON ledger (wallet_id)")
