@@ -17,7 +17,7 @@ from gateway.errors import Conflict
 from gateway.orders.cancels import store as cancels
 from gateway.orders.cancels.model import State
 from gateway.orders.model import Transition
-from gateway.orders.settlement import Change, settle
+from gateway.orders.settlement import Change, hold, settle
 from gateway.orders.triggers import GaveUp, Trigger, WasAccepted, WasNotPlaced, WasNotSent, WasRefused, WentUnknown
 from gateway.providers.money.model import FUNDS_PAUSE_S
 
@@ -125,14 +125,13 @@ async def _accept(
 async def _first_answer(tx: Transaction, attempt: AttemptRow, outcome: AddOutcome) -> None:
     written = record_of(outcome)
     match outcome:
-        case Refused(Fault.ORDER):
+        case Refused(Fault.ORDER | Fault.PROVIDER as fault, text):
+            await hold(tx, [Change(attempt.order_id, WasRefused(requeue=False))])
             await _finish(tx, attempt, written)
-            await _settle(tx, attempt, WasRefused(requeue=await _another_route(tx, attempt)), written.reason)
-        case Refused(Fault.PROVIDER, text):
-            await _finish(tx, attempt, written)
-            requeue = not is_bad_request(text) or await _another_route(tx, attempt)
-            await _settle(tx, attempt, WasRefused(requeue=requeue), text)
-            await _rest(tx, attempt, text)
+            requeue = (fault is Fault.PROVIDER and not is_bad_request(text)) or await _another_route(tx, attempt)
+            await _settle(tx, attempt, WasRefused(requeue=requeue), written.reason)
+            if fault is Fault.PROVIDER:
+                await _rest(tx, attempt, storable(text))
         case Refused() | NotSent():
             await _settle(tx, attempt, WasNotSent(), written.reason)
             await _finish(tx, attempt, written)

@@ -48,16 +48,23 @@ class Change(msgspec.Struct, frozen=True):
     tracking: Tracking | None = None
 
 
-async def settle(tx: Transaction, changes: Sequence[Change]) -> dict[UUID, Transition]:
-    """Apply each change by the table of transitions; a change without a row there does nothing.
+async def hold(tx: Transaction, changes: Sequence[Change]) -> tuple[dict[tuple[UUID, str], Wallet], dict[UUID, Order]]:
+    """Lock the wallets that the changes may touch, then the orders and their parents, each in id order.
 
-    Locks the wallets that may be touched, then the orders and their parents, each in id order. At
-    most one change an order. Settling the same change again writes nothing. What happens to a parent
-    that has children, and what its children's changes make of it, comes last.
+    What belongs to an order, such as its attempt, is locked after it: who writes that before settling holds them first.
     """
     ids = [change.order_id for change in changes if may_move_money(change.trigger)]
     wallets = await ledger.lock_of_owners(tx, await store.owners_of(tx, ids)) if ids else {}
-    orders = await store.lock(tx, [change.order_id for change in changes])
+    return wallets, await store.lock(tx, [change.order_id for change in changes])
+
+
+async def settle(tx: Transaction, changes: Sequence[Change]) -> dict[UUID, Transition]:
+    """Apply each change by the table of transitions; a change without a row there does nothing.
+
+    Locks what `hold` does. At most one change an order. Settling the same change again writes nothing. What happens
+    to a parent that has children, and what its children's changes make of it, comes last.
+    """
+    wallets, orders = await hold(tx, changes)
     charges = _new_charges(changes, orders)
     orders |= {at: msgspec.structs.replace(orders[at], upstream_charge=charge) for at, charge in charges.items()}
     batch = _Batch(wallets)

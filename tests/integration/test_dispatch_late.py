@@ -1,8 +1,10 @@
 """What becomes of attempts without a first answer: late answers, leases, what grew too old."""
 
+import functools
 from decimal import Decimal
 from uuid import UUID
 
+import asyncpg
 import pytest
 
 from compat.errors import Fault
@@ -36,6 +38,7 @@ from tests.support.factories import (
     open_alerts,
     place_order,
 )
+from tests.support.faults import together
 
 __all__ = ["attempt", "order", "shop", "unknown"]
 
@@ -95,6 +98,28 @@ async def test_an_id_for_a_written_off_order_is_kept_and_moves_no_money(
     assert (written["state"], written["upstream_id"], written["loss"]) == ("written_off", "77", Decimal(1))
     assert await ledger_rows(db, order.id) == [HELD, RELEASED]
     assert await open_alerts(db) == ["orphaned_upstream_order"]
+
+
+@pytest.mark.parametrize("lease_is_first", [True, False])
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        Refused(Fault.ORDER, "Incorrect link"),
+        Refused(Fault.PROVIDER, "Not enough funds"),
+        Refused(Fault.PROVIDER, "Not enough \x00 funds \ud800"),
+    ],
+    ids=ascii,
+)
+async def test_a_refusal_that_meets_the_end_of_its_lease_is_written_as_well(
+    db: Database, owner: asyncpg.Connection, order: Order, attempt: UUID, refusal: Refused, lease_is_first: bool
+) -> None:
+    acts = [
+        functools.partial(record, db, attempt, Unknown("the lease ran out"), FIRST_CHECK),
+        functools.partial(record, db, attempt, refusal, FIRST_CHECK),
+    ]
+    await together(owner, order, *(acts if lease_is_first else reversed(acts)))
+    assert await standing(db, order) in (QUEUED, FAILED)
+    assert "unknown_order" not in await open_alerts(db)
 
 
 # What time does ------------------------------------------------------------------------------

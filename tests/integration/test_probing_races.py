@@ -1,8 +1,6 @@
 """Probes beside late answers, operators, sends under way and providers that hang: the order is bound once."""
 
-import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from uuid import UUID
 
@@ -14,26 +12,12 @@ from compat.wire import Accepted
 from gateway.dispatch.outcomes import AttemptMoved, record
 from gateway.dispatch.resolve import Refund, resolve
 from gateway.dispatch.unknowns.probing import probe_unknown
-from gateway.orders.model import Order
 from gateway.providers.lanes import Lanes
 from tests.support.factories import begin_attempt, event_types, open_alerts, place_order
-from tests.support.faults import eventually
+from tests.support.faults import eventually, together
 from tests.support.unknowns import KEY, Counter, add_panel_shop, counter
 
 __all__ = ["counter"]
-
-
-async def together(owner: asyncpg.Connection, order: Order, *acts: Callable[[], Awaitable[object]]) -> None:
-    """Let them all come to the order's row, then go on at once."""
-
-    async def all_wait() -> bool:
-        return bool(await owner.fetchval("SELECT count(*) >= $1 FROM pg_locks WHERE NOT granted", len(acts)))
-
-    async with owner.transaction():
-        await owner.execute("SELECT FROM orders WHERE id = $1 FOR UPDATE", order.id)
-        tasks = [asyncio.ensure_future(act()) for act in acts]
-        await eventually(all_wait)
-    await asyncio.gather(*tasks)
 
 
 @pytest.mark.parametrize("probe_first", [True, False])

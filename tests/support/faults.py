@@ -1,6 +1,7 @@
 """A panel that numbers the orders it takes, and rows that refuse to be written."""
 
 import asyncio
+import functools
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from aiohttp import web
 
 from gateway.db.engine import Database
 from gateway.keyring import Keyring
+from gateway.orders.model import Order
 from gateway.providers import actions
 
 KEYRING = Keyring(("a secret that is long enough to be one",))
@@ -93,3 +95,18 @@ async def eventually(holds: Callable[[], Awaitable[bool]], within_s: float = 20.
     while not await holds():
         assert time.monotonic() < deadline
         await asyncio.sleep(0.02)
+
+
+async def together(owner: asyncpg.Connection, order: Order, *acts: Callable[[], Awaitable[object]]) -> None:
+    """Let them come to the order's row one after the other, then go on at once."""
+    async with owner.transaction():
+        await owner.execute("SELECT FROM orders WHERE id = $1 FOR UPDATE", order.id)
+        tasks: list[asyncio.Future[object]] = []
+        for act in acts:
+            tasks.append(asyncio.ensure_future(act()))
+            await eventually(functools.partial(_wait, owner, len(tasks)))
+    await asyncio.gather(*tasks)
+
+
+async def _wait(owner: asyncpg.Connection, count: int) -> bool:
+    return bool(await owner.fetchval("SELECT count(*) >= $1 FROM pg_locks WHERE NOT granted", count))
