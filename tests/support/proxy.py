@@ -1,6 +1,7 @@
 """A wire between the gateway and PostgreSQL that can break at the moment of a commit."""
 
 import asyncio
+import contextlib
 import enum
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -42,7 +43,11 @@ class Wire:
         ]
         self._tasks.update(pumps)
         await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
-        if self.outlives_the_server and pumps[1].done():
+        if self.outlives_the_server:
+            if not pumps[1].done():  # who hears the good-bye may hang up before the server does
+                with contextlib.suppress(OSError):
+                    up_writer.write_eof()
+                await asyncio.wait([pumps[1]])
             self.server_left.set()
             await asyncio.wait([pumps[0]])
         for pump in pumps:
