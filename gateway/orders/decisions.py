@@ -49,6 +49,11 @@ class Placing(msgspec.Struct, frozen=True):
         """Whether nothing but the price can refuse it, so that a wallet that cannot pay is all there is to say."""
         return not (self.replay or self.refuse_duplicates or self.is_capped)
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is no more than a row and its price, held."""
+        return self.depends_on_money_alone and self.new.family is None
+
 
 class Decided(msgspec.Struct, frozen=True):
     """What a batch comes to: an outcome for each, in order, and what is to be written."""

@@ -44,6 +44,9 @@ class Placement:
         self._batcher: Batcher[Placing, int] = Batcher(
             self._flush, max_batch=BATCH_MAX, max_waiting=WAITING_MAX, name="placement", flights=FLIGHTS
         )
+        self._plain: Batcher[Placing, int | None] = Batcher(
+            self._flush_plain, max_batch=BATCH_MAX, max_waiting=WAITING_MAX, name="plain placement", flights=FLIGHTS
+        )
 
     async def place(self, account: Account, service: Service, draft: Draft, replay: Replay | None = None) -> int:
         """The number of an order whose price is held, that the dispatcher will send.
@@ -69,6 +72,10 @@ class Placement:
             with nothing_placed():
                 if await self._shortfalls.still_short(placing.wallet_id, placing.new.order.price):
                     raise InsufficientFunds
+        if placing.is_plain:
+            number = await self._plain.submit(placing)
+            if number is not None:
+                return number
         try:
             return await self._batcher.submit(placing)
         except InsufficientFunds:
@@ -92,8 +99,20 @@ class Placement:
 
     async def close(self) -> None:
         await self._shortfalls.close()
+        await self._plain.close()
         await self._batcher.close()
         await self._dispatchers.close()
+
+    async def _flush_plain(self, batch: list[Placing]) -> list[int | GatewayError | None]:
+        """None for what is not to be had so simply: it is decided under its wallet's lock instead."""
+        try:
+            async with self._db.connection() as connection:
+                numbers = await entering.place_covered(connection, [(each.new, each.wallet_id) for each in batch])
+        except (Conflict, Unavailable) as error:
+            return list(await self._after(error, batch, None))
+        if numbers:
+            self._dispatchers.wake()
+        return [numbers.get(each.new.order.id) for each in batch]
 
     async def _flush(self, batch: list[Placing]) -> list[int | GatewayError]:
         answers: list[int | GatewayError] | None = None
@@ -106,17 +125,23 @@ class Placement:
             if len(batch) > 1:
                 raise _Contended from error
             raise
-        except Conflict as error:  # these very orders are there: an earlier commit went through
-            return await self._look_up(batch, None, Unavailable(error.what))
-        except Unavailable as error:
-            if error.placed is not False:
-                return await self._look_up(batch, answers, error)
-            if len(batch) > 1 and isinstance(error.__cause__, asyncpg.LockNotAvailableError):
-                raise await self._contention(batch) from error
-            if len(batch) > 1 and isinstance(error.__cause__, ROLLED_BACK):
-                raise _Contended from error
-            raise
+        except (Conflict, Unavailable) as error:
+            return await self._after(error, batch, answers)
         return answers
+
+    async def _after(
+        self, error: Conflict | Unavailable, batch: list[Placing], answers: list[int | GatewayError] | None
+    ) -> list[int | GatewayError]:
+        """How a batch goes on that failed; `answers` are what was decided before."""
+        if isinstance(error, Conflict):  # these very orders are there: an earlier commit went through
+            return await self._look_up(batch, None, Unavailable(error.what))
+        if error.placed is not False:
+            return await self._look_up(batch, answers, error)
+        if len(batch) > 1 and isinstance(error.__cause__, asyncpg.LockNotAvailableError):
+            raise await self._contention(batch) from error
+        if len(batch) > 1 and isinstance(error.__cause__, ROLLED_BACK):
+            raise _Contended from error
+        raise error
 
     async def _contention(self, batch: list[Placing]) -> Exception:
         """How a batch goes on that waited for a lock in vain: without the wallets that somebody holds.

@@ -7,11 +7,12 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
+from uuid_utils.compat import uuid7
 
 from gateway.db.engine import Transaction
 from gateway.errors import Conflict
 from gateway.events.payloads import OrderData
-from gateway.ledger.model import Entry, Wallet
+from gateway.ledger.model import ZERO, Entry, Wallet
 from gateway.ledger.store import BOOKING, booking, has_low
 from gateway.orders.families import store as families
 from gateway.orders.model import Dispatch
@@ -48,6 +49,31 @@ async def _numbered(tx: Transaction, orders: Sequence[NewOrder], rows: Sequence[
     return {row["id"]: row["number"] for row in rows}
 
 
+async def place_covered(connection: Transaction, orders: Sequence[tuple[NewOrder, UUID]]) -> dict[UUID, int]:
+    """Hold and insert, as `place`, those of the `(order, wallet)` whose wallet covers all that is wanted of it here.
+
+    In one statement, which needs no transaction around it: wallets are locked and looked at where they are written.
+    Returns the numbers of those that were placed. The others are as if they had not been asked for: also those of a
+    wallet that would be below its low balance, of which its user would have to be told.
+
+    Raises:
+        Conflict: one of the orders was placed before.
+    """
+    wanted: dict[UUID, tuple[Decimal, int]] = {}
+    rows = []
+    for new, wallet_id in orders:
+        before, count = wanted.get(wallet_id, (ZERO, 0))
+        wanted[wallet_id] = before + new.order.price, count + 1
+        rows.append(_CoveredRow(*_fields(new), wallet_id, count + 1, before, uuid7()))
+    amounts = [amount for amount, _ in wanted.values()]
+    counts = [count for _, count in wanted.values()]
+    try:
+        placed = await connection.fetch(_PLACE_COVERED, rows, list(wanted), amounts, counts)
+    except asyncpg.UniqueViolationError as error:
+        raise Conflict("this was placed before") from error
+    return {row["id"]: row["number"] for row in placed}
+
+
 class _Row(msgspec.Struct):
     """An order as it is inserted, and what the event tells of it."""
 
@@ -67,22 +93,31 @@ class _Row(msgspec.Struct):
     told: OrderData
 
 
+class _CoveredRow(_Row):
+    """With its line of the ledger: the `nth` of its wallet in the statement, `before` which so much is held."""
+
+    wallet_id: UUID
+    nth: int
+    before: Decimal
+    entry_id: UUID
+
+
 def _to_row(new: NewOrder) -> _Row:
+    return _Row(*_fields(new))
+
+
+def _fields(new: NewOrder) -> tuple[Any, ...]:
     order = new.order
-    return _Row(
+    return (
         order.id, order.user_id, new.api_key_id, order.service_id, order.provider_id, order.link, order.quantity,
         order.details, order.price, order.currency, order.dispatch, order.is_parent, order.parent_id, told(order),
     )  # fmt: skip
 
 
-def _inserting(rows: str) -> str:
-    """Tables of a WITH, of the orders in this parameter. What is told gets its number from the row."""
-    return f"""
-new AS (
-  SELECT * FROM ROWS FROM (jsonb_to_recordset({rows}) AS (id uuid, user_id uuid, api_key_id uuid, service_id uuid,
-    provider_id uuid, link text, quantity int, details jsonb, price numeric, currency text, dispatch text,
-    is_parent boolean, parent_id uuid, told jsonb)) WITH ORDINALITY AS n
-), placed AS (
+_COLUMNS = """id uuid, user_id uuid, api_key_id uuid, service_id uuid, provider_id uuid, link text, quantity int,
+    details jsonb, price numeric, currency text, dispatch text, is_parent boolean, parent_id uuid, told jsonb"""
+_INSERTING = """
+placed AS (
   INSERT INTO orders (id, user_id, api_key_id, service_id, provider_id, link, quantity, details, price, currency,
     dispatch, is_parent, parent_id)
   SELECT id, user_id, api_key_id, service_id, provider_id, link, quantity, details, price, currency,
@@ -98,10 +133,41 @@ new AS (
   SELECT c.id FROM created c WHERE EXISTS (SELECT FROM webhooks h WHERE h.user_id = c.user_id AND h.is_active)
 )
 """
+"""Tables of a WITH, of the orders in `new`. What is told gets its number from the row."""
+
+
+def _new(rows: str) -> str:
+    return f"new AS (SELECT * FROM ROWS FROM (jsonb_to_recordset({rows}) AS ({_COLUMNS})) WITH ORDINALITY AS n)"
 
 
 _INSERT = f"""
-WITH {_inserting("$1")}, woken AS (SELECT pg_notify('{QUEUED}', ''))
+WITH {_new("$1")}, {_INSERTING}, woken AS (SELECT pg_notify('{QUEUED}', ''))
 SELECT id, number FROM placed, woken
 """
-_PLACE = {low: f"WITH {tables}, {_inserting('$6')} SELECT id, number FROM placed" for low, tables in BOOKING.items()}
+_PLACE = {
+    low: f"WITH {tables}, {_new('$6')}, {_INSERTING} SELECT id, number FROM placed" for low, tables in BOOKING.items()
+}
+_PLACE_COVERED = f"""
+WITH held AS (
+  SELECT id, balance, hold_amount, last_seq, low_balance FROM wallets WHERE id = ANY($2) ORDER BY id FOR UPDATE
+), wallet AS (
+  UPDATE wallets w SET hold_amount = h.hold_amount + n.amount, last_seq = h.last_seq + n.orders
+    FROM held h JOIN unnest($2::uuid[], $3::numeric[], $4::int[]) AS n(id, amount, orders) ON n.id = h.id
+   WHERE w.id = h.id AND n.amount <= h.balance - h.hold_amount
+     AND (h.balance - h.hold_amount - n.amount < h.low_balance) IS NOT TRUE
+  RETURNING w.id, h.balance, h.hold_amount, h.last_seq
+), new AS (
+  SELECT n.*, w.balance, w.hold_amount + n.before AS hold_before, w.last_seq + n.nth AS wallet_seq
+    FROM ROWS FROM (jsonb_to_recordset($1) AS ({_COLUMNS}, wallet_id uuid, nth int, before numeric, entry_id uuid))
+           WITH ORDINALITY AS n JOIN wallet w ON w.id = n.wallet_id
+), {_INSERTING}, reference AS (
+  INSERT INTO ledger_references (wallet_id, wallet_seq, reference_type, reference_id, type)
+  SELECT wallet_id, wallet_seq, 'order', id, 'hold' FROM new
+), booked AS (
+  INSERT INTO ledger (id, user_id, wallet_id, wallet_seq, type, amount, balance_before, balance_after,
+    hold_before, hold_after, reference_type, reference_id)
+  SELECT entry_id, user_id, wallet_id, wallet_seq, 'hold', price, balance, balance,
+    hold_before, hold_before + price, 'order', id FROM new
+)
+SELECT id, number FROM placed
+"""
