@@ -26,7 +26,7 @@ from gateway.orders.store import NewOrder
 
 BATCH_MAX = 64
 WAITING_MAX = 2000
-FLIGHTS = 3
+FLIGHTS = 2
 """Batches are decided and written while others are answered or kept by the disk; with a fourth it is no more."""
 
 

@@ -50,6 +50,7 @@ async def test_the_description_is_true(
 ) -> None:
     async with described(db, database_url, redis_url) as server:
         client = server.reseller if part == "resellers" else server.admin
+        me = (await client("GET", "/v1/account")).json()
         known = await known_to(client, [each for each in OPERATIONS if re.match(PARTS[part], each.path)])
         config = tmp_path / "schemathesis.toml"
         config.write_text(_config(known))
@@ -59,7 +60,8 @@ async def test_the_description_is_true(
             "--include-path-regex", PARTS[part],
             "--checks", "all", "--max-examples", str(EXAMPLES), "--seed", str(SEED), "--no-color",
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, cwd=tmp_path,
-            env=os.environ | {"HYPOTHESIS_STORAGE_DIRECTORY": str(CHARACTERS)},
+            env=os.environ
+            | {"HYPOTHESIS_STORAGE_DIRECTORY": str(CHARACTERS), "FUZZ_OWN": f"{me['user_id']} {me['key_id']}"},
         )  # fmt: skip
         output, _ = await process.communicate()
         assert process.returncode == 0, output.decode()[-20_000:]

@@ -7,6 +7,7 @@ from decimal import Decimal
 import asyncpg
 import msgspec
 import pytest
+from uuid_utils.compat import uuid7
 
 from gateway.db.engine import Database
 from gateway.errors import (
@@ -20,6 +21,7 @@ from gateway.errors import (
 )
 from gateway.orders.model import Dispatch, Status
 from gateway.orders.placement import Placement
+from gateway.orders.replays.model import Replay
 from tests.support.factories import (
     Shop,
     add_account,
@@ -189,58 +191,61 @@ async def test_new_orders_wake_the_dispatchers(db: Database, shop: Shop, databas
 # Answers lost at the commit ------------------------------------------------------------------
 
 
-@pytest.fixture
-async def wire(database_url: str) -> AsyncIterator[tuple[Wire, Placement]]:
+class Far:
     """A placement whose database is at the end of a wire that can break."""
+
+    def __init__(self, wire: Wire, placement: Placement, *, keyed: bool) -> None:
+        self.wire = wire
+        self._placement = placement
+        self._keyed = keyed
+
+    async def place(self, shop: Shop) -> int:
+        replay = Replay(f"key:{uuid7()}", b"fields", 60) if self._keyed else None
+        return await self._placement.place(shop.account, shop.service, draft(), replay)
+
+    async def fail(self, shop: Shop) -> Unavailable:
+        with pytest.raises(Unavailable) as failure:
+            await self.place(shop)
+        return failure.value
+
+
+@pytest.fixture(params=["statement", "transaction"])
+async def far(database_url: str, request: pytest.FixtureRequest) -> AsyncIterator[Far]:
+    """Where an order is placed by one statement, and where it takes a transaction."""
     async with wire_to(database_url) as (wire, url):
-        far = await Database.open(url, size=4, acquire_timeout_s=5)
-        yield wire, Placement(far)
-        await far.close()
-
-
-async def place_three(shop: Shop, placement: Placement) -> list[int | BaseException]:
-    return await asyncio.gather(
-        *(placement.place(shop.account, shop.service, draft()) for _ in range(3)), return_exceptions=True
-    )
+        db = await Database.open(url, size=4, acquire_timeout_s=5)
+        keyed = request.param == "transaction"
+        if not keyed:
+            wire.word = b"https://example.com/v/"
+        yield Far(wire, Placement(db), keyed=keyed)
+        await db.close()
 
 
 async def test_an_answer_lost_after_the_commit_is_looked_up_and_nothing_is_placed_twice(
-    db: Database, shop: Shop, wire: tuple[Wire, Placement]
+    db: Database, shop: Shop, far: Far
 ) -> None:
-    line, placement = wire
-    line.broken = Break.AFTER_COMMIT
-    numbers = await place_three(shop, placement)
+    far.wire.broken = Break.AFTER_COMMIT
+    numbers = await asyncio.gather(*(far.place(shop) for _ in range(3)), return_exceptions=True)
+    assert far.wire.broken is Break.NEVER
     assert all(isinstance(number, int) for number in numbers)
     assert len(set(numbers)) == 3
-    assert line.commits > 1
     await assert_each_order_is_held_once(db, shop, 3)
 
 
-async def test_a_commit_that_never_arrived_is_known_to_have_placed_nothing(
-    db: Database, shop: Shop, wire: tuple[Wire, Placement]
-) -> None:
-    line, placement = wire
-    line.broken = Break.BEFORE_COMMIT
-    first = await placement_failure(shop, placement)
-    assert first.placed is False
+async def test_a_commit_that_never_arrived_is_known_to_have_placed_nothing(db: Database, shop: Shop, far: Far) -> None:
+    far.wire.broken = Break.BEFORE_COMMIT
+    assert (await far.fail(shop)).placed is False
     await assert_each_order_is_held_once(db, shop, 0)
-    assert isinstance(await placement.place(shop.account, shop.service, draft()), int)
+    assert isinstance(await far.place(shop), int)
 
 
 async def test_what_cannot_be_looked_up_is_said_to_be_unknown_and_is_placed_once(
-    db: Database, shop: Shop, wire: tuple[Wire, Placement]
+    db: Database, shop: Shop, far: Far
 ) -> None:
-    line, placement = wire
-    line.broken = Break.FOR_GOOD
-    assert (await placement_failure(shop, placement)).placed is None
+    far.wire.broken = Break.FOR_GOOD
+    assert (await far.fail(shop)).placed is None
     await assert_each_order_is_held_once(db, shop, 1)
-    assert (await placement_failure(shop, placement)).placed is False
-
-
-async def placement_failure(shop: Shop, placement: Placement) -> Unavailable:
-    with pytest.raises(Unavailable) as failure:
-        await placement.place(shop.account, shop.service, draft())
-    return failure.value
+    assert (await far.fail(shop)).placed is False
 
 
 async def test_a_server_that_ends_the_connection_in_the_commit_places_nothing(
@@ -255,7 +260,9 @@ async def test_a_server_that_ends_the_connection_in_the_commit_places_nothing(
         "CREATE CONSTRAINT TRIGGER end_connection AFTER INSERT ON events DEFERRABLE INITIALLY DEFERRED "
         "FOR EACH ROW EXECUTE FUNCTION end_connection()"
     )
-    assert (await placement_failure(shop, placement)).placed is False
+    with pytest.raises(Unavailable) as failure:
+        await placement.place(shop.account, shop.service, draft())
+    assert failure.value.placed is False
     await owner.execute("DROP TRIGGER end_connection ON events")
     await owner.close()
     await assert_each_order_is_held_once(db, shop, 0)

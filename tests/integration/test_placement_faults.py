@@ -15,7 +15,7 @@ async def test_a_connection_lost_after_the_commit_was_answered_changes_nothing(d
     shop = await add_shop(db)
     async with wire_to(database_url) as (wire, url):
         far = await Database.open(url, size=2)
-        wire.broken = Break.AFTER_ANSWER
+        wire.word, wire.broken = b"https://example.com/v/", Break.AFTER_ANSWER
         number = await Placement(far).place(shop.account, shop.service, draft())
         assert (wire.commits, wire.broken) == (1, Break.NEVER)
         again = await place_at_last(far, shop)

@@ -20,9 +20,13 @@ class Break(enum.Enum):
 
 
 class Wire:
-    """Forwards bytes; the first COMMIT that passes meets `broken`, those after it pass."""
+    """Forwards bytes; the first commit that passes meets `broken`, those after it pass.
+
+    What commits is known by `word`: that of a transaction, or one of a statement that stands for itself.
+    """
 
     def __init__(self, host: str, port: int) -> None:
+        self.word = b"COMMIT"
         self.broken = Break.NEVER
         self.commits = 0
         self.outlives_the_server = False
@@ -60,7 +64,7 @@ class Wire:
         answer_is_last: asyncio.Event,
     ) -> None:  # fmt: skip
         while data := await reader.read(65536):
-            if b"COMMIT" in data:
+            if self.word in data:
                 self.commits += 1
                 if self.broken is Break.BEFORE_COMMIT:
                     self.broken = Break.NEVER

@@ -64,7 +64,8 @@ async def place_covered(connection: Transaction, orders: Sequence[tuple[NewOrder
     for new, wallet_id in orders:
         before, count = wanted.get(wallet_id, (ZERO, 0))
         wanted[wallet_id] = before + new.order.price, count + 1
-        rows.append(_CoveredRow(*_fields(new), wallet_id, count + 1, before, uuid7()))
+        line: tuple[Any, ...] = (wallet_id, count + 1, before, uuid7())
+        rows.append(_CoveredRow(*_fields(new), *line))
     amounts = [amount for amount, _ in wanted.values()]
     counts = [count for _, count in wanted.values()]
     try:
