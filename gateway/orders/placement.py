@@ -26,8 +26,10 @@ from gateway.orders.store import NewOrder
 
 BATCH_MAX = 64
 WAITING_MAX = 2000
-FLIGHTS = 2
+FLIGHTS = 3
 """Batches are decided and written while others are answered or kept by the disk; with a fourth it is no more."""
+PLAIN_FLIGHTS = 2
+"""Of those that are one statement each."""
 
 
 class _Contended(Exception):
@@ -45,7 +47,11 @@ class Placement:
             self._flush, max_batch=BATCH_MAX, max_waiting=WAITING_MAX, name="placement", flights=FLIGHTS
         )
         self._plain: Batcher[Placing, int | None] = Batcher(
-            self._flush_plain, max_batch=BATCH_MAX, max_waiting=WAITING_MAX, name="plain placement", flights=FLIGHTS
+            self._flush_plain,
+            max_batch=BATCH_MAX,
+            max_waiting=WAITING_MAX,
+            name="plain placement",
+            flights=PLAIN_FLIGHTS,
         )
 
     async def place(self, account: Account, service: Service, draft: Draft, replay: Replay | None = None) -> int:
