@@ -1,7 +1,9 @@
 """The one pool of connections and the transaction that everything else is handed."""
 
+import asyncio
 import contextlib
 import contextvars
+import time
 from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
 from typing import Any, TypeAlias
@@ -83,6 +85,11 @@ async def reading_by_index(connection: Transaction) -> AsyncIterator[None]:
         await connection.execute("COMMIT")
 
 
+_LOOK_AGAIN_S = 0.02
+_IS_ANOTHER = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1 AND pid <> pg_backend_pid())"
+"""A session that can be asked has ended what it was sent before."""
+
+
 def _encode(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
@@ -160,7 +167,7 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncIterator[Transaction]:
-        """A connection without a transaction, for reads of one statement.
+        """A connection without a transaction, for what is one statement.
 
         Raises:
             Unavailable: the database does not answer.
@@ -199,6 +206,23 @@ class Database:
             with _marked_open():
                 async with connection.transaction(isolation="repeatable_read", readonly=True):
                     yield connection
+
+    async def has_ended(self, session: int, within_s: float = 3.0) -> bool:
+        """Whether the server has ended the session with this process id, so that what was sent there is over.
+
+        A connection that is lost here may live there: what was sent before may arrive and begin at any time.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        deadline = time.monotonic() + within_s
+        while True:
+            async with self.connection() as connection:
+                if not await connection.fetchval(_IS_ANOTHER, session):
+                    return True
+            if time.monotonic() >= deadline:
+                return False
+            await asyncio.sleep(_LOOK_AGAIN_S)
 
     async def _release(self, connection: Transaction) -> None:
         """Give the connection back. Never raises: by then what was to be done is done, and must not look undone."""

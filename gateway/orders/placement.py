@@ -111,11 +111,13 @@ class Placement:
 
     async def _flush_plain(self, batch: list[Placing]) -> list[int | GatewayError | None]:
         """None for what is not to be had so simply: it is decided under its wallet's lock instead."""
+        session: int | None = None
         try:
             async with self._db.connection() as connection:
+                session = connection.get_server_pid()
                 numbers = await entering.place_covered(connection, [(each.new, each.wallet_id) for each in batch])
         except (Conflict, Unavailable) as error:
-            return list(await self._after(error, batch, None))
+            return list(await self._after(error, batch, None, session))
         if numbers:
             self._dispatchers.wake()
         return [numbers.get(each.new.order.id) for each in batch]
@@ -136,13 +138,20 @@ class Placement:
         return answers
 
     async def _after(
-        self, error: Conflict | Unavailable, batch: list[Placing], answers: list[int | GatewayError] | None
+        self,
+        error: Conflict | Unavailable,
+        batch: list[Placing],
+        answers: list[int | GatewayError] | None,
+        session: int | None = None,
     ) -> list[int | GatewayError]:
-        """How a batch goes on that failed; `answers` are what was decided before."""
+        """How a batch goes on that failed; `answers` are what was decided before.
+
+        `session` is the server's end of what was sent without a lock before it.
+        """
         if isinstance(error, Conflict):  # these very orders are there: an earlier commit went through
             return await self._look_up(batch, None, Unavailable(error.what))
         if error.placed is not False:
-            return await self._look_up(batch, answers, error)
+            return await self._look_up(batch, answers, error, session)
         if len(batch) > 1 and isinstance(error.__cause__, asyncpg.LockNotAvailableError):
             raise await self._contention(batch) from error
         if len(batch) > 1 and isinstance(error.__cause__, ROLLED_BACK):
@@ -166,14 +175,20 @@ class Placement:
         return _Contended() if free else Unavailable("the wallet is busy", placed=False)
 
     async def _look_up(
-        self, batch: list[Placing], answers: list[int | GatewayError] | None, lost: Unavailable
+        self,
+        batch: list[Placing],
+        answers: list[int | GatewayError] | None,
+        lost: Unavailable,
+        session: int | None = None,
     ) -> list[int | GatewayError]:
         """The answer to the commit was lost: look what is there, since a batch is written whole or not at all.
 
         Where it is, `answers` are those that were decided with it, refusals too. The wallets' locks are taken
-        first, so that a commit still under way in the server is waited for.
+        first, so that a commit still under way in the server is waited for. Of one statement without a lock before
+        it that does not tell: it may begin after this, until the server has ended its `session`.
         """
         try:
+            is_over = session is None or await self._db.has_ended(session)
             async with self._db.transaction() as tx:
                 await ledger.lock(tx, [placing.wallet_id for placing in batch])
                 numbers = await store.numbers_of(tx, [placing.new.order.id for placing in batch])
@@ -183,7 +198,7 @@ class Placement:
             raise Unavailable(lost.what) from error
         if answers is not None and any(placing.new.order.id in numbers for placing in batch):
             return answers
-        nothing = Unavailable(lost.what, placed=False)
+        nothing = Unavailable(lost.what, placed=False if is_over else None)
         return [found_on_record(placing, numbers, known) or nothing for placing in batch]
 
 

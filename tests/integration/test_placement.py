@@ -1,6 +1,7 @@
 """Orders placed on a real PostgreSQL: many at once, refusals, and answers lost at the commit."""
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator
 from decimal import Decimal
 
@@ -33,6 +34,7 @@ from tests.support.factories import (
     read_order,
     read_wallet,
 )
+from tests.support.faults import eventually
 from tests.support.proxy import Break, Wire, wire_to
 
 TWO = Decimal(2)
@@ -194,9 +196,10 @@ async def test_new_orders_wake_the_dispatchers(db: Database, shop: Shop, databas
 class Far:
     """A placement whose database is at the end of a wire that can break."""
 
-    def __init__(self, wire: Wire, placement: Placement, *, keyed: bool) -> None:
+    def __init__(self, wire: Wire, db: Database, *, keyed: bool) -> None:
         self.wire = wire
-        self._placement = placement
+        self.db = db
+        self._placement = Placement(db)
         self._keyed = keyed
 
     async def place(self, shop: Shop) -> int:
@@ -217,7 +220,7 @@ async def far(database_url: str, request: pytest.FixtureRequest) -> AsyncIterato
         keyed = request.param == "transaction"
         if not keyed:
             wire.word = b"https://example.com/v/"
-        yield Far(wire, Placement(db), keyed=keyed)
+        yield Far(wire, db, keyed=keyed)
         await db.close()
 
 
@@ -246,6 +249,38 @@ async def test_what_cannot_be_looked_up_is_said_to_be_unknown_and_is_placed_once
     assert (await far.fail(shop)).placed is None
     await assert_each_order_is_held_once(db, shop, 1)
     assert (await far.fail(shop)).placed is False
+
+
+@pytest.mark.parametrize("far", ["statement"], indirect=True)
+async def test_what_the_server_may_hear_of_yet_is_not_said_to_have_placed_nothing(
+    db: Database, shop: Shop, far: Far
+) -> None:
+    """A statement that stands for itself has locked nothing by which one could wait for it, before it arrives."""
+    far.wire.broken = Break.ON_ITS_WAY
+    assert (await far.fail(shop)).placed is None
+    far.wire.arrive.set()
+    await eventually(functools.partial(_is_placed, db))
+    await assert_each_order_is_held_once(db, shop, 1)
+
+
+async def _is_placed(db: Database) -> bool:
+    return await count_orders(db) == 1
+
+
+@pytest.mark.parametrize("far", ["statement"], indirect=True)
+async def test_a_connection_lost_beside_the_statement_is_answered_as_it_ended(
+    db: Database, shop: Shop, far: Far
+) -> None:
+    placed = 0
+    for _ in range(10):
+        async with far.db.connection() as one, far.db.connection() as other:  # so that it is looked up at once
+            await asyncio.gather(one.execute("SELECT"), other.execute("SELECT"))
+        far.wire.broken = Break.DURING_COMMIT
+        (outcome,) = await asyncio.gather(far.place(shop), return_exceptions=True)
+        placed += isinstance(outcome, int)
+        assert isinstance(outcome, int) or getattr(outcome, "placed", None) is False, "the server's end is gone"
+        await asyncio.sleep(0.1)
+        assert await count_orders(db) == placed
 
 
 async def test_a_server_that_ends_the_connection_in_the_commit_places_nothing(

@@ -17,6 +17,7 @@ class Break(enum.Enum):
     DURING_COMMIT = "the connection is lost while the server commits"
     AFTER_ANSWER = "the commit is answered, and the connection is lost right after"
     FOR_GOOD = "the server commits, its answer is lost, and nothing connects after that"
+    ON_ITS_WAY = "the connection is lost, and the server hears of the commit once `arrive` is set"
 
 
 class Wire:
@@ -31,8 +32,10 @@ class Wire:
         self.commits = 0
         self.outlives_the_server = False
         self.server_left = asyncio.Event()
+        self.arrive = asyncio.Event()
         self._host, self._port = host, port
         self._closed = False
+        self._on_its_way = b""
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -56,8 +59,12 @@ class Wire:
             await asyncio.wait([pumps[0]])
         for pump in pumps:
             pump.cancel()
-        up_writer.close()
         writer.close()
+        if self._on_its_way:
+            data, self._on_its_way = self._on_its_way, b""
+            await self.arrive.wait()
+            up_writer.write(data)
+        up_writer.close()
 
     async def _forward(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer_is_lost: asyncio.Event,
@@ -76,6 +83,10 @@ class Wire:
                 if self.broken is Break.DURING_COMMIT:
                     self.broken = Break.NEVER
                     writer.write(data)
+                    return
+                if self.broken is Break.ON_ITS_WAY:
+                    self.broken = Break.NEVER
+                    self._on_its_way = data
                     return
                 if self.broken is Break.AFTER_ANSWER:
                     self.broken = Break.NEVER
