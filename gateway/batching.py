@@ -97,7 +97,9 @@ class Batcher(Generic[In, Out]):
         try:
             results = await self._flush([item for item, _ in batch])
         except GatewayError as error:
-            results = [error] * len(batch)
+            _fail(batch, error)
+            del batch  # its futures have the error, which names this frame
+            return
         except Exception as error:  # of any flush: whose item it was is found out, and his caller told
             if len(batch) > 1:
                 first = error.places if isinstance(error, Apart) else range(len(batch) // 2)

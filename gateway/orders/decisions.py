@@ -153,7 +153,7 @@ def decide(
             today = today and spend(today, order.price)
             after, entry = post(wallet, EntryType.HOLD, order.price, Reference("order", order.id))
         except (InsufficientFunds, SpendCapReached) as refusal:
-            decided.outcomes.append(refusal)
+            decided.outcomes.append(refusal.with_traceback(None))  # which names this frame, that has it in `decided`
             continue
         if today:
             decided.spending[key_id] = today

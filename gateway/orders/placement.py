@@ -156,7 +156,10 @@ class Placement:
             raise await self._contention(batch) from error
         if len(batch) > 1 and isinstance(error.__cause__, ROLLED_BACK):
             raise _Contended from error
-        raise error
+        try:
+            raise error
+        finally:
+            del error  # it names this frame
 
     async def _contention(self, batch: list[Placing]) -> Exception:
         """How a batch goes on that waited for a lock in vain: without the wallets that somebody holds.

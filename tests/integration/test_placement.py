@@ -35,6 +35,7 @@ from tests.support.factories import (
     read_wallet,
 )
 from tests.support.faults import eventually
+from tests.support.garbage import gone_at_once
 from tests.support.proxy import Break, Wire, wire_to
 
 TWO = Decimal(2)
@@ -302,3 +303,27 @@ async def test_a_server_that_ends_the_connection_in_the_commit_places_nothing(
     await owner.close()
     await assert_each_order_is_held_once(db, shop, 0)
     assert isinstance(await placement.place(shop.account, shop.service, draft()), int)
+
+
+# What refusals leave behind --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("keyed", [False, True])
+async def test_a_refusal_is_gone_with_its_answer(db: Database, placement: Placement, keyed: bool) -> None:
+    """Also while somebody holds the wallet: refusals come in crowds."""
+    poor, rich = await add_shop(db, funds="1"), await add_shop(db)
+
+    async def refuse(shop: Shop, kind: type[GatewayError]) -> bool:
+        replay = Replay(f"key:{uuid7()}", b"fields", 60) if keyed else None
+        try:
+            await placement.place(shop.account, shop.service, draft(), replay)
+        except kind:  # not by pytest, which keeps what it saw
+            return True
+        return False
+
+    async with db.transaction() as other:
+        await other.execute("SELECT FROM wallets WHERE id = $1 FOR UPDATE", rich.account.wallet_id)
+        for shop, kind in ((poor, InsufficientFunds), (rich, Unavailable)):
+            with gone_at_once(GatewayError):
+                assert await refuse(shop, kind)
+                await asyncio.sleep(0.01)
