@@ -7,16 +7,19 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import pytest
 
 from gateway.db.engine import Database
 from gateway.errors import InsufficientFunds
+from gateway.ledger import store as ledger
 from gateway.orders.decisions import Placing, decide, prepare
 from gateway.orders.entering import store as entering
 from gateway.orders.placement import Placement
 from gateway.orders.store import NewOrder
 from tests.support.accounts import assert_ledger_is_clean
 from tests.support.factories import Shop, add_account, add_shop, draft, read_wallet
+from tests.support.faults import eventually
 
 LINES = """
 SELECT wallet_id, wallet_seq, type, amount, balance_before, balance_after, hold_before, hold_after, reference_type,
@@ -65,13 +68,39 @@ async def test_a_statement_writes_what_a_decision_would(db: Database, seed: int)
         told = await connection.fetchval("SELECT count(*) FROM events WHERE type = 'balance.low'")
 
     assert numbers.keys() == {each.new.order.id for each in batch if each.wallet_id in covered}
-    assert list(numbers.values()) == sorted(numbers.values()), "numbered in the order of the batch"
+    in_turn = [numbers[each.new.order.id] for each in batch if each.wallet_id in covered]
+    assert in_turn == sorted(in_turn), "numbered in the order of the batch"
     expected = [line_of(entry) for entry in decided.entries if entry.wallet_id in covered]
     assert lines == sorted(expected, key=lambda line: (line[0], line[1]))
     for wallet_id, before in wallets.items():
         assert await read_wallet(db, wallet_id) == (decided.wallets[wallet_id] if wallet_id in covered else before)
     assert told == 0
     await assert_ledger_is_clean(db)
+
+
+async def test_wallets_are_locked_by_their_ids_whatever_the_order_of_the_batch(
+    db: Database, owner: asyncpg.Connection
+) -> None:
+    """As everybody locks them, so that nobody waits for one who waits for him."""
+    shops = sorted([await add_shop(db) for _ in range(3)], key=lambda shop: shop.account.wallet_id, reverse=True)
+    placing = [prepare(shop.account, shop.service, draft()) for shop in shops]
+    wallet_ids = [each.wallet_id for each in placing]
+    first = min(wallet_ids)
+
+    async def place() -> dict[UUID, int]:
+        async with db.connection() as connection:
+            return await entering.place_covered(connection, [(each.new, each.wallet_id) for each in placing])
+
+    async def waits() -> bool:
+        return bool(await owner.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"))
+
+    async with db.transaction() as tx:
+        await ledger.lock(tx, [first])
+        placed = asyncio.create_task(place())
+        await eventually(waits)
+        async with db.transaction() as other:
+            assert await ledger.lock_free(other, wallet_ids) == {*wallet_ids} - {first}
+    assert len(await placed) == len(placing)
 
 
 async def test_processes_that_spend_from_the_same_wallets_spend_each_to_its_last_order(
