@@ -60,7 +60,8 @@ async def test_a_statement_writes_what_a_decision_would(db: Database, seed: int)
         for each, outcome in zip(batch, decided.outcomes, strict=True)
         if not isinstance(outcome, NewOrder)
     }
-    covered = {at for at, after in decided.wallets.items() if at not in short and not after.is_low}
+    newly_low = {at for at, after in decided.wallets.items() if after.is_low and not wallets[at].is_low}
+    covered = decided.wallets.keys() - short - newly_low
 
     async with db.connection() as connection:
         numbers = await entering.place_covered(connection, [(each.new, each.wallet_id) for each in batch])

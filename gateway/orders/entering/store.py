@@ -54,7 +54,7 @@ async def place_covered(connection: Transaction, orders: Sequence[tuple[NewOrder
 
     In one statement, which needs no transaction around it: wallets are locked and looked at where they are written.
     Returns the numbers of those that were placed. The others are as if they had not been asked for: also those of a
-    wallet that would be below its low balance, of which its user would have to be told.
+    wallet that would fall below its low balance, of which its user would have to be told.
 
     Raises:
         Conflict: one of the orders was placed before.
@@ -155,7 +155,8 @@ WITH held AS (
   UPDATE wallets w SET hold_amount = h.hold_amount + n.amount, last_seq = h.last_seq + n.orders
     FROM held h JOIN unnest($2::uuid[], $3::numeric[], $4::int[]) AS n(id, amount, orders) ON n.id = h.id
    WHERE w.id = h.id AND n.amount <= h.balance - h.hold_amount
-     AND (h.balance - h.hold_amount - n.amount < h.low_balance) IS NOT TRUE
+     AND (h.balance - h.hold_amount - n.amount < h.low_balance AND h.low_balance <= h.balance - h.hold_amount)
+         IS NOT TRUE
   RETURNING w.id, h.balance, h.hold_amount, h.last_seq
 ), new AS (
   SELECT n.*, w.balance, w.hold_amount + n.before AS hold_before, w.last_seq + n.nth AS wallet_seq
