@@ -2,6 +2,8 @@
 
 import asyncio
 
+from gateway.accounts.people.changing import change_user
+from gateway.accounts.people.model import UserEdit
 from gateway.db.engine import Database
 from gateway.errors import Unavailable
 from gateway.orders.decisions import prepare
@@ -62,3 +64,11 @@ async def test_a_locked_wallet_refuses_no_other_order_of_its_batch(db: Database)
     assert isinstance(number, int)
     assert (await read_order(db, number)).user_id == free.account.user_id
     assert (await read_wallet(db, locked.account.wallet_id)).hold_amount == 0
+
+
+async def test_an_order_does_not_wait_for_whoever_changes_its_user(db: Database) -> None:
+    shop = await add_shop(db)
+    async with db.transaction() as operator:
+        await change_user(operator, shop.account.user_id, UserEdit(role="admin"))
+        async with asyncio.timeout(2):  # before it would have waited for a lock in vain
+            assert await Placement(db).place(shop.account, shop.service, draft())

@@ -29,7 +29,9 @@ async def list_users(tx: Transaction, wanted: Wanted) -> list[User]:
 
 
 async def find_user(tx: Transaction, user_id: UUID, *, lock: bool = False) -> User | None:
-    row = await tx.fetchrow(f"SELECT {_COLUMNS} FROM users WHERE id = $1{' FOR UPDATE' if lock else ''}", user_id)
+    row = await tx.fetchrow(
+        f"SELECT {_COLUMNS} FROM users WHERE id = $1{' FOR NO KEY UPDATE' if lock else ''}", user_id
+    )
     return User(**row) if row else None
 
 
@@ -41,7 +43,7 @@ async def find_user_by_email(tx: Transaction, email: str) -> User | None:
 async def lock_other_administrators(tx: Transaction, user_id: UUID) -> int:
     """How many active ones there are besides, locked, so that of two who go at once one stays."""
     rows = await tx.fetch(
-        "SELECT id FROM users WHERE role = 'admin' AND status = 'active' ORDER BY id FOR UPDATE",
+        "SELECT id FROM users WHERE role = 'admin' AND status = 'active' ORDER BY id FOR NO KEY UPDATE",
     )
     return sum(row["id"] != user_id for row in rows)
 
