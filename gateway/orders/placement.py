@@ -78,12 +78,9 @@ class Placement:
             with nothing_placed():
                 if await self._shortfalls.still_short(placing.wallet_id, placing.new.order.price):
                     raise InsufficientFunds
-        if placing.is_plain:
-            number = await self._plain.submit(placing)
-            if number is not None:
-                return number
         try:
-            return await self._batcher.submit(placing)
+            number = await self._plain.submit(placing) if placing.is_plain else None
+            return await self._batcher.submit(placing) if number is None else number
         except InsufficientFunds:
             self._shortfalls.note(placing.wallet_id)
             raise
@@ -110,7 +107,7 @@ class Placement:
         await self._dispatchers.close()
 
     async def _flush_plain(self, batch: list[Placing]) -> list[int | GatewayError | None]:
-        """None for what is not to be had so simply: it is decided under its wallet's lock instead."""
+        """What is not to be had so simply is decided under its wallet's lock; None for what is to go there again."""
         session: int | None = None
         try:
             async with self._db.connection() as connection:
@@ -120,7 +117,20 @@ class Placement:
             return list(await self._after(error, batch, None, session))
         if numbers:
             self._dispatchers.wake()
-        return [numbers.get(each.new.order.id) for each in batch]
+        rest = [each for each in batch if each.new.order.id not in numbers]
+        outcomes = dict(zip((each.new.order.id for each in rest), await self._decide_now(rest), strict=True))
+        return [numbers.get(each.new.order.id) or outcomes[each.new.order.id] for each in batch]
+
+    async def _decide_now(self, rest: list[Placing]) -> list[int | GatewayError | None]:
+        """What was not covered is decided before any that came later is asked for; None where it takes parting."""
+        if not rest:
+            return []
+        try:
+            return list(await self._flush(rest))
+        except GatewayError as error:
+            return [error.with_traceback(None)] * len(rest)
+        except Exception:  # of any flush: the others of the batch are placed, so that another parts and halves these
+            return [None] * len(rest)
 
     async def _flush(self, batch: list[Placing]) -> list[int | GatewayError]:
         answers: list[int | GatewayError] | None = None

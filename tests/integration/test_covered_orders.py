@@ -8,7 +8,9 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+import msgspec
 import pytest
+from uuid_utils.compat import uuid7
 
 from gateway.db.engine import Database
 from gateway.errors import InsufficientFunds
@@ -130,4 +132,41 @@ async def test_processes_that_spend_from_the_same_wallets_spend_each_to_its_last
     assert bought == {
         (account.wallet_id, outcome): 10 - 5 * (not outcome) for account in accounts for outcome in (0, 1)
     }
+    await assert_ledger_is_clean(db)
+
+
+async def test_what_a_wallet_does_not_cover_together_is_decided_before_what_came_later(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = await add_shop(db, funds="21", rate="1")
+    placement, place_covered = Placement(db), entering.place_covered
+    later: list[asyncio.Task[int]] = []
+
+    def buy(quantity: int) -> asyncio.Task[int]:
+        return asyncio.create_task(placement.place(shop.account, shop.service, draft(quantity=quantity)))
+
+    async def and_then_one_comes(*wanted: Any) -> dict[UUID, int]:
+        numbers = await place_covered(*wanted)
+        if not later:
+            later.append(buy(2000))
+            await asyncio.sleep(0)
+        return numbers
+
+    monkeypatch.setattr(entering, "place_covered", and_then_one_comes)
+    first, second = await asyncio.gather(buy(20_000), buy(5000), return_exceptions=True)
+    (third,) = await asyncio.gather(*later, return_exceptions=True)
+    assert isinstance(first, int)
+    assert isinstance(second, InsufficientFunds)
+    assert isinstance(third, InsufficientFunds)
+
+
+async def test_of_what_is_not_covered_each_is_answered_for_itself_and_what_is_placed_stays_so(db: Database) -> None:
+    shop, poor, rich = await add_shop(db), await add_account(db, funds="1"), await add_account(db)
+    nobody = msgspec.structs.replace(poor, wallet_id=uuid7())
+    placement = Placement(db)
+    accounts = (shop.account, nobody, poor, rich, shop.account)
+    outcomes = await asyncio.gather(
+        *(placement.place(account, shop.service, draft()) for account in accounts), return_exceptions=True
+    )
+    assert [type(outcome) for outcome in outcomes] == [int, KeyError, InsufficientFunds, int, int]
     await assert_ledger_is_clean(db)
