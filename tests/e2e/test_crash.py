@@ -5,10 +5,8 @@ import contextlib
 import functools
 import itertools
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
 import pytest
@@ -18,13 +16,12 @@ from gateway.dispatch.resolve import PlacedAs, resolve
 from gateway.processes import find_free_port
 from tests.support.accounts import Client, add_provider, add_reseller, assert_ledger_is_clean
 from tests.support.checks import assert_followed
+from tests.support.commit_gate import commit_gate
 from tests.support.processes import Installation, Running, Simulator, answering, eventually, running_processes
 
 ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "3"))
 ORDERS_A_ROUND = 10
 CLIENTS = 16
-COMMITTED = b"C\x00\x00\x00\x0bCOMMIT\x00"
-"""CommandComplete of PostgreSQL's wire protocol."""
 
 pytestmark = pytest.mark.timeout(120 + 20 * ROUNDS)
 
@@ -191,61 +188,6 @@ async def place_until_ended(api: Running, end: Callable[[], None], key: str, lin
         end()
         await asyncio.gather(*placing)
     return given
-
-
-# A way to PostgreSQL that knows the moment after a commit ----------------------------------------
-
-
-@dataclass
-class CommitGate:
-    """Passes on what client and server say; a `victim` is killed when a commit is made, before it hears so."""
-
-    url: str
-    victim: Running | None = None
-    pumps: set[asyncio.Task[None]] = field(default_factory=set)
-
-    def arm(self, victim: Running) -> None:
-        self.victim = victim
-
-    async def from_client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError), contextlib.closing(writer):
-            while chunk := await reader.read(65536):
-                writer.write(chunk)
-                await writer.drain()
-
-    async def from_server(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError), contextlib.closing(writer):
-            while chunk := await reader.read(65536):
-                if self.victim is not None and COMMITTED in chunk:
-                    self.victim.kill()
-                    self.victim = None
-                    return
-                writer.write(chunk)
-                await writer.drain()
-
-
-@contextlib.asynccontextmanager
-async def commit_gate(database_url: str) -> AsyncIterator[CommitGate]:
-    parts = urlsplit(database_url)
-    gate = CommitGate("")
-
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        server_reader, server_writer = await asyncio.open_connection(parts.hostname, parts.port)
-        for pump in (gate.from_client(reader, server_writer), gate.from_server(server_reader, writer)):
-            task = asyncio.create_task(pump)
-            gate.pumps.add(task)
-            task.add_done_callback(gate.pumps.discard)
-
-    listening = await asyncio.start_server(connected, "127.0.0.1", 0)
-    port = listening.sockets[0].getsockname()[1]
-    user, _, _ = parts.netloc.rpartition("@")
-    gate.url = urlunsplit(parts._replace(netloc=f"{user}@127.0.0.1:{port}"))
-    async with listening:
-        yield gate
-        pumps = list(gate.pumps)
-        for pump in pumps:
-            pump.cancel()
-        await asyncio.gather(*pumps, return_exceptions=True)
 
 
 # What is true afterwards -------------------------------------------------------------------------
