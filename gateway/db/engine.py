@@ -222,7 +222,7 @@ class Database:
                     return True
             if time.monotonic() >= deadline:
                 return False
-            await asyncio.sleep(_LOOK_AGAIN_S)
+            await asyncio.sleep(_LOOK_AGAIN_S)  # between two looks: the server tells nobody that a session ended
 
     async def _release(self, connection: Transaction) -> None:
         """Give the connection back. Never raises: by then what was to be done is done, and must not look undone."""
