@@ -114,7 +114,8 @@ def _year(found: Found) -> Iterable[str]:
     yield from _goals(found, {})
     yield ""
     slowest = sorted(found["lists"], key=lambda each: -each["p99_ms"])[:SLOWEST_SHOWN]
-    yield f"{len(found['lists'])} lists, searches and filters, one client alone; the slowest:"
+    lists = f"{len(found['lists'])} lists, searches and filters"
+    yield f"{lists}, one client alone, a statement until it begins; the slowest:"
     yield ""
     yield from _rows(
         ["", "p50 ms", "p99 ms"], [[each["shape"], short(each["p50_ms"]), short(each["p99_ms"])] for each in slowest]

@@ -30,6 +30,7 @@ from gateway.keyring import Keyring
 from gateway.ledger.verify import claim_verifying, verify
 from gateway.logs import Logger
 from gateway.orders.families.runs import start_due_runs
+from gateway.orders.margin.adding_up import add_up_days
 from gateway.orders.replays import store as replays
 from gateway.processes import spare_garbage_collector
 from gateway.providers.lanes import Lanes
@@ -180,6 +181,7 @@ def _upkeep(settings: Settings, db: Database, upstreams: Upstreams, aftercare: l
         ("short balances", settings.balance_interval_s / 10, lambda: learn_short_balances(db, upstreams)),
         ("balance readings", PARTITIONS_S, lambda: purge_readings(db)),
         ("provider days", DAYS_S, lambda: reconcile_days(db)),
+        ("margins", DAYS_S, lambda: add_up_days(db)),
         (
             "copies",
             UPKEEP_S,

@@ -20,7 +20,10 @@ async def make_month(connection: asyncpg.Connection, parent: str, name: str) -> 
     if await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", name):
         assert not await connection.fetchval(f"SELECT EXISTS (SELECT FROM {name})"), f"{name} has rows"
         await connection.execute(f"ALTER TABLE {parent} DETACH PARTITION {name}; DROP TABLE {name}")
-    await connection.execute(f"CREATE TABLE {name} (LIKE {parent} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)")
+    await connection.execute(
+        f"CREATE TABLE {name} (LIKE {parent} INCLUDING DEFAULTS INCLUDING CONSTRAINTS); "
+        f"ALTER TABLE {name} OWNER TO gateway_migrate"
+    )
 
 
 async def index_like(connection: asyncpg.Connection, parent: str, name: str) -> None:

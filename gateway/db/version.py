@@ -2,7 +2,7 @@
 
 import asyncpg
 
-HEAD = "0014"
+HEAD = "0015"
 """The newest migration."""
 
 

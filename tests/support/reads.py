@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from collections import Counter
 from typing import Any
 
 from gateway.db.engine import Transaction
@@ -27,6 +28,8 @@ class Measured:
         """Those that anything was read of, partitions by their own names."""
         self.planned: set[str] = set()
         """Those that a plan has a part for, whether it was run or not."""
+        self.rows: Counter[str] = Counter()
+        """How many rows of each table, partitions by their own names, a filter let through."""
         self.passed_over = 0
         """Rows that were read for nothing, as a filter let none of them through."""
         self.loops_max = 0
@@ -79,6 +82,7 @@ class Measured:
             self.planned.add(node["Relation Name"])
         if "Relation Name" in node and node["Actual Loops"]:
             self.tables.add(node["Relation Name"])
+            self.rows[node["Relation Name"]] += round(node["Actual Rows"] * node["Actual Loops"])
             if node["Node Type"] == "Seq Scan":
                 self.read_whole.add(node["Relation Name"])
         for part in node.get("Plans", ()):

@@ -15,6 +15,7 @@ PROTOCOL = import_module("migrations.versions.0003_whole_protocol")
 PROVIDERS = import_module("migrations.versions.0004_providers_and_prices")
 NATIVE = import_module("migrations.versions.0005_native_api")
 WEBHOOKS = import_module("migrations.versions.0006_webhooks")
+MARGIN = import_module("migrations.versions.0015_margin_by_day")
 QUEUE = import_module("migrations.versions.0009_queue_in_turn")
 TRIGGERS: tuple[str, ...] = (
     *GUARDS.TRIGGERS,
@@ -23,6 +24,7 @@ TRIGGERS: tuple[str, ...] = (
     *(each for each in NATIVE.TRIGGERS if "webhooks_audit" not in each),
     *WEBHOOKS.TRIGGERS,
     *QUEUE.TRIGGERS,
+    *MARGIN.TRIGGERS,
 )
 READ_WRITE: tuple[str, ...] = (*GUARDS.READ_WRITE, *PROTOCOL.READ_WRITE)
 DIALECT = make_url("postgresql+asyncpg://").get_dialect()()

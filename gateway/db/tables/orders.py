@@ -81,6 +81,11 @@ orders = Table(
     Index("idx_orders_dispatch", "dispatch", "id", postgresql_where=text(one_of("dispatch", *RARE_DISPATCH))),
     Index("idx_orders_api_key_id", "api_key_id"),
     Index("idx_orders_completed_at", "completed_at", postgresql_where=text("completed_at IS NOT NULL")),
+    Index(
+        "idx_orders_counted_apart",
+        "completed_at",
+        postgresql_where=text("completed_at IS NOT NULL AND (is_parent OR dispatch = 'written_off')"),
+    ),
     Index("idx_orders_parent_id", "parent_id", postgresql_where=text("parent_id IS NOT NULL")),
     Index(
         "idx_orders_active_link",

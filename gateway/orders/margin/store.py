@@ -1,18 +1,78 @@
-"""SQL of what was earned."""
+"""SQL of what was earned: days that are over are added up once, and read as sums while none of their orders changes."""
 
 from datetime import date
 from typing import NamedTuple
 
-from gateway.db.engine import Transaction
+from gateway.db.engine import Transaction, reading_by_index
 from gateway.orders.margin.model import By, Margin
 
-_KEYS = {
-    None: ("NULL::text", "NULL::text"),
-    By.SERVICE: ("s.number::text", "s.name::text"),
-    By.PROVIDER: ("p.name::text", "p.name::text"),
-    By.DAY: ("((o.completed_at AT TIME ZONE 'UTC')::date)::text", "NULL::text"),
+
+class _Rows(NamedTuple):
+    """What a report has a row of: the column that tells sums apart; what is shown of it, joined and ordered by."""
+
+    column: str
+    of: str
+    name: str
+    joined: str
+    order: str
+
+
+_ROWS = {
+    None: _Rows("NULL::date AS it", "NULL::text", "NULL::text", "", "1"),
+    By.SERVICE: _Rows(
+        "service_id AS it", "s.number::text", "s.name::text", "JOIN services s ON s.id = d.it", "min(s.number)"
+    ),
+    By.PROVIDER: _Rows("provider_id AS it", "p.name::text", "p.name::text", "", "1"),
+    By.DAY: _Rows("day AS it", "d.it::text", "NULL::text", "", "min(d.it) DESC"),
 }
-_ORDER = {None: "currency", By.SERVICE: "of::int", By.PROVIDER: "of", By.DAY: "of DESC"}
+
+_DAY = "(o.completed_at AT TIME ZONE 'UTC')::date"
+
+_EXPECTED = """
+  CASE WHEN o.status = 'cancelled' THEN 0 WHEN o.status = 'completed' THEN o.cost
+       ELSE o.cost * (o.quantity - coalesce(o.remains, 0)) / o.quantity END
+"""
+"""The delivered share of what an order was expected to cost, in our currency; of one whose cost nobody knows, NULL."""
+
+_PLAIN = f"""
+  SELECT {_DAY} AS day, o.service_id, o.provider_id, o.currency, count(*) AS orders, sum(o.charge) AS turnover,
+         coalesce(sum(o.upstream_charge), 0) AS upstream_charge,
+         coalesce(sum({_EXPECTED}) FILTER (WHERE o.upstream_charge IS NULL), 0) AS cost,
+         count(*) FILTER (WHERE o.upstream_charge IS NULL AND ({_EXPECTED}) IS NULL) AS cost_unknown
+    FROM (SELECT o.* FROM ranges r JOIN orders o ON o.completed_at >= r.since AND o.completed_at < r.until
+           WHERE o.dispatch = 'accepted' AND NOT o.is_parent) o
+   GROUP BY 1, 2, 3, 4
+"""
+"""Of the orders that ended in `ranges`, what each is counted with by itself; all others are `_APART`."""
+
+_APART = f"""
+  SELECT {_DAY}, o.service_id, o.provider_id, o.currency, (o.dispatch = 'accepted' AND c.runs = 0)::int,
+         o.charge - c.charge, CASE WHEN o.dispatch = 'accepted' AND c.runs = 0 THEN o.upstream_charge ELSE 0 END,
+         CASE WHEN o.dispatch <> 'accepted' OR o.charge = c.charge AND c.runs > 0 THEN 0
+              WHEN c.runs > 0 THEN o.cost * (o.charge - c.charge) / nullif(o.price, 0)
+              WHEN o.upstream_charge IS NOT NULL THEN 0
+              ELSE {_EXPECTED} END, l.loss
+    FROM orders o
+   CROSS JOIN LATERAL (SELECT count(*) AS runs, coalesce(sum(r.charge), 0) AS charge
+                         FROM orders r WHERE o.is_parent AND r.parent_id = o.id) c
+    LEFT JOIN LATERAL (SELECT sum(a.loss) AS loss FROM dispatch_attempts a
+                        WHERE o.dispatch = 'written_off' AND a.order_id = o.id) l ON true
+   WHERE o.completed_at >= $1::date::timestamp AT TIME ZONE 'UTC'
+     AND o.completed_at < ($2::date + 1)::timestamp AT TIME ZONE 'UTC'
+     AND (o.dispatch = 'accepted' AND o.is_parent OR o.dispatch = 'written_off')
+"""
+"""Parents and what was written off, an order a row: other rows are read for each, so that they are in no sums; there
+are few."""
+
+_RANGES = """
+  SELECT min(day)::timestamp AT TIME ZONE 'UTC' AS since, (max(day) + 1)::timestamp AT TIME ZONE 'UTC' AS until
+    FROM (SELECT day, day - (row_number() OVER (ORDER BY day))::int AS block
+            FROM (SELECT $1::date + n AS day FROM generate_series(0, $2::date - $1::date) n) d
+           WHERE NOT EXISTS (SELECT FROM margin_days m WHERE m.day = d.day)
+              OR EXISTS (SELECT FROM margin_changes g WHERE g.day = d.day)) open
+   GROUP BY block
+"""
+"""The days from `$1` to `$2` of which there are no sums as they stand, those side by side together."""
 
 
 async def report(tx: Transaction, by: By | None, since: date, until: date, most: int) -> list[Margin]:
@@ -22,75 +82,76 @@ async def report(tx: Transaction, by: By | None, since: date, until: date, most:
     that is not known, the delivered share of what it was expected to cost. A parent counts with what
     its runs do not have: they are orders of their own.
     """
-    of, name = _KEYS[by]
-    rows = await tx.fetch(
-        f"""
-        WITH parts AS (
-          {_part(of, name, _MANY, "o.dispatch = 'accepted' AND NOT o.is_parent")}
+    rows_of = _ROWS[by]
+    query = f"""
+        WITH ranges AS ({_RANGES}), parts AS (
+          SELECT m.day, service_id, provider_id, currency, orders, turnover, upstream_charge, cost, cost_unknown,
+                 NULL::numeric AS loss
+            FROM margin_sums m
+           WHERE m.day BETWEEN $1 AND $2 AND NOT EXISTS (SELECT FROM margin_changes g WHERE g.day = m.day)
           UNION ALL
-          {_part(of, name, _FEW, "o.dispatch = 'accepted' AND o.is_parent OR o.dispatch = 'written_off'")}
+          SELECT *, NULL FROM ({_PLAIN}) plain
+          UNION ALL
+          SELECT day, service_id, provider_id, currency, orders, turnover, coalesce(upstream_charge, 0),
+                 coalesce(cost, 0), (cost IS NULL)::int, loss
+            FROM ({_APART}) apart(day, service_id, provider_id, currency, orders, turnover, upstream_charge, cost, loss)
+        ), sums AS (
+          SELECT {rows_of.column}, provider_id, currency, sum(orders) AS orders, sum(turnover) AS turnover,
+                 sum(upstream_charge) AS upstream_charge, sum(cost) AS cost, sum(cost_unknown) AS cost_unknown,
+                 sum(loss) AS loss
+            FROM parts GROUP BY 1, 2, 3
         )
-        SELECT of, name, currency, sum(orders)::int AS orders, sum(turnover) AS turnover,
-               coalesce(round(sum(cost), 8), 0) AS cost, sum(cost_unknown)::int AS cost_unknown,
-               coalesce(sum(losses), 0) AS losses
-          FROM parts GROUP BY of, name, currency
-        HAVING sum(orders) > 0 OR sum(turnover) <> 0 OR sum(losses) IS NOT NULL
-         ORDER BY {_ORDER[by]}, currency LIMIT $3
-        """,
-        since,
-        until,
-        most,
-    )
+        SELECT {rows_of.of} AS of, {rows_of.name} AS name, d.currency, sum(d.orders)::int AS orders,
+               sum(d.turnover) AS turnover, round(sum(d.cost + d.upstream_charge * p.exchange_rate), 8) AS cost,
+               sum(d.cost_unknown)::int AS cost_unknown, coalesce(sum(d.loss), 0) AS losses
+          FROM sums d JOIN providers p ON p.id = d.provider_id {rows_of.joined}
+         GROUP BY 1, 2, 3 HAVING sum(d.orders) > 0 OR sum(d.turnover) <> 0 OR sum(d.loss) IS NOT NULL
+         ORDER BY {rows_of.order}, d.currency LIMIT $3
+        """
+    async with reading_by_index(tx):
+        rows = await tx.fetch(query, since, until, most)
     return [Margin(**dict(row)) for row in rows]
 
 
-_COST = """
-  CASE WHEN o.upstream_charge IS NOT NULL THEN o.upstream_charge * p.exchange_rate
-       WHEN o.status = 'cancelled' THEN 0
-       WHEN o.status = 'completed' THEN o.cost
-       ELSE o.cost * (o.quantity - coalesce(o.remains, 0)) / o.quantity END
-"""
+async def lock(tx: Transaction) -> bool:
+    """False where another transaction adds up days just now."""
+    locked: bool = await tx.fetchval("SELECT pg_try_advisory_xact_lock(hashtext('margin_days'))")
+    return locked
 
 
-class _Terms(NamedTuple):
-    """Whether an order is counted, what it took and cost, and its loss, with the tables besides its own that tell."""
-
-    counted: str = "true"
-    turnover: str = "o.charge"
-    cost: str = _COST
-    loss: str = "NULL::numeric"
-    joined: str = ""
-
-
-_MANY = _Terms()
-_FEW = _Terms(
-    counted="o.dispatch = 'accepted' AND c.runs = 0",
-    turnover="o.charge - c.charge",
-    cost=f"""
-      CASE WHEN o.dispatch <> 'accepted' THEN 0
-           WHEN c.runs > 0 THEN CASE WHEN o.charge = c.charge THEN 0
-                                ELSE o.cost * (o.charge - c.charge) / nullif(o.price, 0) END
-           ELSE {_COST} END
-    """,
-    loss="l.loss",
-    joined="""
-      LEFT JOIN LATERAL (SELECT count(*) AS runs, coalesce(sum(r.charge), 0) AS charge
-                           FROM orders r WHERE o.is_parent AND r.parent_id = o.id) c ON true
-      LEFT JOIN LATERAL (SELECT sum(a.loss) AS loss FROM dispatch_attempts a
-                          WHERE o.dispatch = 'written_off' AND a.order_id = o.id) l ON true
-    """,
-)
-"""Of parents and of what was written off, for each of which other rows are read too; there are few."""
+async def next_day(tx: Transaction, rest_s: float) -> date | None:
+    """The latest day that is over for so long and not added up as it stands; None where there is none."""
+    day: date | None = await tx.fetchval(
+        """
+        WITH bounds AS (
+          SELECT ((SELECT created_at FROM orders ORDER BY id LIMIT 1) AT TIME ZONE 'UTC')::date AS first,
+                 ((now() - make_interval(secs => $1)) AT TIME ZONE 'UTC')::date - 1 AS last
+        )
+        SELECT d.day FROM bounds, LATERAL (SELECT last - n AS day FROM generate_series(0, last - first) n) d
+         WHERE NOT EXISTS (SELECT FROM margin_days m WHERE m.day = d.day)
+            OR EXISTS (SELECT FROM margin_changes g WHERE g.day = d.day)
+         ORDER BY d.day DESC LIMIT 1
+        """,
+        rest_s,
+    )
+    return day
 
 
-def _part(of: str, name: str, terms: _Terms, which: str) -> str:
-    """The sums over those of the orders that ended of which the condition `which` holds."""
-    return f"""
-      SELECT {of} AS of, {name} AS name, o.currency, count(*) FILTER (WHERE {terms.counted}) AS orders,
-             sum({terms.turnover}) AS turnover, sum({terms.cost}) AS cost,
-             count(*) FILTER (WHERE ({terms.cost}) IS NULL) AS cost_unknown, sum({terms.loss}) AS losses
-        FROM orders o JOIN services s ON s.id = o.service_id JOIN providers p ON p.id = o.provider_id {terms.joined}
-       WHERE o.completed_at >= $1::date::timestamp AT TIME ZONE 'UTC'
-         AND o.completed_at < ($2::date + 1)::timestamp AT TIME ZONE 'UTC' AND ({which})
-       GROUP BY 1, 2, 3
+async def add_up(tx: Transaction, day: date) -> None:
+    """Put down the sums of a day, anew where they are there. The caller has the `lock`.
+
+    They are made by the statement that drops the notes of changes: a change that is not in them is noted still.
     """
+    await tx.execute("DELETE FROM margin_sums WHERE day = $1", day)
+    await tx.execute(
+        f"""
+        WITH noted AS (DELETE FROM margin_changes WHERE day = $1),
+             added AS (INSERT INTO margin_days (day) VALUES ($1) ON CONFLICT DO NOTHING),
+             ranges AS (SELECT $1::date::timestamp AT TIME ZONE 'UTC' AS since,
+                                            ($1::date + 1)::timestamp AT TIME ZONE 'UTC' AS until)
+        INSERT INTO margin_sums (day, service_id, provider_id, currency, orders, turnover, upstream_charge, cost,
+                                 cost_unknown)
+        {_PLAIN}
+        """,
+        day,
+    )

@@ -12,6 +12,7 @@ from gateway.catalog.quality.store import total_of_provider, totals
 from gateway.db.engine import Transaction
 from gateway.orders.lists.model import Wanted
 from gateway.orders.lists.store import list_orders
+from gateway.orders.margin.adding_up import add_up_days
 from gateway.orders.margin.store import report
 from gateway.providers.money.days.store import list_overcharges
 from tests.support.long_past import LIMIT, PAGES_OF_NOTHING_MAX, Past
@@ -90,3 +91,17 @@ async def test_what_was_earned_is_summed_without_looking_at_anything_for_each_or
     [whole] = await report(measured, None, today - timedelta(days=90), today, LIMIT)  # type: ignore[arg-type]
     assert whole.orders > 3000
     assert measured.loops_max < 100
+
+
+async def test_of_days_that_are_added_up_no_order_is_read(bought: Transaction, past: Past) -> None:
+    """By a plan that is made for all days alike; the last day or two are not over for long."""
+    today = datetime.now(UTC).date()
+    since = today - timedelta(days=300)
+    before = await report(bought, None, since, today, LIMIT)
+    assert await add_up_days(past.db) > 700
+    measured = Measured(bought, generic=True)
+    assert await report(measured, None, since, today, LIMIT) == before  # type: ignore[arg-type]
+    assert before[0].orders > 10_000
+    assert sum(rows for table, rows in measured.rows.items() if table.startswith("orders_")) < 200
+    assert measured.rows["margin_sums"] > 10_000
+    assert "margin_sums" not in measured.read_whole

@@ -1,0 +1,199 @@
+"""Days that are over are added up; a report says the same whether one is or not, whatever changes meanwhile."""
+
+import asyncio
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import asyncpg
+import msgspec
+import pytest
+
+from compat.status import UpstreamStatus
+from compat.wire import Unknown
+from gateway.db.engine import Database
+from gateway.dispatch.outcomes import give_up, record
+from gateway.dispatch.store import find_unknown
+from gateway.orders.margin import store
+from gateway.orders.margin.adding_up import REST_S, add_up_days
+from gateway.orders.margin.model import ROWS_MAX, By, Margin
+from gateway.orders.model import Order
+from gateway.orders.settlement import Change, settle
+from gateway.orders.triggers import RefundGiven, Reported
+from tests.integration.test_margin import COMPLETED, ended
+from tests.support.factories import Shop, add_shop, begin_attempt, place_order, read_order
+
+TODAY = datetime.now(UTC).date()
+LONG_AGO = TODAY - timedelta(days=5)
+DAYS_OVER = 5
+"""From `LONG_AGO` on; the last of them may be over for less than an hour."""
+
+
+@pytest.fixture
+async def shop(db: Database) -> Shop:
+    """Sells at 2, and buys at 1 in a currency of which one is worth 1.1 of ours."""
+    shop = await add_shop(db, funds="1000")
+    async with db.transaction() as tx:
+        await tx.execute("UPDATE providers SET exchange_rate = 1.1")
+    return shop
+
+
+async def move(db: Database, order: Order, day: date) -> None:
+    async with db.transaction() as tx:
+        at = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
+        await tx.execute("UPDATE orders SET created_at = $2, completed_at = $2 WHERE id = $1", order.id, at)
+
+
+async def all_reports(db: Database) -> list[list[Margin]]:
+    """By all there is, of all days, of one, and of those from one on."""
+    async with db.connection() as connection:
+        return [
+            await store.report(connection, by, since, until, ROWS_MAX)
+            for by in (None, *By)
+            for since, until in ((LONG_AGO, TODAY), (LONG_AGO, LONG_AGO), (LONG_AGO + timedelta(days=1), TODAY))
+        ]
+
+
+async def whole(db: Database) -> Margin:
+    async with db.connection() as connection:
+        [found] = await store.report(connection, None, LONG_AGO, TODAY, ROWS_MAX)
+    return found
+
+
+async def noted(db: Database) -> list[date]:
+    async with db.connection() as connection:
+        return [row["day"] for row in await connection.fetch("SELECT day FROM margin_changes ORDER BY day")]
+
+
+async def change_unseen(owner_url: str, order: Order) -> None:
+    """Its charge, as no user can: without a note of it."""
+    owner = await asyncpg.connect(owner_url)
+    await owner.execute("SET session_replication_role = replica")
+    await owner.execute("UPDATE orders SET charge = 0 WHERE id = $1", order.id)
+    await owner.close()
+
+
+async def all_sorts(db: Database, shop: Shop) -> list[Order]:
+    partial = Reported("Partial", UpstreamStatus.PARTIAL, remains=333)
+    other = await add_shop(db, funds="1000")
+    orders = [
+        await ended(db, shop, "a", msgspec.structs.replace(COMPLETED, charge=Decimal("1.02"))),
+        await ended(db, shop, "b", COMPLETED),
+        await ended(db, shop, "c", partial, 1001),
+        await ended(db, other, "d", msgspec.structs.replace(partial, charge=Decimal("0.8"))),
+        await ended(db, shop, "e", Reported("Canceled", UpstreamStatus.CANCELED)),
+        await ended(db, other, "f", Reported("Canceled", UpstreamStatus.CANCELED, charge=Decimal("0.1"))),
+        unknown := await ended(db, shop, "g", COMPLETED),
+        parent := await ended(db, shop, "h", COMPLETED, 3000),
+        *(runs := [await ended(db, shop, name, COMPLETED) for name in ("i", "j")]),
+        lost := await place_order(db, shop),
+    ]
+    await record(db, await begin_attempt(db, shop, lost), Unknown("timed out"), timedelta())
+    async with db.transaction() as tx:
+        attempt = await find_unknown(tx, lost.id)
+        assert attempt is not None
+        await give_up(tx, attempt, {"operator": "ops"})
+        await tx.execute("UPDATE orders SET cost = NULL WHERE id = $1", unknown.id)
+        await tx.execute("UPDATE orders SET is_parent = true WHERE id = $1", parent.id)
+        await tx.execute("UPDATE orders SET parent_id = $1 WHERE id = ANY($2)", parent.id, [run.id for run in runs])
+    return orders
+
+
+async def test_reports_say_the_same_once_days_are_added_up(db: Database, shop: Shop) -> None:
+    for place, order in enumerate(await all_sorts(db, shop)):
+        await move(db, order, LONG_AGO + timedelta(days=place % 3))
+    before = await all_reports(db)
+    assert before[0][0].orders > 8
+    assert before[0][0].losses > 0
+    assert before[0][0].cost_unknown == 1
+    assert await add_up_days(db) in (DAYS_OVER - 1, DAYS_OVER)
+    assert await all_reports(db) == before
+    assert await add_up_days(db) == 0
+
+
+async def test_a_day_that_is_added_up_is_read_no_more(db: Database, shop: Shop, database_url: str) -> None:
+    order = await ended(db, shop, "a", COMPLETED)
+    await move(db, order, LONG_AGO)
+    await add_up_days(db)
+    await change_unseen(database_url, order)
+    assert (await whole(db)).turnover == 2
+
+
+async def test_a_change_of_what_ended_long_ago_shows_at_once_and_is_added_up_next(
+    db: Database, shop: Shop, database_url: str
+) -> None:
+    order, other = await ended(db, shop, "a", COMPLETED), await ended(db, shop, "b", COMPLETED)
+    await move(db, order, LONG_AGO)
+    await move(db, other, LONG_AGO)
+    await add_up_days(db)
+    async with db.transaction() as tx:
+        await settle(tx, [Change(order.id, RefundGiven(Decimal(1), "r"))])
+    assert (await read_order(db, order.number)).charge == 1
+    assert (await whole(db)).turnover == 3
+    assert await add_up_days(db) == 1
+    assert LONG_AGO not in await noted(db)
+    await change_unseen(database_url, other)
+    assert (await whole(db)).turnover == 3
+
+
+async def test_an_order_that_is_moved_to_another_day_leaves_the_one_it_was_in(db: Database, shop: Shop) -> None:
+    order = await ended(db, shop, "a", COMPLETED)
+    await move(db, order, LONG_AGO)
+    await add_up_days(db)
+    await move(db, order, LONG_AGO + timedelta(days=1))
+    async with db.connection() as connection:
+        assert await store.report(connection, None, LONG_AGO, LONG_AGO, ROWS_MAX) == []
+    assert (await whole(db)).orders == 1
+    await add_up_days(db)
+    async with db.connection() as connection:
+        assert await store.report(connection, None, LONG_AGO, LONG_AGO, ROWS_MAX) == []
+    assert (await whole(db)).orders == 1
+
+
+@pytest.mark.parametrize("is_added_up_before", [False, True])
+async def test_a_change_that_commits_after_its_day_was_added_up_is_not_lost(
+    db: Database, shop: Shop, is_added_up_before: bool
+) -> None:
+    order = await ended(db, shop, "a", COMPLETED)
+    await move(db, order, LONG_AGO)
+    if is_added_up_before:
+        await add_up_days(db)
+        await move(db, order, LONG_AGO)
+    async with db.transaction() as tx:
+        await tx.execute("UPDATE orders SET charge = 1 WHERE id = $1", order.id)
+        assert await add_up_days(db) > 0
+        assert (await whole(db)).turnover == 2
+    assert (await whole(db)).turnover == 1
+    assert await add_up_days(db) == 1
+    assert (await whole(db)).turnover == 1
+
+
+async def test_what_ends_today_is_neither_noted_nor_added_up(db: Database, shop: Shop) -> None:
+    order = await ended(db, shop, "a", COMPLETED)
+    async with db.transaction() as tx:
+        await settle(tx, [Change(order.id, RefundGiven(Decimal(1), "r"))])
+    assert await noted(db) == []
+    assert await add_up_days(db) == 0
+    assert (await whole(db)).turnover == 1
+
+
+async def test_a_day_rests_before_it_is_added_up(db: Database, shop: Shop) -> None:
+    await move(db, await ended(db, shop, "a", COMPLETED), LONG_AGO)
+    since_midnight_s = (datetime.now(UTC) - datetime(TODAY.year, TODAY.month, TODAY.day, tzinfo=UTC)).total_seconds()
+    async with db.connection() as connection:
+        assert await store.next_day(connection, since_midnight_s - 60) == TODAY - timedelta(days=1)
+        assert await store.next_day(connection, since_midnight_s + 60) == TODAY - timedelta(days=2)
+    assert REST_S >= 3600
+
+
+async def test_two_workers_do_not_add_up_the_same_days(db: Database, shop: Shop) -> None:
+    await move(db, await ended(db, shop, "a", COMPLETED), LONG_AGO)
+    async with db.transaction() as tx:
+        assert await store.lock(tx)
+        assert await add_up_days(db) == 0
+    done = await asyncio.gather(*(add_up_days(db) for _ in range(4)))
+    assert sum(done) + await add_up_days(db) in (DAYS_OVER - 1, DAYS_OVER)
+    assert (await whole(db)).orders == 1
+
+
+async def test_a_gateway_without_orders_has_nothing_to_add_up(db: Database) -> None:
+    assert await add_up_days(db) == 0
