@@ -5,6 +5,8 @@ import json
 from collections import Counter
 from typing import Any
 
+import msgspec
+
 from gateway.db.engine import Transaction
 
 _names = itertools.count(1)
@@ -29,7 +31,7 @@ class Measured:
         self.planned: set[str] = set()
         """Those that a plan has a part for, whether it was run or not."""
         self.rows: Counter[str] = Counter()
-        """How many rows of each table, partitions by their own names, a filter let through."""
+        """How many rows of each table, partitions by their own names, were read and let through by a filter."""
         self.passed_over = 0
         """Rows that were read for nothing, as a filter let none of them through."""
         self.loops_max = 0
@@ -82,7 +84,8 @@ class Measured:
             self.planned.add(node["Relation Name"])
         if "Relation Name" in node and node["Actual Loops"]:
             self.tables.add(node["Relation Name"])
-            self.rows[node["Relation Name"]] += round(node["Actual Rows"] * node["Actual Loops"])
+            if node["Node Type"] != "ModifyTable":
+                self.rows[node["Relation Name"]] += round(node["Actual Rows"] * node["Actual Loops"])
             if node["Node Type"] == "Seq Scan":
                 self.read_whole.add(node["Relation Name"])
         for part in node.get("Plans", ()):
@@ -108,6 +111,8 @@ def _most_pages(node: dict[str, Any]) -> int:
 
 
 def _literal(value: Any) -> str:
+    if isinstance(value, list) and value and isinstance(value[0], msgspec.Struct):
+        return _literal(msgspec.json.encode(value).decode())
     if isinstance(value, list):
         return _literal("{" + ",".join("NULL" if each is None else f'"{each}"' for each in value) + "}")
     return "NULL" if value is None else "'" + str(value).replace("'", "''") + "'"
