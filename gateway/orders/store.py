@@ -158,7 +158,7 @@ async def update(tx: Transaction, orders: Sequence[Order], tracked: Mapping[UUID
     """Write what a transition may change; `started_at` and `completed_at` are set once, by what they tell of.
 
     One statement for all of it: each version of a row is written into a dozen indexes. What is tracked from now on
-    is due to be asked about after its wait.
+    is due to be asked about after its wait. The ids are said twice: months that are small are else read whole.
     """
     trackings = [tracked.get(order.id) for order in orders]
     await tx.execute(
@@ -176,7 +176,7 @@ async def update(tx: Transaction, orders: Sequence[Order], tracked: Mapping[UUID
                         $8::numeric[], $9::int[], $10::boolean[], $11::numeric[], $12::interval[], $13::numeric[])
                  AS n(id, status, dispatch, external_order_id, upstream_status, start_count, remains, charge,
                       check_failures, has_started, upstream_charge, wait, cost)
-           WHERE o.id = n.id
+           WHERE o.id = n.id AND o.id = ANY($1)
           RETURNING o.id, o.provider_id, n.wait
         )
         INSERT INTO order_checks (order_id, provider_id, next_check_at)
@@ -205,7 +205,7 @@ async def update_charges(tx: Transaction, charges: Mapping[UUID, Decimal]) -> No
         await tx.execute(
             """
             UPDATE orders o SET upstream_charge = n.charge FROM unnest($1::uuid[], $2::numeric[]) AS n(id, charge)
-             WHERE o.id = n.id
+             WHERE o.id = n.id AND o.id = ANY($1)
             """,
             list(charges),
             list(charges.values()),

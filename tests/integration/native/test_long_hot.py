@@ -12,7 +12,7 @@ from uuid_utils.compat import uuid7
 from gateway.accounts.store import find_by_key_hashes
 from gateway.orders.entering.store import place_covered
 from gateway.orders.model import Dispatch, Order, Status
-from gateway.orders.store import NewOrder, find_active, lock, numbers_of
+from gateway.orders.store import NewOrder, find_active, lock, numbers_of, update, update_charges
 from tests.support.long_past import Past, rolled_back
 from tests.support.months import FEW, HOT, MANY
 from tests.support.reads import Measured
@@ -81,6 +81,16 @@ async def test_orders_are_locked_and_numbered_by_their_ids(
         assert set(await read(measured, ids)) == set(ids)
         assert measured.pages < PAGES_OF_MONTHS_MAX
         assert measured.passed_over < PASSED_OVER_MAX
+
+
+async def test_what_changed_is_written_to_the_month_of_each_order(admin: asyncpg.Connection, generic: bool) -> None:
+    ids = [row["id"] for row in await admin.fetch(f"SELECT id FROM orders ORDER BY md5(id::text) LIMIT {COUNT}")]
+    orders = list((await lock(admin, ids)).values())
+    measured: Any = Measured(admin, generic=generic)
+    await update(measured, orders)
+    await update_charges(measured, {each: Decimal(1) for each in ids})
+    assert sum(measured.rows.values()) < 10 * COUNT
+    assert measured.passed_over < 2 * PASSED_OVER_MAX
 
 
 async def test_an_active_order_of_a_link_is_looked_for_among_the_active_ones(
