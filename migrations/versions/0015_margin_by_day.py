@@ -11,19 +11,22 @@ down_revision = "0014"
 branch_labels = None
 depends_on = None
 
-TRIGGERS = (
-    """
-    CREATE TRIGGER note_margin_change AFTER UPDATE ON orders FOR EACH ROW
-    WHEN (least(OLD.completed_at, NEW.completed_at) < date_trunc('day', statement_timestamp(), 'UTC'))
-    EXECUTE FUNCTION note_margin_change()
-    """,
+_TODAY = "date_trunc('day', statement_timestamp(), 'UTC')"
+TRIGGERS = tuple(
+    f"CREATE TRIGGER note_margin_{event.lower()} AFTER {event} ON orders FOR EACH ROW "
+    f"WHEN ({ended} < {_TODAY}) EXECUTE FUNCTION note_margin_change()"
+    for event, ended in (
+        ("INSERT", "NEW.completed_at"),
+        ("UPDATE", "least(OLD.completed_at, NEW.completed_at)"),
+        ("DELETE", "OLD.completed_at"),
+    )
 )
 UP = (
     "CREATE TABLE margin_days (day date CONSTRAINT pk_margin_days PRIMARY KEY)",
     "COMMENT ON TABLE margin_days IS 'Days that are added up in margin_sums, those on which nothing ended too.'",
     """
     CREATE TABLE margin_sums (
-      day date NOT NULL,
+      day date NOT NULL CONSTRAINT fk_margin_sums_day_margin_days REFERENCES margin_days (day) ON DELETE CASCADE,
       service_id uuid NOT NULL
         CONSTRAINT fk_margin_sums_service_id_services REFERENCES services (id) ON DELETE RESTRICT,
       provider_id uuid NOT NULL
@@ -46,7 +49,8 @@ UP = (
     "COMMENT ON TABLE margin_changes IS 'A row for each change of an order that ended on a day before; until it is "
     "gone margin_sums is not read.'",
     """
-    CREATE FUNCTION note_margin_change() RETURNS trigger LANGUAGE plpgsql AS $$
+    CREATE FUNCTION note_margin_change() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
     BEGIN
       INSERT INTO margin_changes (day)
       SELECT DISTINCT (ended.at AT TIME ZONE 'UTC')::date
@@ -62,7 +66,7 @@ UP = (
 )
 DOWN = (
     "DROP INDEX idx_orders_counted_apart",
-    "DROP TRIGGER note_margin_change ON orders",
+    *(f"DROP TRIGGER note_margin_{event} ON orders" for event in ("insert", "update", "delete")),
     "DROP FUNCTION note_margin_change()",
     "DROP TABLE margin_changes, margin_sums, margin_days",
 )

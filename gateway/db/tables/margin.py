@@ -15,7 +15,7 @@ margin_days = Table(
 margin_sums = Table(
     "margin_sums",
     metadata,
-    Column("day", Date, nullable=False),
+    Column("day", Date, ForeignKey("margin_days.day", ondelete="CASCADE"), nullable=False),
     Column("service_id", UUID, ForeignKey("services.id", ondelete="RESTRICT"), nullable=False),
     Column("provider_id", UUID, ForeignKey("providers.id", ondelete="RESTRICT"), nullable=False),
     Column("currency", CURRENCY, nullable=False),

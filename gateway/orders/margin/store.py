@@ -26,6 +26,9 @@ _ROWS = {
     By.DAY: _Rows("day AS it", "d.it::text", "NULL::text", "", "min(d.it) DESC"),
 }
 
+ADD_UP_TIMEOUT_S = 300.0
+"""Of a day: one with so many orders that it took longer would be tried again and again, before all older ones."""
+
 _DAY = "(o.completed_at AT TIME ZONE 'UTC')::date"
 
 _EXPECTED = """
@@ -40,7 +43,7 @@ _PLAIN = f"""
          coalesce(sum({_EXPECTED}) FILTER (WHERE o.upstream_charge IS NULL), 0) AS cost,
          count(*) FILTER (WHERE o.upstream_charge IS NULL AND ({_EXPECTED}) IS NULL) AS cost_unknown
     FROM (SELECT o.* FROM ranges r JOIN orders o ON o.completed_at >= r.since AND o.completed_at < r.until
-           WHERE o.dispatch = 'accepted' AND NOT o.is_parent) o
+           WHERE o.dispatch = 'accepted' AND NOT o.is_parent AND o.provider_id IS NOT NULL) o
    GROUP BY 1, 2, 3, 4
 """
 """Of the orders that ended in `ranges`, what each is counted with by itself; all others are `_APART`."""
@@ -64,15 +67,19 @@ _APART = f"""
 """Parents and what was written off, an order a row: other rows are read for each, so that they are in no sums; there
 are few."""
 
-_RANGES = """
+_IS_OPEN = """
+  (NOT EXISTS (SELECT FROM margin_days m WHERE m.day = d.day)
+   OR EXISTS (SELECT FROM margin_changes g WHERE g.day = d.day))
+"""
+"""Whether there are no sums of the day `d`, or not as it stands."""
+
+_RANGES = f"""
   SELECT min(day)::timestamp AT TIME ZONE 'UTC' AS since, (max(day) + 1)::timestamp AT TIME ZONE 'UTC' AS until
     FROM (SELECT day, day - (row_number() OVER (ORDER BY day))::int AS block
-            FROM (SELECT $1::date + n AS day FROM generate_series(0, $2::date - $1::date) n) d
-           WHERE NOT EXISTS (SELECT FROM margin_days m WHERE m.day = d.day)
-              OR EXISTS (SELECT FROM margin_changes g WHERE g.day = d.day)) open
+            FROM (SELECT $1::date + n AS day FROM generate_series(0, $2::date - $1::date) n) d WHERE {_IS_OPEN}) open
    GROUP BY block
 """
-"""The days from `$1` to `$2` of which there are no sums as they stand, those side by side together."""
+"""The open days from `$1` to `$2`, those side by side together."""
 
 
 async def report(tx: Transaction, by: By | None, since: date, until: date, most: int) -> list[Margin]:
@@ -113,45 +120,49 @@ async def report(tx: Transaction, by: By | None, since: date, until: date, most:
     return [Margin(**dict(row)) for row in rows]
 
 
-async def lock(tx: Transaction) -> bool:
-    """False where another transaction adds up days just now."""
-    locked: bool = await tx.fetchval("SELECT pg_try_advisory_xact_lock(hashtext('margin_days'))")
-    return locked
-
-
-async def next_day(tx: Transaction, rest_s: float) -> date | None:
-    """The latest day that is over for so long and not added up as it stands; None where there is none."""
-    day: date | None = await tx.fetchval(
-        """
+async def list_open(tx: Transaction, rest_s: float, most: int) -> list[date]:
+    """Days that are over for so long, of which there are no sums or not as they stand, the latest first."""
+    rows = await tx.fetch(
+        f"""
         WITH bounds AS (
           SELECT ((SELECT created_at FROM orders ORDER BY id LIMIT 1) AT TIME ZONE 'UTC')::date AS first,
                  ((now() - make_interval(secs => $1)) AT TIME ZONE 'UTC')::date - 1 AS last
         )
         SELECT d.day FROM bounds, LATERAL (SELECT last - n AS day FROM generate_series(0, last - first) n) d
-         WHERE NOT EXISTS (SELECT FROM margin_days m WHERE m.day = d.day)
-            OR EXISTS (SELECT FROM margin_changes g WHERE g.day = d.day)
-         ORDER BY d.day DESC LIMIT 1
+         WHERE {_IS_OPEN} ORDER BY d.day DESC LIMIT $2
         """,
         rest_s,
+        most,
     )
-    return day
+    return [row["day"] for row in rows]
 
 
-async def add_up(tx: Transaction, day: date) -> None:
-    """Put down the sums of a day, anew where they are there. The caller has the `lock`.
+async def lock(tx: Transaction) -> bool:
+    """Whether nobody else adds up days just now; the lock ends with the transaction."""
+    locked: bool = await tx.fetchval("SELECT pg_try_advisory_xact_lock(hashtext('margin_days'))")
+    return locked
 
-    They are made by the statement that drops the notes of changes: a change that is not in them is noted still.
+
+async def add_up(tx: Transaction, day: date) -> bool:
+    """Put down the sums of a day, anew where they are there; False where it is not open by now.
+
+    The caller has the `lock`. The sums are made by the statement that drops the notes of changes: a change that
+    is not in them is noted still.
     """
-    await tx.execute("DELETE FROM margin_sums WHERE day = $1", day)
+    if not await tx.fetchval(f"SELECT {_IS_OPEN} FROM (SELECT $1::date AS day) d", day):
+        return False
+    await tx.execute("DELETE FROM margin_days WHERE day = $1", day)
+    await tx.execute("INSERT INTO margin_days (day) VALUES ($1)", day)
     await tx.execute(
         f"""
         WITH noted AS (DELETE FROM margin_changes WHERE day = $1),
-             added AS (INSERT INTO margin_days (day) VALUES ($1) ON CONFLICT DO NOTHING),
              ranges AS (SELECT $1::date::timestamp AT TIME ZONE 'UTC' AS since,
-                                            ($1::date + 1)::timestamp AT TIME ZONE 'UTC' AS until)
+                               ($1::date + 1)::timestamp AT TIME ZONE 'UTC' AS until)
         INSERT INTO margin_sums (day, service_id, provider_id, currency, orders, turnover, upstream_charge, cost,
                                  cost_unknown)
         {_PLAIN}
         """,
         day,
+        timeout=ADD_UP_TIMEOUT_S,
     )
+    return True
