@@ -1,5 +1,6 @@
 """Months of `orders` and `ledger`: making them ahead, reading them from the newest on, and which hold a number."""
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime
 from uuid import UUID
@@ -69,12 +70,17 @@ class NumberMap:
     """
 
     def __init__(self, closed: Iterable[tuple[date, int, int]] = ()) -> None:
-        self._closed = [
+        spans = [
             (first, last, (month_floor(month), month_floor(next_month(month)))) for month, first, last in sorted(closed)
         ]
-        starts = [FIRST_ID, *(end for _, _, (_, end) in self._closed)]
-        ends = [*(start for _, _, (start, _) in self._closed), LAST_ID]
-        self._open = [(low, high) for low, high in zip(starts, ends, strict=True) if low < high][::-1]
+        starts = [FIRST_ID, *(end for _, _, (_, end) in spans)]
+        ends = [*(start for _, _, (start, _) in spans), LAST_ID]
+        open_ = [(low, high) for low, high in zip(starts, ends, strict=True) if low < high][::-1]
+        self._bounds = sorted({bound for first, last, _ in spans for bound in (first, last + 1)})
+        self._ranges = [
+            [*(span for first, last, span in spans if first <= number <= last), *open_] for number in (0, *self._bounds)
+        ]
+        """Of the numbers below each bound, and of those from the last one on: months share numbers where they meet."""
 
     def ranges(self, number: int) -> list[tuple[UUID, UUID]]:
         """`(lowest id, id above all)` of every range that may hold the number; the likely one comes first.
@@ -82,7 +88,7 @@ class NumberMap:
         That is a closed month which has such numbers. Without one it is the open range behind them all: what is open
         before or between closed months has rows only where something went wrong, but then it has them.
         """
-        return [*(span for first, last, span in self._closed if first <= number <= last), *self._open]
+        return self._ranges[bisect_right(self._bounds, number)]
 
 
 async def load_number_map(tx: Transaction) -> NumberMap:
