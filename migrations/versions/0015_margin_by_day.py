@@ -27,10 +27,8 @@ UP = (
     """
     CREATE TABLE margin_sums (
       day date NOT NULL CONSTRAINT fk_margin_sums_day_margin_days REFERENCES margin_days (day) ON DELETE CASCADE,
-      service_id uuid NOT NULL
-        CONSTRAINT fk_margin_sums_service_id_services REFERENCES services (id) ON DELETE RESTRICT,
-      provider_id uuid NOT NULL
-        CONSTRAINT fk_margin_sums_provider_id_providers REFERENCES providers (id) ON DELETE RESTRICT,
+      service_id uuid NOT NULL,
+      provider_id uuid NOT NULL,
       currency varchar(10) NOT NULL,
       orders integer NOT NULL,
       turnover numeric NOT NULL,
@@ -61,7 +59,9 @@ UP = (
     *TRIGGERS,
     "CREATE INDEX idx_orders_counted_apart ON orders (completed_at) "
     "WHERE completed_at IS NOT NULL AND (is_parent OR dispatch = 'written_off')",
-    "GRANT SELECT, INSERT, DELETE ON margin_days, margin_sums, margin_changes TO gateway_service",
+    "GRANT SELECT, INSERT, DELETE ON margin_days TO gateway_service",
+    "GRANT SELECT, INSERT ON margin_sums TO gateway_service",
+    "GRANT SELECT, DELETE ON margin_changes TO gateway_service",
     "GRANT SELECT ON margin_days, margin_sums, margin_changes TO gateway_report",
 )
 DOWN = (

@@ -1,8 +1,9 @@
 """Days that are over are added up; a report says the same whether one is or not, whatever changes meanwhile."""
 
-import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import asyncpg
 import msgspec
@@ -10,7 +11,7 @@ import pytest
 
 from compat.status import UpstreamStatus
 from compat.wire import Unknown
-from gateway.db.engine import Database
+from gateway.db.engine import Database, Transaction
 from gateway.dispatch.outcomes import give_up, record
 from gateway.dispatch.store import find_unknown
 from gateway.orders.margin import store
@@ -175,41 +176,59 @@ async def test_a_change_that_commits_after_its_day_was_added_up_is_not_lost(
     assert (await whole(db)).turnover == 1
 
 
-async def test_what_ended_today_is_neither_noted_nor_added_up(db: Database, shop: Shop) -> None:
+class Between:
+    """A connection, before each of whose statements another session commits a change."""
+
+    def __init__(self, tx: Transaction, change: Callable[[], Awaitable[None]]) -> None:
+        self._tx, self._change = tx, change
+
+    async def fetchval(self, *args: Any) -> Any:
+        await self._change()
+        return await self._tx.fetchval(*args)
+
+    async def execute(self, *args: Any, **options: Any) -> Any:
+        await self._change()
+        return await self._tx.execute(*args, **options)
+
+
+async def test_a_change_that_commits_between_any_two_statements_of_adding_up_is_not_lost(
+    db: Database, shop: Shop, owner: asyncpg.Connection
+) -> None:
     order = await ended(db, shop, "a", COMPLETED)
-    async with db.transaction() as tx:
-        await settle(tx, [Change(order.id, RefundGiven(Decimal(1), "r"))])
-        is_of_today = await tx.fetchval(
-            "SELECT completed_at >= date_trunc('day', statement_timestamp(), 'UTC') FROM orders"
-        )
-    assert bool(await noted(db)) is not is_of_today  # noted where midnight passed meanwhile
-    assert await add_up_days(db) == 0
-    assert (await whole(db)).turnover == 1
+    await move(db, order, LONG_AGO)
+    charges = iter(range(100, 200))
 
+    async def change() -> None:
+        await owner.execute("UPDATE orders SET charge = $2 WHERE id = $1", order.id, Decimal(next(charges)) / 100)
 
-async def test_a_day_rests_before_it_is_added_up(db: Database, shop: Shop) -> None:
-    await move(db, await ended(db, shop, "a", COMPLETED), LONG_AGO)
-    async with db.snapshot() as tx:
-        now = await tx.fetchval("SELECT now() AT TIME ZONE 'UTC'")
-        since_midnight = now - datetime(now.year, now.month, now.day)
-        for rest, last in (
-            (since_midnight - DAY / 1440, now.date() - DAY),
-            (since_midnight + DAY / 1440, now.date() - 2 * DAY),
-        ):
-            assert await store.list_open(tx, rest.total_seconds(), 1) == [last]
-    assert REST_S >= 3600
-
-
-async def test_two_workers_do_not_add_up_the_same_days(db: Database, shop: Shop) -> None:
-    await move(db, await ended(db, shop, "a", COMPLETED), LONG_AGO)
     async with db.transaction() as tx:
         assert await store.lock(tx)
-        assert await add_up_days(db) == 0
-    days = len(await open_days(db))
-    done = await asyncio.gather(*(add_up_days(db) for _ in range(4)))
-    assert days <= sum(done) + await add_up_days(db) <= days + 2
-    assert await open_days(db) == []
-    assert (await whole(db)).orders == 1
+        assert await store.add_up(Between(tx, change), LONG_AGO)  # type: ignore[arg-type]
+    assert (await whole(db)).turnover == (await read_order(db, order.number)).charge == Decimal("1.03")
+    await add_up_days(db)
+    assert (await whole(db)).turnover == Decimal("1.03")
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati", "Etc/GMT+12"])
+@pytest.mark.parametrize("at", ["00:00:00", "23:59:59.999999"])
+async def test_a_change_is_noted_for_the_day_of_utc_whatever_the_session_says(
+    db: Database, shop: Shop, owner: asyncpg.Connection, zone: str, at: str
+) -> None:
+    """From a day to none, and from none to a day, too; another order keeps the day."""
+    order = await ended(db, shop, "a", COMPLETED)
+    await move(db, await ended(db, shop, "b", COMPLETED), LONG_AGO)
+    moment = f"{LONG_AGO} {at}+00"
+    await owner.execute(f"SET TimeZone = '{zone}'")
+    await owner.execute(f"UPDATE orders SET completed_at = '{moment}' WHERE id = $1", order.id)
+    for changed, reported in (
+        ("charge = 1", 3),
+        ("completed_at = NULL", 2),
+        (f"completed_at = '{moment}', charge = 0.5", Decimal("2.5")),
+    ):
+        await add_up_days(db)
+        await owner.execute(f"UPDATE orders SET {changed} WHERE id = $1", order.id)
+        [found] = await store.report(owner, None, LONG_AGO, LONG_AGO, ROWS_MAX)
+        assert found.turnover == reported
 
 
 async def test_orders_that_are_put_in_as_ended_or_taken_out_by_hand_are_noted(
@@ -244,29 +263,6 @@ async def test_a_change_is_noted_whoever_makes_it_and_wherever_he_looks_for_tabl
     assert (await whole(db)).turnover == 1
 
 
-async def test_days_that_are_forgotten_by_hand_are_read_from_their_orders(
-    db: Database, shop: Shop, owner: asyncpg.Connection
-) -> None:
-    await move(db, await ended(db, shop, "a", COMPLETED), LONG_AGO)
-    await add_up_days(db)
-    await owner.execute("DELETE FROM margin_days")
-    assert (await whole(db)).orders == 1
-    assert await add_up_days(db) > 3
-    assert (await whole(db)).orders == 1
-
-
-async def test_a_day_that_cannot_be_added_up_keeps_no_other_from_it(
-    db: Database, shop: Shop, owner: asyncpg.Connection
-) -> None:
-    later = LONG_AGO + 2 * DAY
-    for name, day in (("a", LONG_AGO), ("b", later)):
-        await move(db, await ended(db, shop, name, COMPLETED), day)
-    await owner.execute(f"ALTER TABLE margin_sums ADD CONSTRAINT refused CHECK (day <> '{later}')")
-    assert await add_up_days(db) > 2
-    assert await open_days(db) == [later]
-    assert (await whole(db)).orders == 2
-
-
 async def test_an_order_of_no_provider_is_in_no_report(db: Database, shop: Shop) -> None:
     """None is accepted without one, but by hand."""
     order = await ended(db, shop, "a", COMPLETED)
@@ -276,7 +272,3 @@ async def test_an_order_of_no_provider_is_in_no_report(db: Database, shop: Shop)
     assert not any(await all_reports(db))
     assert await add_up_days(db) > 0
     assert not any(await all_reports(db))
-
-
-async def test_a_gateway_without_orders_has_nothing_to_add_up(db: Database) -> None:
-    assert await add_up_days(db) == 0

@@ -125,7 +125,7 @@ async def list_open(tx: Transaction, rest_s: float, most: int) -> list[date]:
     rows = await tx.fetch(
         f"""
         WITH bounds AS (
-          SELECT ((SELECT created_at FROM orders ORDER BY id LIMIT 1) AT TIME ZONE 'UTC')::date AS first,
+          SELECT ((SELECT min(completed_at) FROM orders) AT TIME ZONE 'UTC')::date AS first,
                  ((now() - make_interval(secs => $1)) AT TIME ZONE 'UTC')::date - 1 AS last
         )
         SELECT d.day FROM bounds, LATERAL (SELECT last - n AS day FROM generate_series(0, last - first) n) d
