@@ -3,6 +3,7 @@
 import asyncio
 from datetime import datetime
 from decimal import Decimal
+from pathlib import Path
 
 import asyncpg
 
@@ -14,6 +15,8 @@ from gateway.orders.triggers import RefundGiven
 from tests.integration.test_margin import COMPLETED, ended
 from tests.integration.test_margin_days import DAY, LONG_AGO, move, noted, open_days, shop, whole
 from tests.support.factories import Shop
+from tests.support.faults import eventually
+from tests.support.processes import Installation, running_processes
 
 __all__ = ["shop"]
 
@@ -80,3 +83,18 @@ async def test_a_day_that_cannot_be_added_up_keeps_no_other_from_it(
 
 async def test_a_gateway_without_orders_has_nothing_to_add_up(db: Database) -> None:
     assert await add_up_days(db) == 0
+
+
+async def test_a_worker_adds_up_the_days_before(
+    db: Database, shop: Shop, database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    await move(db, await ended(db, shop, "a", COMPLETED), LONG_AGO)
+
+    async def is_done() -> bool:
+        return not await open_days(db)
+
+    assert not await is_done()
+    with running_processes(tmp_path) as processes:
+        Installation(processes, database_url, redis_url).work()
+        await eventually(is_done)
+    assert (await whole(db)).orders == 1
