@@ -92,6 +92,17 @@ class Measured:
             self._note(part)
 
 
+class Writing(Measured):
+    """Of statements that write: each is run once, for its measure alone, and its rows are not seen."""
+
+    async def execute(self, query: str, *values: Any, timeout: float | None = None) -> Any:
+        await self.measure(query, values, self._mode)
+
+    async def fetch(self, query: str, *values: Any, timeout: float | None = None) -> Any:
+        await self.measure(query, values, self._mode)
+        return []
+
+
 class _Prepared:
     """A statement prepared for one use, which is planned for its values."""
 

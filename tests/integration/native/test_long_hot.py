@@ -15,7 +15,7 @@ from gateway.orders.model import Dispatch, Order, Status
 from gateway.orders.store import NewOrder, find_active, lock, numbers_of, update, update_charges
 from tests.support.long_past import Past, rolled_back
 from tests.support.months import FEW, HOT, MANY
-from tests.support.reads import Measured
+from tests.support.reads import Measured, Writing
 
 COUNT = 20
 PAGES_OF_MONTHS_MAX = 250
@@ -114,20 +114,12 @@ async def test_accounts_are_found_by_the_hashes_of_their_keys(admin: asyncpg.Con
     assert measured.pages < 300
 
 
-class Planned(Measured):
-    """What is written is written once, for its measure alone."""
-
-    async def fetch(self, query: str, *values: Any, timeout: float | None = None) -> Any:
-        await self.measure(query, values, self._mode)
-        return []
-
-
 async def test_a_plain_order_is_placed_by_its_wallet_and_reads_no_order(
     admin: asyncpg.Connection, generic: bool
 ) -> None:
     wallets = [row["id"] for row in await admin.fetch("SELECT id FROM wallets WHERE balance = 100 LIMIT 20")]
     before = await admin.fetchval("SELECT count(*) FROM orders")
-    measured: Any = Planned(admin, generic=generic)
+    measured: Any = Writing(admin, generic=generic)
     await place_covered(measured, [(NewOrder(new_order(each, HOT), uuid7()), each) for each in wallets])
     assert await admin.fetchval("SELECT count(*) FROM orders") == before + len(wallets)
     assert measured.rows["wallets"] <= 2 * len(wallets)

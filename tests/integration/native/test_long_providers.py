@@ -12,12 +12,12 @@ from gateway.catalog.quality.store import total_of_provider, totals
 from gateway.db.engine import Transaction
 from gateway.orders.lists.model import Wanted
 from gateway.orders.lists.store import list_orders
-from gateway.orders.margin.adding_up import add_up_days
-from gateway.orders.margin.store import report
+from gateway.orders.margin.adding_up import REST_S, add_up_days
+from gateway.orders.margin.store import add_up, list_open, report
 from gateway.providers.money.days.store import list_overcharges
-from tests.support.long_past import LIMIT, PAGES_OF_NOTHING_MAX, Past
+from tests.support.long_past import LIMIT, PAGES_OF_NOTHING_MAX, Past, rolled_back
 from tests.support.months import FEW, MANY
-from tests.support.reads import Measured
+from tests.support.reads import Measured, Writing
 
 FIRST, SECOND = UUID(int=1), UUID(int=5)
 
@@ -91,6 +91,20 @@ async def test_what_was_earned_is_summed_without_looking_at_anything_for_each_or
     [whole] = await report(measured, None, today - timedelta(days=90), today, LIMIT)  # type: ignore[arg-type]
     assert whole.orders > 3000
     assert measured.loops_max < 100
+
+
+@pytest.mark.parametrize("generic", [False, True])
+async def test_the_first_day_to_add_up_is_known_without_reading_orders_and_a_day_is_read_by_index(
+    bought: Transaction, generic: bool
+) -> None:
+    measured: Any = Measured(bought, generic=generic)
+    days = await list_open(measured, REST_S, 1000)
+    assert len(days) > 700
+    assert sum(rows for table, rows in measured.rows.items() if table.startswith("orders_")) < 100
+    async with rolled_back(bought):
+        measured = Writing(bought, generic=generic)
+        assert await add_up(measured, days[100])
+    assert 0 < sum(rows for table, rows in measured.rows.items() if table.startswith("orders_")) < 1000
 
 
 async def test_of_days_that_are_added_up_no_order_is_read(bought: Transaction, past: Past) -> None:
